@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How records reach the disk.
+
+Every record of the gate is one small JSON file.  Two rules keep records whole when a process is killed or a
+machine loses power between any two system calls:
+
+1. A name never shows a half-written file.  The bytes go to a temporary file in the same folder, are flushed
+   to the disk, and only then get their name, by ``rename`` (replace what is there) or ``link`` (only if
+   nothing is there).
+2. A name that was answered for stays.  After the naming, the folder itself is flushed.
+
+``link`` is the one operation on which "at most one" rests.  It is atomic on local disks, NFS and the parallel
+file systems; ``gatectl selftest`` checks that where the gate is installed.  A temporary file that a killed
+process leaves behind starts with ``.tmp-`` and means nothing.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from typing import Any, Iterator, Optional
+
+__all__ = ["canonical", "create_json", "digest_of", "fsync_dir", "locked", "make_dirs", "read_json",
+           "temporary", "write_json"]
+
+
+def canonical(obj: Any) -> bytes:
+    """Return the one spelling of a JSON value whose SHA-256 may name it.
+
+    Raises ``ValueError`` for numbers that JSON does not know (NaN, infinities).
+    """
+    text = json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii")
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def fsync_dir(path: str) -> None:
+    """Flush a folder, so that names made or removed in it survive a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_dirs(path: str) -> None:
+    """Make a folder and its parents where they are missing, and flush each parent that got a new name."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    make_dirs(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    fsync_dir(parent)
+
+
+def temporary(folder: str) -> str:
+    """Return a new name in `folder` that no other process uses and that no record can have."""
+    return os.path.join(folder, ".tmp-{}-{}".format(os.getpid(), os.urandom(8).hex()))
+
+
+def read_json(path: str) -> Any:
+    """Return the value in a JSON file, or None where there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return json.loads(data.decode("utf-8"))
+
+
+def write_json(path: str, obj: Any) -> None:
+    """Replace a record: afterwards it holds `obj` whole; killed before that, it holds the old value whole."""
+    name = _write_temporary(path, obj)
+    try:
+        os.replace(name, path)
+    except OSError:
+        os.unlink(name)
+        raise
+    fsync_dir(os.path.dirname(path))
+
+
+def create_json(path: str, obj: Any) -> bool:
+    """Create a record, with its content, only where none has that name; say whether this call created it.
+
+    Of any number of callers on any number of machines, at most one is told True, and nobody ever sees the
+    record without its content.  Flushed either way: a caller who is told False may rely on what is there.
+    """
+    name = _write_temporary(path, obj)
+    try:
+        os.link(name, path)
+        created = True
+    except FileExistsError:
+        # Over NFS the answer to a link that worked can be lost and the repeat refused: two names tell.
+        created = os.stat(name).st_nlink == 2
+    finally:
+        os.unlink(name)
+    fsync_dir(os.path.dirname(path))
+    return created
+
+
+def _write_temporary(path: str, obj: Any) -> str:
+    data = canonical(obj)
+    name = temporary(os.path.dirname(path))
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return name
+
+
+@contextlib.contextmanager
+def locked(path: str, wait: bool = True) -> Iterator[Optional[int]]:
+    """Hold the exclusive lock on the file at `path` (made if missing); the kernel drops it with the process.
+
+    Yields the locked descriptor.  With ``wait=False``, yields None at once where another process holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        held = None  # type: Optional[int]
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = handle
+        except BlockingIOError:
+            pass
+        yield held
+    finally:
+        os.close(handle)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where everything lies.
+
+This is the only place that knows the names of files and folders.  There are three roots:
+
+- ``home``: the program and what was installed by the administrator; nothing here is written by a key.
+- ``state``: the journal, results, audit.  It must not vanish; every promise of "at most one" rests on it.
+- ``data``: contents and work folders.  It may vanish at any time; what is missing is sent again.
+
+Below ``state`` and ``data`` everything belongs to one key, and no name of one key leads to another's folder.
+Digests, keys of Attempts and ids of Submissions are checked to be hexadecimal before they arrive here (see
+``checks``), so that joining them to a folder cannot leave it.
+"""
+
+import os
+from typing import Any, Dict
+
+from . import files
+
+__all__ = ["Layout", "load_config"]
+
+CONFIG_FORMAT = 1
+
+
+def load_config(home: str) -> Dict[str, Any]:
+    """Return ``<home>/config.json`` with the defaults of ``state`` and ``data`` filled in.
+
+    Raises ``ValueError`` where the file is missing, is no object, or has a format that this version cannot
+    read.
+    """
+    config = files.read_json(os.path.join(home, "config.json"))
+    if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
+        raise ValueError("no config.json of format {} in {}".format(CONFIG_FORMAT, home))
+    loaded = dict(config)
+    for root in ("state", "data"):
+        loaded[root] = os.path.abspath(config.get(root) or os.path.join(home, root))
+    return loaded
+
+
+class Layout:
+    """Every path of one key at one gate."""
+
+    def __init__(self, home: str, config: Dict[str, Any], key: str) -> None:
+        self.home = os.path.abspath(home)
+        self.config = config
+        self.key = key
+        self.state = os.path.join(config.get("state") or os.path.join(self.home, "state"), "keys", key)
+        self.data = os.path.join(config.get("data") or os.path.join(self.home, "data"), "keys", key)
+        self.scheduler = os.path.join(os.path.dirname(os.path.dirname(self.state)), "scheduler")
+        self.attempts = os.path.join(self.state, "attempts")
+        self.submissions = os.path.join(self.state, "submissions")
+        self.audit = os.path.join(self.state, "audit.jsonl")
+        self.status = os.path.join(self.state, "status.json")
+        self.usage = os.path.join(self.state, "usage.json")
+        self.blobs = os.path.join(self.data, "blobs")
+        self.parts = os.path.join(self.data, "parts")
+        self.trees = os.path.join(self.data, "trees")
+        self.work = os.path.join(self.data, "work")
+
+    # what the administrator installed
+
+    def release_dir(self, digest: str) -> str:
+        return os.path.join(self.home, "releases", digest)
+
+    def release(self, digest: str) -> str:
+        return os.path.join(self.release_dir(digest), "release.json")
+
+    def runtime_dir(self, digest: str) -> str:
+        return os.path.join(self.home, "runtimes", digest)
+
+    # state: the journal
+
+    def attempt_dir(self, attempt: str) -> str:
+        return os.path.join(self.attempts, attempt)
+
+    def owner(self, attempt: str) -> str:
+        return os.path.join(self.attempts, attempt, "owner.json")
+
+    def result(self, attempt: str) -> str:
+        return os.path.join(self.attempts, attempt, "result.json")
+
+    def submission_dir(self, submission: str) -> str:
+        return os.path.join(self.submissions, submission)
+
+    def plan(self, submission: str) -> str:
+        return os.path.join(self.submissions, submission, "plan.json")
+
+    def submission_lock(self, submission: str) -> str:
+        return os.path.join(self.submissions, submission, "lock")
+
+    def intent(self, submission: str, crew_class: str, number: int) -> str:
+        return self._crew(submission, crew_class, number, "intent")
+
+    def receipt(self, submission: str, crew_class: str, number: int) -> str:
+        return self._crew(submission, crew_class, number, "receipt")
+
+    def claim(self, submission: str, crew_class: str, number: int) -> str:
+        return self._crew(submission, crew_class, number, "claim")
+
+    def _crew(self, submission: str, crew_class: str, number: int, what: str) -> str:
+        name = "{}.{}.{}.json".format(crew_class, number, what)
+        return os.path.join(self.submissions, submission, name)
+
+    # data: contents, and where Attempts compute
+
+    def blob(self, digest: str) -> str:
+        return os.path.join(self.blobs, digest[:2], digest)
+
+    def part(self, digest: str) -> str:
+        return os.path.join(self.parts, digest)
+
+    def tree_dir(self, digest: str) -> str:
+        return os.path.join(self.trees, digest)
+
+    def submission_work(self, submission: str) -> str:
+        return os.path.join(self.work, submission)
+
+    def work_dir(self, submission: str, attempt: str) -> str:
+        return os.path.join(self.work, submission, attempt)
+
+    def log(self, submission: str, attempt: str) -> str:
+        return os.path.join(self.work, submission, attempt, "log")
