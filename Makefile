@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Two commands matter to a newcomer: `make demo` and `make test`. Each installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+WORKFLOWS := $(VENV)/share/slidegate/workflows
+SOURCES := $(shell find analysis/slidegate_analysis workflows -type f -not -name '*.pyc' 2>/dev/null)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install install-dev demo test test-fast lint bench proof clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit("slidegate needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: run scripts/system-packages"; exit 1; }
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml gate/pyproject.toml analysis/pyproject.toml constraints.txt
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e '.[dev]'
+	@touch $@
+
+# What a site installs without internet: the workflow's files and every wheel of its Runtime, hashed.
+$(WORKFLOWS)/.bundled: $(VENV)/.installed scripts/bundle-workflow $(SOURCES)
+	$(BIN)/python scripts/bundle-workflow nuclei $(WORKFLOWS)/nuclei
+	@touch $@
+
+install: $(VENV)/.installed $(WORKFLOWS)/.bundled  ## the slidegate command, in .venv
+	@echo "installed: $(BIN)/slidegate"
+
+install-dev: install $(VENV)/.installed-dev  ## and what the tests need
+	@:
+
+demo: install  ## find nuclei on a real image and on a synthetic slide, and show the results
+	$(BIN)/python scripts/demo $(ARGS)
+
+test: install-dev  ## everything, from nothing
+	scripts/system-packages
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: install-dev  ## the part that takes under a minute
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+lint: install-dev  ## formatting, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install-dev  ## every figure, full size; each is a ratio measured in one run
+	$(BIN)/python benchmarks/all.py $(ARGS)
+
+proof: install-dev  ## the long forms of the proofs
+	scripts/system-packages
+	$(BIN)/python benchmarks/all.py --proof $(ARGS)
+
+clean:  ## remove what was built (not your runs)
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The house keeps small files: limits that make a reader's hour enough. (The gate has tighter ones of its own.)"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+ROOMS = ["src", "analysis/slidegate_analysis", "gate/slidegate_gate", "scripts", "benchmarks"]
+MODULE_LINES = 500
+FUNCTION_LINES = 60
+COLUMNS = 110
+
+
+def modules() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def docstring_lines(node: ast.AST) -> int:
+    body = getattr(node, "body", [])
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if isinstance(body[0].value.value, str):
+            return body[0].end_lineno - body[0].lineno + 1
+    return 0
+
+
+def too_large(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    faults = []
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    documented = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Module)]
+    lines = text.count("\n") - sum(docstring_lines(node) for node in documented)
+    if lines > MODULE_LINES:
+        faults.append(f"{path} has {lines} lines without docstrings; {MODULE_LINES} are allowed")
+    for function in functions:
+        length = function.end_lineno - function.lineno + 1 - docstring_lines(function)
+        if length > FUNCTION_LINES:
+            faults.append(f"{path}:{function.lineno} {function.name} has {length} lines")
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > COLUMNS:
+            faults.append(f"{path}:{number} has {len(line)} columns")
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        starts = [n.lineno for n in body if isinstance(n, ast.stmt)] if isinstance(body, list) else []
+        if len(starts) != len(set(starts)):
+            faults.append(f"{path}:{starts[0]} has two statements on one line")
+    return faults
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_and_its_functions_are_small_enough_to_read_at_one_sitting(path: Path) -> None:
+    assert too_large(path) == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_names_its_licence_in_its_first_lines(path: Path) -> None:
+    head = "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:2])
+    assert "SPDX-License-Identifier: BSD-3-Clause" in head
+
+
+def test_the_budget_check_itself_sees_what_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "example.py"
+    path.write_text("def f():\n" + "    x = 1\n" * 61 + "y = 1; z = 2\n" + "# " + "w" * 120 + "\n")
+    assert len(too_large(path)) == 3
