@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can go wrong, each situation as a class.
+
+The docstring of a class is the sentence that a person reads when no better one is given. ``code`` is stable and
+may be relied on by programs, ``transient`` says whether trying again later can help, ``exit_code`` is what the
+command line ends with.
+"""
+
+from typing import ClassVar
+
+
+class SlidegateError(Exception):
+    """Something went wrong in slidegate."""
+
+    code: ClassVar[str] = "error"
+    transient: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+
+    @property
+    def message(self) -> str:
+        """The sentence for the person."""
+        return str(self)
+
+
+class BadRequest(SlidegateError):
+    """The request cannot be carried out as it was given."""
+
+    code = "bad-request"
+    exit_code = 2
+
+
+class UnknownRun(BadRequest):
+    """There is no run with that name."""
+
+    code = "unknown-run"
+
+
+class UnknownWorkflow(BadRequest):
+    """There is no workflow with that name at the site."""
+
+    code = "unknown-workflow"
+
+
+class UnknownSite(BadRequest):
+    """There is no site with that name."""
+
+    code = "unknown-site"
+
+
+class UnknownSource(BadRequest):
+    """There is no image source with that name."""
+
+    code = "unknown-source"
+
+
+class BadParameter(BadRequest):
+    """A parameter has a value that the workflow does not accept."""
+
+    code = "bad-parameter"
+
+
+class NothingSelected(BadRequest):
+    """No image was chosen."""
+
+    code = "nothing-selected"
+
+
+class RunStillActive(BadRequest):
+    """The run is still active: cancel it first."""
+
+    code = "run-still-active"
+
+
+class IllegalMove(SlidegateError):
+    """A task cannot go from the state that it is in to the state that was asked for."""
+
+    code = "illegal-move"
+
+
+class Outdated(SlidegateError):
+    """Somebody else moved the task meanwhile; what was about to be written is not written."""
+
+    code = "outdated"
+    transient = True
