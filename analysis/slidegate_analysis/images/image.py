@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Staged images: OME-Zarr 0.5, axes (c, y, x), uint8 or uint16, written in one pass and read by region."""
+
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from . import arrays, layout
+from .errors import (
+    AlreadyThereError,
+    BadImageMetadataError,
+    CannotWriteError,
+    NotAnImageFolderError,
+    OutOfBoundsError,
+    UnsupportedPixelsError,
+    WrongPixelsError,
+)
+from .multiscale import read_multiscale
+
+PENDING_SHARDS = 2
+
+Read = Callable[[int, int, int, int, int], np.ndarray]
+Progress = Callable[[int, int], None]
+
+
+def check_bounds(shape: tuple[int, int], y0: int, y1: int, x0: int, x1: int) -> None:
+    """Raise `OutOfBoundsError` unless the half-open region is inside a (y, x) shape and not empty."""
+    if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
+        raise OutOfBoundsError(f"y {y0} to {y1}, x {x0} to {x1} in {shape[0]} x {shape[1]}")
+
+
+class Image:
+    """A staged image; safe to read from several threads.
+
+    Attributes
+    ----------
+    shape
+        (c, y, x) of the full resolution.
+    dtype
+        uint8 or uint16.
+    channels
+        One label per channel; ``""`` where none is known.
+    pixel_size_um
+        Micrometres per pixel, the same in y and x, or None.
+    level_shapes
+        (y, x) per pyramid level.
+    """
+
+    def __init__(self, levels: Sequence[Any], channels: tuple[str, ...], pixel_size_um: float | None) -> None:
+        self._levels = levels
+        self.shape: tuple[int, int, int] = tuple(levels[0].shape)
+        self.dtype: np.dtype = levels[0].dtype.numpy_dtype
+        self.channels = channels
+        self.pixel_size_um = pixel_size_um
+        self.level_shapes: tuple[tuple[int, int], ...] = tuple(tuple(level.shape[1:]) for level in levels)
+
+    def read(self, channel: int, y0: int, y1: int, x0: int, x1: int, level: int = 0) -> np.ndarray:
+        """Read a half-open region of one channel, in pixels of `level`, as a (y, x) array.
+
+        Raises
+        ------
+        OutOfBoundsError
+            The channel, the level or the region does not exist.
+        PixelsMissingError, PixelsDamagedError
+            A file of the image is gone or broken; nothing is ever filled in.
+        """
+        if not 0 <= level < len(self._levels):
+            raise OutOfBoundsError(f"level {level} of {len(self._levels)}")
+        if not 0 <= channel < self.shape[0]:
+            raise OutOfBoundsError(f"channel {channel} of {self.shape[0]}")
+        check_bounds(self.level_shapes[level], y0, y1, x0, x1)
+        return arrays.read_array(self._levels[level][channel, y0:y1, x0:x1])
+
+
+def open_image(path: str | os.PathLike[str]) -> Image:
+    """Open a staged image.
+
+    Raises
+    ------
+    NotAnImageFolderError, BadImageMetadataError, PathOutsideImageError, UnsupportedPixelsError
+        It is not a staged image, or one that must not be trusted.
+    """
+    multiscale = read_multiscale(Path(path))
+    if multiscale.version != "0.5" or multiscale.axes != ("c", "y", "x"):
+        raise NotAnImageFolderError("not a staged image: axes c, y, x in OME-Zarr 0.5 are expected")
+    context = arrays.reading_context()
+    levels = [arrays.open_array(folder, "zarr3", context) for folder in multiscale.datasets]
+    if any(level.rank != 3 or level.shape[0] != levels[0].shape[0] for level in levels):
+        raise BadImageMetadataError("its levels do not have the axes that it states")
+    name = levels[0].dtype.name
+    if name not in ("uint8", "uint16"):
+        raise UnsupportedPixelsError(name)
+    layout.check_size(*levels[0].shape, levels[0].dtype.numpy_dtype.itemsize)
+    if len(multiscale.channels) != levels[0].shape[0]:
+        raise BadImageMetadataError("not one label per channel")
+    size = multiscale.pixel_size_um
+    return Image(levels, multiscale.channels, None if size is None else size[1])
+
+
+def write_image(
+    path: str | os.PathLike[str],
+    shape: tuple[int, int, int],
+    dtype: np.dtype | type | str,
+    read: Read,
+    *,
+    channels: Sequence[str],
+    pixel_size_um: float | None,
+    shard: int = 4096,
+    chunk: int = 256,
+    progress: Progress | None = None,
+) -> None:
+    """Write an image with its pyramid in one pass over its pixels.
+
+    `read` is asked once for each shard of the full resolution, along a Z-order curve, so that every shard of
+    every level is written exactly once and a few shards are in memory, whatever the size of the slide. Levels
+    are 2 x 2 means of the level below, rounded half to even. The same pixels and arguments give the same bytes.
+
+    The folder appears whole or not at all: it is written beside `path` and then renamed. A repeat needs `path`
+    to be absent, or an empty folder.
+
+    Parameters
+    ----------
+    shape
+        (c, y, x).
+    dtype
+        uint8 or uint16.
+    read
+        ``read(c, y0, y1, x0, x1)`` returns the (y, x) pixels of a half-open region.
+    channels
+        One label per channel.
+    pixel_size_um
+        Micrometres per pixel, or None where it is not known.
+    shard, chunk
+        Sides of a shard (one file) and of a chunk in it, in pixels; `shard` is even and a multiple of `chunk`.
+    progress
+        Called with (bytes of full-resolution pixels done, all of them); what it raises ends the writing.
+
+    Raises
+    ------
+    UnsupportedPixelsError, UnreasonableSizeError, WrongPixelsError
+        The image is not one that can be staged, or `read` returns something else than was announced.
+    AlreadyThereError, CannotWriteError
+        `path` is taken, or the disk does not take the image.
+    """
+    name = np.dtype(dtype).name
+    if name not in ("uint8", "uint16"):
+        raise UnsupportedPixelsError(name)
+    layout.check_size(*shape, np.dtype(dtype).itemsize)
+    if len(channels) != shape[0]:
+        raise WrongPixelsError(f"{len(channels)} channel labels for {shape[0]} channels")
+    if shard % chunk or shard % 2 or chunk < 1:
+        raise ValueError("a shard must be even and a whole number of chunks")
+    target = Path(path).absolute()
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        raise AlreadyThereError(target.name)
+    partial = target.with_name(f".{target.name}.partial-{os.urandom(6).hex()}")
+    try:
+        partial.mkdir(parents=True)
+        levels = _lay_out(partial, shape, name, tuple(channels), pixel_size_um, shard, chunk)
+        _Pass(levels, shape, np.dtype(name), read, shard, progress).run()
+        partial.rename(target)
+    except OSError as error:
+        raise CannotWriteError(error.strerror or type(error).__name__) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _lay_out(
+    folder: Path,
+    shape: tuple[int, int, int],
+    dtype: str,
+    channels: tuple[str, ...],
+    pixel_size_um: float | None,
+    shard: int,
+    chunk: int,
+) -> list[Any]:
+    shapes = layout.level_shapes(shape[1:])
+    group = layout.image_group(len(shapes), channels, pixel_size_um, dtype)
+    arrays.write_file(folder / "zarr.json", layout.encode(group))
+    context = arrays.writing_context()
+    levels = []
+    for level, (y, x) in enumerate(shapes):
+        metadata = layout.array_metadata((shape[0], y, x), dtype, shard, chunk, ("c", "y", "x"))
+        arrays.write_file(folder / str(level) / "zarr.json", layout.encode(metadata))
+        levels.append(arrays.open_array(folder / str(level), "zarr3", context))
+    return levels
+
+
+class _Pass:
+    """One pass over the pixels: a depth-first walk of the quad-tree of shards, level 0 at its leaves."""
+
+    def __init__(
+        self,
+        levels: list[Any],
+        shape: tuple[int, int, int],
+        dtype: np.dtype,
+        read: Read,
+        shard: int,
+        progress: Progress | None,
+    ) -> None:
+        self._levels = levels
+        self._dtype = dtype
+        self._read = read
+        self._shard = shard
+        self._progress = progress
+        self._done = 0
+        self._all = shape[0] * shape[1] * shape[2] * dtype.itemsize
+        self._pending: deque[Any] = deque()
+
+    def run(self) -> None:
+        top = len(self._levels) - 1
+        channels, height, width = self._levels[top].shape
+        try:
+            for c in range(channels):
+                for sy in range(-(-height // self._shard)):
+                    for sx in range(-(-width // self._shard)):
+                        self._build(top, c, sy, sx)
+        finally:
+            while self._pending:
+                arrays.finish_write(self._pending.popleft())
+
+    def _build(self, level: int, c: int, sy: int, sx: int) -> np.ndarray | None:
+        """Write one shard and what lies below it; return it halved, or None at the top."""
+        _, height, width = self._levels[level].shape
+        y0, x0 = sy * self._shard, sx * self._shard
+        y1, x1 = min(y0 + self._shard, height), min(x0 + self._shard, width)
+        pixels = self._leaf(c, y0, y1, x0, x1) if level == 0 else self._joint(level, c, y0, y1, x0, x1)
+        while len(self._pending) >= PENDING_SHARDS:
+            arrays.finish_write(self._pending.popleft())
+        self._pending.append(self._levels[level][c, y0:y1, x0:x1].write(pixels))
+        if level == 0 and self._progress is not None:
+            self._done += pixels.nbytes
+            self._progress(self._done, self._all)
+        return None if level == len(self._levels) - 1 else halve(pixels)
+
+    def _leaf(self, c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        pixels = np.asarray(self._read(c, y0, y1, x0, x1))
+        if pixels.shape != (y1 - y0, x1 - x0):
+            raise WrongPixelsError(f"{pixels.shape} instead of {(y1 - y0, x1 - x0)}")
+        if pixels.dtype.newbyteorder("=") != self._dtype:
+            raise WrongPixelsError(f"{pixels.dtype} instead of {self._dtype}")
+        return np.ascontiguousarray(pixels, self._dtype)
+
+    def _joint(self, level: int, c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        pixels = np.empty((y1 - y0, x1 - x0), self._dtype)
+        _, height, width = self._levels[level - 1].shape
+        half = self._shard // 2
+        for sy in range(2 * y0 // self._shard, min(2 * y0 // self._shard + 2, -(-height // self._shard))):
+            for sx in range(2 * x0 // self._shard, min(2 * x0 // self._shard + 2, -(-width // self._shard))):
+                part = self._build(level - 1, c, sy, sx)
+                if part is None:
+                    continue
+                y, x = sy * half - y0, sx * half - x0
+                pixels[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return pixels
+
+
+def halve(pixels: np.ndarray) -> np.ndarray:
+    """Return the mean of each 2 x 2 block of a (y, x) array; an odd edge averages what it has.
+
+    Rounded half to even, because rounding half up adds an eighth of a count per level (tensorstore's
+    ``downsample`` driver, method ``mean``).
+    """
+    return ts.downsample(ts.array(pixels), [2, 2], "mean").read().result()
