@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one place that opens, reads and writes arrays through tensorstore, with bounded threads and our errors."""
+"""The one place that opens, reads and writes arrays through tensorstore: bounded threads, our errors."""
 
 import os
 import re

@@ -20,6 +20,12 @@ class NotAnImageFolderError(ImagesError):
     code = "zarr-not-an-image"
 
 
+class UnreadableImageError(ImagesError):
+    """The image may not be read."""
+
+    code = "image-unreadable"
+
+
 class BadImageMetadataError(ImagesError):
     """The OME-Zarr metadata cannot be understood."""
 

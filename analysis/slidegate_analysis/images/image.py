@@ -119,10 +119,10 @@ def write_image(
 
     `read` is asked once for each shard of the full resolution, along a Z-order curve, so that every shard of
     every level is written exactly once and a few shards are in memory, whatever the size of the slide. Levels
-    are 2 x 2 means of the level below, rounded half to even. The same pixels and arguments give the same bytes.
+    are 2 x 2 means of the level below, rounded half to even. Equal pixels and arguments give equal bytes.
 
-    The folder appears whole or not at all: it is written beside `path` and then renamed. A repeat needs `path`
-    to be absent, or an empty folder.
+    The folder appears whole or not at all: it is written beside `path` and then renamed. A repeat needs
+    `path` to be absent, or an empty folder.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def write_image(
     pixel_size_um
         Micrometres per pixel, or None where it is not known.
     shard, chunk
-        Sides of a shard (one file) and of a chunk in it, in pixels; `shard` is even and a multiple of `chunk`.
+        Sides of a shard (one file) and of a chunk in it, in pixels; `shard` is even, a multiple of `chunk`.
     progress
         Called with (bytes of full-resolution pixels done, all of them); what it raises ends the writing.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Label images: OME-Zarr 0.5 ``image-label``, axes (y, x), uint32, written by many workers in whole shards."""
+"""Label images: OME-Zarr 0.5 ``image-label``, axes (y, x), uint32, written by many in whole shards."""
 
 import os
 from pathlib import Path

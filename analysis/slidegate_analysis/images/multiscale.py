@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import BadImageMetadataError, NotAnImageFolderError, PathOutsideImageError
+from .errors import BadImageMetadataError, NotAnImageFolderError, PathOutsideImageError, UnreadableImageError
 
 MAX_METADATA_BYTES = 4 * 2**20
 MAX_LEVELS = 32
@@ -96,16 +96,23 @@ def refuse_links(folder: Path) -> None:
     waiting = [folder]
     seen = 0
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                seen += 1
-                if seen > MAX_FILES:
-                    raise BadImageMetadataError(f"more than {MAX_FILES} files")
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry.path))
-                elif not entry.is_file(follow_symlinks=False):
-                    name = Path(entry.path).relative_to(folder)
-                    raise PathOutsideImageError(f"{name} is a link or a special file")
+        for entry in _entries(waiting.pop()):
+            seen += 1
+            if seen > MAX_FILES:
+                raise BadImageMetadataError(f"more than {MAX_FILES} files")
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+            elif not entry.is_file(follow_symlinks=False) and os.path.lexists(entry.path):
+                name = Path(entry.path).relative_to(folder)
+                raise PathOutsideImageError(f"{name} is a link or a special file")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UnreadableImageError(f"{folder.name}: {error.strerror}") from error
 
 
 def read_multiscale(folder: Path) -> Multiscale:
@@ -119,6 +126,8 @@ def read_multiscale(folder: Path) -> Multiscale:
         It contradicts the specification.
     PathOutsideImageError
         A level's path, or a link, leads out of the folder.
+    UnreadableImageError
+        A folder of it may not be read.
     """
     folder = folder.absolute()
     attributes, version = _attributes(folder)
