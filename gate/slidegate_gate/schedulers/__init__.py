@@ -1,1 +1,53 @@
 # SPDX-License-Identifier: BSD-3-Clause
+"""What the gate asks of a scheduler.
+
+An adapter is a module of this package with a class ``Scheduler(config, folder)``: `config` is the gate's
+``config.json``, `folder` is private to the adapter, below ``state``.  It has six methods:
+
+``submit(name, argv, count, resources) -> array``
+    Start one array of `count` equal members, each running the argument list `argv`, under the job name
+    `name`.  Answers with the scheduler's id for it.  Raises ``SchedulerError`` where nothing was started, and
+    ``SchedulerUnknown`` where that cannot be told.
+``find(name) -> [array, ...]``
+    The arrays that were started under that job name, also those that have ended, as far as the scheduler
+    remembers.  Raises ``SchedulerUnknown`` where it cannot tell.  An empty list is an answer: nothing runs
+    under that name, and nothing that was begun before this question will.
+``states([array, ...]) -> {array: "queued" | "running" | "ended" | "unknown"}``
+    A hint for people.  What became of the work stands in files.
+``cancel(array)``
+    End all members.  Safe to repeat, and for arrays that have ended.
+``identity(environ) -> (array, element)``
+    Asked inside a member: which element of which array am I?  A static method.
+``explain() -> [argument list, ...]``
+    Every argument list that the adapter executes besides the members' own, with the parts that vary in angle
+    brackets.
+"""
+
+import importlib
+from typing import Any, Dict
+
+__all__ = ["SchedulerError", "SchedulerUnknown", "adapter"]
+
+ADAPTERS = ("local",)
+
+
+class SchedulerError(Exception):
+    """The scheduler refused to start the jobs; nothing was started."""
+
+    code = "scheduler-refused"
+    transient = True
+
+
+class SchedulerUnknown(Exception):  # noqa: N818 - not an error of anybody: a question without an answer yet
+    """The scheduler did not answer clearly; whether jobs were started is not known yet."""
+
+    code = "scheduler-unknown"
+    transient = True
+
+
+def adapter(config: Dict[str, Any]) -> Any:
+    """Return the class of the scheduler that ``config.json`` names; ValueError for an unknown name."""
+    name = config.get("scheduler", {}).get("name")
+    if name not in ADAPTERS:
+        raise ValueError("no scheduler named {!r}; there is {}".format(name, ", ".join(ADAPTERS)))
+    return importlib.import_module("{}.{}".format(__name__, name)).Scheduler
