@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How bytes become messages.
+
+A frame is one ASCII line, a JSON object, and possibly a body of raw bytes::
+
+    SLIDEGATE/1 <bytes of JSON> <bytes of body> <SHA-256 of the JSON>\\n
+    {"id":"1f","verb":"put",...,"body":"<SHA-256 of the body>"}
+    <body>
+
+Nothing else may stand on the channel.  A shell that greets, a length that lies, a JSON key that comes twice:
+the reader stops at once with ``BadFrame``, because from there on it could only guess where the next frame
+begins.  Every length is limited before anything of that length is read, and a peer that stops sending is left
+after a time.  Both ends of the channel use this module; it knows nothing of what the messages mean.
+
+While one frame is handled the next is read and hashed by one other thread (``read_ahead``), so that a long
+upload keeps reading, hashing and writing at the same time.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import select
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+from ..errors import BadFrame, Idle
+from . import files
+
+__all__ = ["MAX_BODY", "MAX_JSON", "Frame", "FrameReader", "parse_object", "read_ahead", "write_frame"]
+
+MAX_JSON = 1 << 20
+MAX_BODY = 8 << 20
+MAX_HEADER = 128
+CHUNK = 1 << 20
+HEADER = re.compile(rb"SLIDEGATE/1 (0|[1-9][0-9]{0,7}) (0|[1-9][0-9]{0,7}) ([0-9a-f]{64})\n")
+
+Frame = NamedTuple("Frame", [("message", Dict[str, Any]), ("body", bytearray), ("digest", str)])
+Frame.__doc__ = """A message, its body (empty where there is none) and the checked SHA-256 of the body."""
+
+
+def parse_object(data: Union[bytes, bytearray]) -> Dict[str, Any]:
+    """Return the JSON object in `data`; raise ``ValueError`` where readers could understand it differently.
+
+    Refused beside what is no JSON: a key that comes twice, numbers that are no numbers or longer than 20
+    digits, and nesting deeper than the interpreter's stack.
+    """
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant,
+                           parse_int=_integer, parse_float=_number)
+    except RecursionError:
+        raise ValueError("nested too deeply")
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key comes twice")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError("not a number of JSON: " + text)
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError("a number is too long")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+class FrameReader:
+    """Frames from a file descriptor: a pipe, a socket or a file."""
+
+    def __init__(self, handle: int, idle: Optional[float] = None) -> None:
+        """Read from `handle`; give up when nothing arrives for `idle` seconds (None: wait for ever)."""
+        self._handle = handle
+        self._ready = select.poll()
+        self._ready.register(handle, select.POLLIN)
+        self._idle = None if idle is None else int(idle * 1000)
+        self._ahead = b""
+
+    def read(self) -> Optional[Frame]:
+        """Return the next frame, or None where the channel ended between two frames."""
+        header = self._header()
+        if header is None:
+            return None
+        found = HEADER.fullmatch(header)
+        if not found:
+            raise BadFrame("This is not the beginning of a frame: {!r}".format(header[:60]))
+        json_bytes, body_bytes = int(found.group(1)), int(found.group(2))
+        if json_bytes > MAX_JSON or body_bytes > MAX_BODY:
+            raise BadFrame("The frame announces more than a frame may hold.")
+        data, digest = self._exactly(json_bytes)
+        if digest != found.group(3).decode("ascii"):
+            raise BadFrame("The JSON of the frame does not have the digest that its header names.")
+        try:
+            message = parse_object(data)
+        except ValueError as error:
+            raise BadFrame("The JSON of the frame cannot be read: {}.".format(error))
+        body, digest = self._exactly(body_bytes)
+        if message.pop("body", None) != (digest if body_bytes else None):
+            raise BadFrame("The body of the frame does not have the digest that its JSON names.")
+        return Frame(message, body, digest)
+
+    def _header(self) -> Optional[bytes]:
+        line = self._ahead
+        while b"\n" not in line:
+            if len(line) >= MAX_HEADER:
+                raise BadFrame("This is not the beginning of a frame: {!r}".format(line[:60]))
+            self._wait()
+            more = os.read(self._handle, MAX_HEADER)
+            if not more:
+                if line:
+                    raise BadFrame("The channel ended inside a frame.")
+                return None
+            line += more
+        end = line.index(b"\n") + 1
+        self._ahead = line[end:]
+        return line[:end]
+
+    def _exactly(self, count: int) -> Tuple[bytearray, str]:
+        # hashed piece by piece, while the pieces are still in the processor's cache
+        data = bytearray(count)
+        view = memoryview(data)
+        digest = hashlib.sha256()
+        done = min(count, len(self._ahead))
+        view[:done] = self._ahead[:done]
+        self._ahead = self._ahead[done:]
+        digest.update(view[:done])
+        while done < count:
+            self._wait()
+            got = os.readv(self._handle, [view[done:done + CHUNK]])
+            if not got:
+                raise BadFrame("The channel ended inside a frame.")
+            digest.update(view[done:done + got])
+            done += got
+        return data, digest.hexdigest()
+
+    def _wait(self) -> None:
+        if not self._ready.poll(self._idle):
+            raise Idle()
+
+
+def read_ahead(reader: FrameReader) -> Iterator[Frame]:
+    """Yield the frames of `reader` in order, reading one ahead in another thread."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(reader.read)
+        while True:
+            frame = coming.result()
+            if frame is None:
+                return
+            coming = thread.submit(reader.read)
+            yield frame
+
+
+def write_frame(handle: int, message: Dict[str, Any], body: Union[bytes, bytearray] = b"") -> None:
+    """Write one frame wholly; ``BrokenPipeError`` where nobody reads any more."""
+    if len(body):
+        message = dict(message, body=hashlib.sha256(body).hexdigest())
+    data = files.canonical(message)
+    header = "SLIDEGATE/1 {} {} {}\n".format(len(data), len(body), files.digest_of(data))
+    for part in (header.encode("ascii") + data, body):
+        view = memoryview(part)
+        while len(view):
+            view = view[os.write(handle, view):]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What may be said.
+
+This is the only description of the messages; the gate refuses what it does not describe, and a client may use
+it too.  A request is ``{"id":..., "verb":..., field:...}`` with exactly the fields of its verb.  The answer is
+``{"id":..., "ok":true, field:..., "head":...}`` with the fields in ``ANSWERS``, or
+``{"id":..., "ok":false, "error":{"code","message","transient","detail"}, "head":...}``.  ``head`` is the end of
+the audit chain (see ``audit``).
+
+=========  =====================================================================================
+hello      who are you, what may I start?
+have       which of these contents are missing, and where do unfinished uploads continue?
+put        the next piece of one content; committed when it is complete and matches its digest
+submit     start the Attempts of a plan; or one more crew (``round``) for what is missing of it
+status     what changed since this cursor?  ``more``: ask again at once
+cancel     these Attempts shall have no effect any more, even if they are not known yet
+read       a piece of a content, or of the log of an Attempt
+release    these Attempts were collected; their work folders may go
+audit      the records of the audit chain after this number, and what was used
+=========  =====================================================================================
+
+No field holds a command, a path or a host name.  Requests are handled in order; all of them may be repeated.
+"""
+
+import re
+from typing import Any, Callable, Dict, List, Tuple
+
+from ..errors import BadRequest
+from .frames import MAX_BODY
+
+__all__ = ["ANSWERS", "DIGEST", "REQUESTS", "SUBMISSION", "check_request"]
+
+Check = Callable[[Any], bool]
+
+DIGEST = re.compile("[0-9a-f]{64}")
+SUBMISSION = re.compile("[0-9a-f]{32}")
+REQUEST_ID = re.compile("[0-9a-f]{1,64}")
+CURSOR = re.compile("|[0-9a-f]{16}[.][0-9]{1,15}")
+MAX_BYTES = 1 << 50
+
+
+def text(pattern: "re.Pattern[str]") -> Check:
+    """A string that matches `pattern` from end to end."""
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def integer(low: int, high: int) -> Check:
+    """A whole number from `low` to `high`; true and false are none."""
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def some(check: Check, most: int) -> Check:
+    """A list of at most `most` values of one kind, none twice."""
+    def holds(value: Any) -> bool:
+        if not isinstance(value, list) or len(value) > most or not all(map(check, value)):
+            return False
+        return len(set(map(str, value))) == len(value)
+    return holds
+
+
+def pair(first: Check, second: Check) -> Check:
+    """A list of two values."""
+    return lambda value: isinstance(value, list) and len(value) == 2 and first(value[0]) and second(value[1])
+
+
+digest = text(DIGEST)
+attempts = some(digest, 1000)
+offset = integer(0, MAX_BYTES)
+
+# verb -> the sets of fields that it may have (only ``read`` has two)
+REQUESTS = {
+    "hello": [{}],
+    "have": [{"blobs": some(pair(digest, offset), 5000)}],
+    "put": [{"digest": digest, "size": offset, "offset": offset}],
+    "submit": [{"plan": digest, "round": integer(1, 1000)}],
+    "status": [{"cursor": text(CURSOR)}],
+    "cancel": [{"attempts": attempts}],
+    "read": [{"digest": digest, "offset": offset, "length": integer(0, MAX_BODY)},
+             {"attempt": digest, "log": lambda value: value is True, "offset": offset,
+              "length": integer(0, MAX_BODY)}],
+    "release": [{"attempts": attempts}],
+    "audit": [{"since": integer(0, MAX_BYTES)}],
+}  # type: Dict[str, List[Dict[str, Check]]]
+
+ANSWERS = {
+    "hello": ("protocol", "gate", "site", "key", "releases", "limits"),
+    "have": ("missing", "partial"),
+    "put": ("next", "committed"),
+    "submit": ("submission", "attempts", "crews"),
+    "status": ("cursor", "more", "attempts", "crews"),
+    "cancel": ("attempts",),
+    "read": ("size",),
+    "release": ("released",),
+    "audit": ("records", "usage"),
+}  # type: Dict[str, Tuple[str, ...]]
+
+
+def check_request(message: Dict[str, Any], body_bytes: int) -> Tuple[str, str, Dict[str, Any]]:
+    """Return id, verb and fields of a request; raise BadRequest, naming the field, where it has another form."""
+    fields = dict(message)
+    name = fields.pop("id", None)
+    verb = fields.pop("verb", None)
+    if not text(REQUEST_ID)(name):
+        raise BadRequest("A request needs an id of 1 to 64 digits and letters a to f.", field="id")
+    if not isinstance(verb, str) or verb not in REQUESTS:
+        raise BadRequest("There is no such verb.", field="verb")
+    if body_bytes and verb != "put":
+        raise BadRequest("Only put has a body.", field="body")
+    for shape in REQUESTS[verb]:
+        if set(shape) == set(fields):
+            for field in sorted(shape):
+                if not shape[field](fields[field]):
+                    raise BadRequest("The field {} of {} is not as it must be.".format(field, verb), field=field)
+            return name, verb, fields
+    raise BadRequest("The fields of {} are: {}.".format(
+        verb, "; or ".join(", ".join(sorted(shape)) or "none" for shape in REQUESTS[verb])))
