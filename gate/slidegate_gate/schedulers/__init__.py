@@ -26,23 +26,11 @@ An adapter is a module of this package with a class ``Scheduler(config, folder)`
 import importlib
 from typing import Any, Dict
 
+from slidegate_gate.errors import SchedulerError, SchedulerUnknown
+
 __all__ = ["SchedulerError", "SchedulerUnknown", "adapter"]
 
 ADAPTERS = ("local",)
-
-
-class SchedulerError(Exception):
-    """The scheduler refused to start the jobs; nothing was started."""
-
-    code = "scheduler-refused"
-    transient = True
-
-
-class SchedulerUnknown(Exception):  # noqa: N818 - not an error of anybody: a question without an answer yet
-    """The scheduler did not answer clearly; whether jobs were started is not known yet."""
-
-    code = "scheduler-unknown"
-    transient = True
 
 
 def adapter(config: Dict[str, Any]) -> Any:
