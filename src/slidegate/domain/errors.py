@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can go wrong, each situation as a class.
 
-The docstring of a class is the sentence that a person reads when no better one is given. ``code`` is stable and
-may be relied on by programs, ``transient`` says whether trying again later can help, ``exit_code`` is what the
-command line ends with.
+The docstring of a class is the sentence that a person reads when no better one is given. ``code`` is stable
+and may be relied on by programs, ``transient`` says whether trying again later can help, ``exit_code`` is
+what the command line ends with.
 """
 
 from typing import ClassVar

@@ -49,8 +49,10 @@ class Selection:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the one JSON text of a value: sorted keys, no spaces, ASCII; the form that digests are taken of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    """Return the one JSON text of a value: sorted keys, no spaces, ASCII; digests are of it."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode()
 
 
 def digest_of(value: Any) -> Digest:
