@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Connections, transactions, and bringing the tables up to date."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
+
+from slidegate.domain.errors import SlidegateError
+
+HEAD = "0001"
+_BUSY_SECONDS = 60
+
+
+class StoreTooNew(SlidegateError):
+    """The store was written by a later version of slidegate: install that version, or use another home."""
+
+    code = "store-too-new"
+
+
+class Database:
+    """One database, with transactions that write and transactions that only read.
+
+    Parameters
+    ----------
+    url
+        A SQLAlchemy URL, ``sqlite:////abs/slidegate.db`` for example.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_engine(url)
+        if make_url(url).get_backend_name() == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may write; what it did is undone when the block raises."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the database and holds nobody up."""
+        with self.engine.connect().execution_options(only_reads=True) as connection, connection.begin():
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; does nothing, cheaply, when they are."""
+        with self.read() as connection:
+            if _version(connection) == HEAD:
+                return
+        with self.write() as connection:
+            if _version(connection) != HEAD:
+                _upgrade(connection)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Let SQLAlchemy begin transactions itself, keep what is committed, wait for others, check references."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for setting in (
+        f"busy_timeout = {_BUSY_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that begins by reading could not get it later."""
+    only_reads = connection.get_execution_options().get("only_reads", False)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "slidegate.store:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, HEAD)
+    except CommandError as error:
+        raise StoreTooNew from error

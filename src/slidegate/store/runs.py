@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Looking Runs up, wishing them cancelled, and deleting them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from slidegate.domain.errors import RunStillActive, UnknownRun
+from slidegate.domain.events import CancelWanted, Rows
+from slidegate.domain.states import FINISHED, State, Wanted
+from slidegate.domain.values import Digest, RunId, SubmissionId, TaskId
+from slidegate.store import tables
+from slidegate.store.database import Database
+from slidegate.store.history import NOTHING_HELD, append
+
+_R = tables.run
+_T = tables.task
+_VIEWED = {
+    "run": {"id", "seq", "at"},
+    "task": {
+        "id", "not_before", "owner", "lease_until", "lease_token", "tries", "trouble", "step", "done",
+        "total", "confirmed_at",
+    },
+    "submission": {"id", "crews"},
+    "artifact": {"id"},
+}  # fmt: skip
+
+
+class RunRows:
+    """Reads the rows of Runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, name: str) -> RunId:
+        """Return the Run whose name begins with what a person typed, or the last one for ``last``.
+
+        Raises
+        ------
+        UnknownRun
+            No Run, or more than one, has such a name.
+        """
+        query = select(_R.c.id).order_by(_R.c.at.desc(), _R.c.id)
+        with self._database.read() as connection:
+            names = list(connection.execute(query).scalars())
+        found = names[:1] if name == "last" else [known for known in names if name and known.startswith(name)]
+        if len(found) != 1:
+            reason = "more than one run has a name that begins so" if found else "there is no such run"
+            raise UnknownRun(f"Cannot tell which run {name!r} is: {reason}.")
+        return RunId(found[0])
+
+    def newest(self, identity: Digest) -> tuple[RunId, int] | None:
+        """Return the last Run of an identity and its generation, None when there is none."""
+        query = select(_R.c.id, _R.c.generation).where(_R.c.identity == identity)
+        with self._database.read() as connection:
+            row = connection.execute(query.order_by(_R.c.generation.desc()).limit(1)).one_or_none()
+        return None if row is None else (RunId(row.id), row.generation)
+
+    def run(self, run: RunId) -> dict[str, Any]:
+        """Return a Run's row.
+
+        Raises
+        ------
+        UnknownRun
+            There is none.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(_R).where(_R.c.id == run)).mappings().one_or_none()
+        if row is None:
+            raise UnknownRun(f"There is no run {run}.")
+        return dict(row)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return the rows of all Runs, newest first."""
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(select(_R).order_by(_R.c.at.desc())).mappings()]
+
+    def states(self) -> dict[RunId, dict[State, int]]:
+        """Return how many Tasks of each Run are in each state."""
+        query = select(_T.c.run, _T.c.state, func.count().label("tasks")).group_by(_T.c.run, _T.c.state)
+        found: dict[RunId, dict[State, int]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                found.setdefault(RunId(row.run), {})[State(row.state)] = row.tasks
+        return found
+
+    def tasks(self, run: RunId) -> list[dict[str, Any]]:
+        """Return the rows of a Run's Tasks, in their order."""
+        query = select(_T).where(_T.c.run == run).order_by(_T.c.number)
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def task(self, task: TaskId) -> dict[str, Any]:
+        """Return one Task's row.
+
+        Raises
+        ------
+        UnknownRun
+            Its Run is gone.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(_T).where(_T.c.id == task)).mappings().one_or_none()
+        if row is None:
+            raise UnknownRun
+        return dict(row)
+
+    def submission(self, submission: SubmissionId) -> dict[str, Any]:
+        """Return a Submission's row."""
+        query = select(tables.submission).where(tables.submission.c.id == submission)
+        with self._database.read() as connection:
+            return dict(connection.execute(query).mappings().one())
+
+    def artifacts(self, run: RunId) -> list[dict[str, Any]]:
+        """Return the rows of a Run's Artifacts."""
+        a = tables.artifact
+        query = select(a).join(_T, _T.c.id == a.c.task).where(_T.c.run == run).order_by(_T.c.number, a.c.role)
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def view(self, run: RunId) -> Rows:
+        """Return what the rows of a Run say that its history says too; equals ``fold`` of its history."""
+        s = tables.submission
+        a = tables.artifact
+        queries = {
+            "run": select(_R).where(_R.c.id == run),
+            "task": select(_T).where(_T.c.run == run),
+            "submission": select(s).where(s.c.run == run),
+            "artifact": select(a).join(_T, _T.c.id == a.c.task).where(_T.c.run == run),
+        }
+        with self._database.read() as connection:
+            return {
+                name: {
+                    row["id"]: {key: row[key] for key in row if key not in _VIEWED[name]}
+                    for row in connection.execute(query).mappings()
+                }
+                for name, query in queries.items()
+            }
+
+    def want_cancelled(self, run: RunId, at: float) -> int:
+        """Note the wish that all unfinished Tasks of a Run be cancelled; returns how many had none yet."""
+        query = select(_T.c.id).where(
+            _T.c.run == run, _T.c.state.not_in(list(FINISHED)), _T.c.wanted == Wanted.RUN
+        )
+        with self._database.write() as connection:
+            found = list(connection.execute(query).scalars())
+            if found:
+                append(connection, run, [(CancelWanted(TaskId(task)), NOTHING_HELD) for task in found], at)
+                connection.execute(update(_T).where(_T.c.id.in_(found)).values(not_before=0.0))
+        return len(found)
+
+    def delete(self, run: RunId) -> None:
+        """Delete all rows of a Run, its history too.
+
+        Raises
+        ------
+        RunStillActive
+            A Task has not ended. Nothing was deleted.
+        """
+        tasks = select(_T.c.id).where(_T.c.run == run)
+        with self._database.write() as connection:
+            if not _finished(connection, run):
+                raise RunStillActive
+            connection.execute(delete(tables.artifact).where(tables.artifact.c.task.in_(tasks)))
+            for table in (tables.event, tables.submission, _T):
+                connection.execute(delete(table).where(table.c.run == run))
+            connection.execute(delete(_R).where(_R.c.id == run))
+
+    def unfinished(self) -> list[RunId]:
+        """Return the Runs that have Tasks that have not ended."""
+        query = select(_T.c.run).where(_T.c.state.not_in(list(FINISHED))).distinct()
+        with self._database.read() as connection:
+            return [RunId(run) for run in connection.execute(query).scalars()]
+
+
+def _finished(connection: Connection, run: RunId) -> bool:
+    query = select(func.count()).where(_T.c.run == run, _T.c.state.not_in(list(FINISHED)))
+    return connection.execute(query).scalar_one() == 0

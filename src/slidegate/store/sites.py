@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What was last heard of each site.
+
+What a site says about an Attempt is kept word for word in ``heard``, together with the cursor, in one
+transaction; moving Tasks by it comes after. So nothing that a site said is lost when a worker dies in
+between, and a Task that reaches ``queued`` after its news arrived still gets them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from slidegate.domain.states import AT_SITE, FINISHED
+from slidegate.domain.values import AttemptKey
+from slidegate.store import tables
+from slidegate.store.database import Database
+
+_S = tables.site
+_H = tables.heard
+_T = tables.task
+START = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A site in one worker's hands: it may ask for news and move the Tasks that are there."""
+
+    site: str
+    owner: str
+    token: int
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The last record of a site's audit chain that this server has seen: its number and digest."""
+
+    seq: int
+    head: str
+
+
+class KnownSites:
+    """Remembers cursors, audit heads and news."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reset(self, site: str) -> None:
+        """Forget what was heard of a site that was set up anew; its Tasks are asked about from the start."""
+        with self._database.write() as connection:
+            connection.execute(delete(_H).where(_H.c.site == site))
+            connection.execute(delete(_S).where(_S.c.name == site))
+
+    def claim(self, site: str, owner: str, now: float, seconds: float) -> Watch | None:
+        """Take a site that is due for a look, None when it is not, or when somebody else has it."""
+        with self._database.write() as connection:
+            row = _row(connection, site)
+            held = row["owner"] is not None and row["lease_until"] > now
+            if held or row["poll_at"] > now:
+                return None
+            token = row["lease_token"] + 1
+            taken = connection.execute(
+                update(_S)
+                .where(_S.c.name == site, _S.c.lease_token == row["lease_token"])
+                .values(owner=owner, lease_token=token, lease_until=now + seconds)
+            )
+            return Watch(site, owner, token, row["cursor"]) if taken.rowcount == 1 else None
+
+    def renew(self, watch: Watch, until: float) -> bool:
+        """Prolong the lease on a site; False when it is lost."""
+        with self._database.write() as connection:
+            return _held(connection, watch, {"lease_until": until})
+
+    def release(self, watch: Watch, poll_at: float, trouble: str | None = None) -> None:
+        """Give a site back, to be looked at again at ``poll_at``; ``trouble`` says why it did not answer."""
+        values = {"owner": None, "lease_until": None, "poll_at": poll_at, "trouble": trouble}
+        with self._database.write() as connection:
+            _held(connection, watch, values)
+
+    def hear(self, watch: Watch, cursor: str, attempts: Sequence[Mapping[str, Any]], now: float) -> bool:
+        """Keep what a site said, and the cursor behind it.
+
+        Returns
+        -------
+        False, with nothing written, when the lease on the site was lost.
+        """
+        with self._database.write() as connection:
+            if not _held(connection, watch, {"cursor": cursor, "heard_at": now}):
+                return False
+            if not watch.cursor:
+                connection.execute(delete(_H).where(_H.c.site == watch.site))
+            for said in attempts:
+                which = (_H.c.site == watch.site, _H.c.attempt == said["attempt"])
+                connection.execute(delete(_H).where(*which))
+                connection.execute(
+                    insert(_H).values(site=watch.site, attempt=said["attempt"], said=dict(said), at=now)
+                )
+        return True
+
+    def news(self, site: str) -> list[dict[str, Any]]:
+        """Return the Tasks at a site, each with what the site last said of it (or None) as ``said``."""
+        query = (
+            select(_T, _H.c.said)
+            .join(tables.run, tables.run.c.id == _T.c.run)
+            .outerjoin(_H, (_H.c.site == tables.run.c.site) & (_H.c.attempt == _T.c.attempt_key))
+            .where(tables.run.c.site == site, _T.c.state.in_(list(AT_SITE)))
+            .order_by(_T.c.run, _T.c.number)
+        )
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def said(self, site: str, attempt: AttemptKey) -> dict[str, Any] | None:
+        """Return what a site last said of an Attempt."""
+        query = select(_H.c.said).where(_H.c.site == site, _H.c.attempt == attempt)
+        with self._database.read() as connection:
+            found: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
+        return found
+
+    def confirm(self, site: str, now: float) -> None:
+        """Note that all Tasks at a site were heard of now."""
+        runs = select(tables.run.c.id).where(tables.run.c.site == site)
+        with self._database.write() as connection:
+            connection.execute(
+                update(_T).where(_T.c.state.in_(list(AT_SITE)), _T.c.run.in_(runs)).values(confirmed_at=now)
+            )
+
+    def done_with(self, site: str, limit: int = 1000) -> list[AttemptKey]:
+        """Return Attempts that the site still keeps and that no unfinished Task needs."""
+        needed = select(_T.c.attempt_key).where(_T.c.state.not_in(list(FINISHED)))
+        query = select(_H.c.attempt).where(_H.c.site == site, _H.c.attempt.not_in(needed)).limit(limit)
+        with self._database.read() as connection:
+            return [AttemptKey(key) for key in connection.execute(query).scalars()]
+
+    def forget(self, site: str, attempts: Sequence[AttemptKey]) -> None:
+        """Forget what was said of Attempts that the site was told to let go of."""
+        with self._database.write() as connection:
+            connection.execute(delete(_H).where(_H.c.site == site, _H.c.attempt.in_(list(attempts))))
+
+    def audit_head(self, site: str) -> AuditHead:
+        """Return the last audit record that was seen."""
+        with self._database.write() as connection:
+            row = _row(connection, site)
+        return AuditHead(row["head_seq"], row["head"])
+
+    def advance_head(self, site: str, head: AuditHead) -> None:
+        """Remember a later audit record; an earlier one changes nothing."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(_S)
+                .where(_S.c.name == site, or_(_S.c.head_seq < head.seq))
+                .values(head_seq=head.seq, head=head.head)
+            )
+
+    def row(self, site: str) -> dict[str, Any]:
+        """Return all that is remembered of a site."""
+        with self._database.write() as connection:
+            return _row(connection, site)
+
+
+def _row(connection: Connection, site: str) -> dict[str, Any]:
+    query = select(_S).where(_S.c.name == site)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        first = {"head": START, "head_seq": 0, "cursor": "", "poll_at": 0.0, "lease_token": 0}
+        connection.execute(insert(_S).values(name=site, **first))
+        row = connection.execute(query).mappings().one()
+    return dict(row)
+
+
+def _held(connection: Connection, watch: Watch, values: dict[str, Any]) -> bool:
+    where = (_S.c.name == watch.site, _S.c.owner == watch.owner, _S.c.lease_token == watch.token)
+    return connection.execute(update(_S).where(*where).values(**values)).rowcount == 1

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rooms of the store, opened together on one database."""
+
+from slidegate.store.database import Database
+from slidegate.store.history import History
+from slidegate.store.images import KnownImages
+from slidegate.store.queue import Queue
+from slidegate.store.runs import RunRows
+from slidegate.store.sites import KnownSites
+
+
+class Store:
+    """Everything that is remembered.
+
+    Attributes
+    ----------
+    history
+        Facts and moves.
+    queue
+        Who works on what.
+    runs
+        Looking things up, and deleting.
+    images
+        What is known of images that were staged or read before.
+    sites
+        What was last heard of each site.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.history = History(database)
+        self.queue = Queue(database)
+        self.runs = RunRows(database)
+        self.images = KnownImages(database)
+        self.sites = KnownSites(database)
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """Open the store at a database URL, bringing its tables up to date first.
+
+        Raises
+        ------
+        StoreTooNew
+            A later version of slidegate has changed the tables.
+        """
+        database = Database(url)
+        database.migrate()
+        return cls(database)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.database.close()

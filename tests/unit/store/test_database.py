@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from slidegate.store import Store, queue, tables
+from slidegate.store.database import HEAD, Database, StoreTooNew
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_uses(store: Store) -> None:
+    with store.database.write() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_the_last_migration_is_the_one_that_the_code_expects() -> None:
+    assert ScriptDirectory("src/slidegate/store/migrations").get_current_head() == HEAD
+
+
+def test_a_store_of_a_later_version_is_refused_in_words(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/slidegate.db"
+    Store.open(url).close()
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreTooNew):
+        database.migrate()
+    database.close()
+
+
+def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/slidegate.db"
+    for _ in range(2):
+        store = Store.open(url)
+        assert store.runs.all() == []
+        store.close()
+
+
+@pytest.mark.slow
+def test_four_processes_may_open_a_new_store_at_the_same_time(tmp_path: Path) -> None:
+    code = f"from slidegate.store import Store; Store.open('sqlite:///{tmp_path}/s.db').sites.row('local')"
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+
+
+def test_a_transaction_that_raises_leaves_nothing_behind(store: Store) -> None:
+    def interrupted() -> None:
+        with store.database.write() as connection:
+            connection.execute(
+                tables.content.insert().values(source="s", image="i", fingerprint="f", digest="d")
+            )
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with store.database.read() as connection:
+        assert connection.execute(tables.content.select()).all() == []
+
+
+def test_the_tables_and_the_claim_compile_for_postgresql() -> None:
+    dialect = postgresql.dialect()
+    for table in tables.metadata.sorted_tables:
+        assert str(CreateTable(table).compile(dialect=dialect))
+    query = tables.task.select().with_for_update(skip_locked=True)
+    assert "FOR UPDATE SKIP LOCKED" in str(query.compile(dialect=dialect))
+
+
+def test_no_construct_of_one_database_alone_is_used() -> None:
+    for path in Path(queue.__file__).parent.rglob("*.py"):
+        names = re.findall(r"sqlalchemy\.dialects|on_conflict|INSERT OR|rowid|julianday", path.read_text())
+        assert names == [], path
