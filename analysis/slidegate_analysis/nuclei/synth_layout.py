@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where things lie on a synthetic slide: tissue, holes, background light, nuclei; all by counter-based chance.
+"""Where things lie on a synthetic slide: tissue, holes, background light and nuclei, all by hashed chance.
 
 Every number is a hash of (seed, what, index), never the next value of a stream: any region can be drawn
 alone and comes out the same. Frame: full-resolution pixels, (y, x), origin at the corner of the first pixel.

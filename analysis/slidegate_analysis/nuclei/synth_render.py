@@ -168,7 +168,7 @@ def _bits(h):
 
 @njit(cache=True, nogil=True)
 def expose(key, origin, nodes, light, out):
-    """Take the picture: background plus `light` (photoelectrons), through shading and noise to `out`."""
+    """Take the picture: background plus `light` (photoelectrons), through shading and noise, into `out`.
 
     Shot noise by the square-root rule (Anscombe 1948): (sqrt(mean + read²) + z / 2)² - read² - 1/4 has the
     mean, variance and skewness of Poisson counts plus read noise for the ten and more photoelectrons met
