@@ -9,10 +9,10 @@ look at; `transient` says whether the same request may succeed later without any
 from typing import Any
 
 __all__ = [
-    "AttemptConflict", "BadFrame", "BadParameters", "BadPlan", "BadRequest", "Busy", "DigestMismatch",
-    "GateError", "Gone", "Idle", "Internal", "MissingBlobs", "NoSpace", "NotAllowed", "NotFinished",
-    "NotFound", "OverLimit", "RoundTooEarly", "SchedulerError", "SchedulerUnknown", "UnknownClass", "UnknownRelease",
-    "WrongOffset",
+    "AttemptConflict", "BadFrame", "BadParameters", "BadPlan", "BadRequest", "BadTree", "Busy",
+    "DigestMismatch", "GateError", "Gone", "Idle", "Internal", "MissingBlobs", "NoSpace", "NotAllowed",
+    "NotFinished", "NotFound", "OverLimit", "RoundTooEarly", "SchedulerError", "SchedulerUnknown",
+    "UnknownClass", "UnknownRelease", "WrongOffset",
 ]
 
 
@@ -80,6 +80,12 @@ class AttemptConflict(GateError):
     """An Attempt of that key is already known here with another Release, other inputs or other parameters."""
 
     code = "attempt-conflict"
+
+
+class BadTree(GateError):
+    """A Tree that the plan names is not written as a Tree must be."""
+
+    code = "bad-tree"
 
 
 class MissingBlobs(GateError):

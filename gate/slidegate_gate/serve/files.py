@@ -16,13 +16,14 @@ process leaves behind starts with ``.tmp-`` and means nothing.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator
 
 __all__ = ["canonical", "create_json", "digest_of", "fsync_dir", "locked", "make_dirs", "read_json",
-           "temporary", "write_json"]
+           "read_once", "temporary", "write_json"]
 
 
 def canonical(obj: Any) -> bytes:
@@ -74,6 +75,18 @@ def read_json(path: str) -> Any:
     return json.loads(data.decode("utf-8"))
 
 
+@functools.lru_cache(maxsize=256)
+def read_once(path: str) -> Any:
+    """Like `read_json`, for records that never change: what was read is remembered, what is missing is not.
+
+    Raises ``FileNotFoundError``.  The value must not be changed by its readers.
+    """
+    value = read_json(path)
+    if value is None:
+        raise FileNotFoundError(path)
+    return value
+
+
 def write_json(path: str, obj: Any) -> None:
     """Replace a record: afterwards it holds `obj` whole; killed before that, it holds the old value whole."""
     name = _write_temporary(path, obj)
@@ -116,19 +129,14 @@ def _write_temporary(path: str, obj: Any) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: str, wait: bool = True) -> Iterator[Optional[int]]:
+def locked(path: str) -> Iterator[int]:
     """Hold the exclusive lock on the file at `path` (made if missing); the kernel drops it with the process.
 
-    Yields the locked descriptor.  With ``wait=False``, yields None at once where another process holds it.
+    Yields the locked descriptor; what is written to it is appended.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
-        held = None  # type: Optional[int]
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = handle
-        except BlockingIOError:
-            pass
-        yield held
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
     finally:
         os.close(handle)

@@ -13,11 +13,12 @@ Digests, keys of Attempts and ids of Submissions are checked to be hexadecimal b
 """
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
+from ..errors import UnknownClass
 from . import files
 
-__all__ = ["Layout", "load_config"]
+__all__ = ["Layout", "class_of", "load_config"]
 
 CONFIG_FORMAT = 1
 
@@ -35,6 +36,22 @@ def load_config(home: str) -> Dict[str, Any]:
     for root in ("state", "data"):
         loaded[root] = os.path.abspath(config.get(root) or os.path.join(home, root))
     return loaded
+
+
+def class_of(config: Dict[str, Any], name: str) -> Tuple[str, Dict[str, Any]]:
+    """Return name and settings of the resource class that does the work of class `name` at this site.
+
+    A site may map one class onto another (``"small": {"as": "cpu"}``), so that one crew does all steps.
+    Raises UnknownClass where the site has no such class.
+    """
+    classes = config.get("classes", {})
+    settings = classes.get(name, {})
+    if "as" in settings:
+        name = settings["as"]
+        settings = classes.get(name, {})
+    if not settings or "as" in settings:
+        raise UnknownClass("This site has no resource class {!r}.".format(name))
+    return name, settings
 
 
 class Layout:
@@ -79,11 +96,17 @@ class Layout:
     def result(self, attempt: str) -> str:
         return os.path.join(self.attempts, attempt, "result.json")
 
+    def released(self, attempt: str) -> str:
+        return os.path.join(self.attempts, attempt, "released.json")
+
     def submission_dir(self, submission: str) -> str:
         return os.path.join(self.submissions, submission)
 
     def plan(self, submission: str) -> str:
         return os.path.join(self.submissions, submission, "plan.json")
+
+    def submission_released(self, submission: str) -> str:
+        return os.path.join(self.submissions, submission, "released.json")
 
     def submission_lock(self, submission: str) -> str:
         return os.path.join(self.submissions, submission, "lock")

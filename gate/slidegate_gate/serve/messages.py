@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What may be said.
 
-This is the only description of the messages; the gate refuses what it does not describe, and a client may use
-it too.  A request is ``{"id":..., "verb":..., field:...}`` with exactly the fields of its verb.  The answer is
-``{"id":..., "ok":true, field:..., "head":...}`` with the fields in ``ANSWERS``, or
-``{"id":..., "ok":false, "error":{"code","message","transient","detail"}, "head":...}``.  ``head`` is the end of
-the audit chain (see ``audit``).
+This is the only description of the messages; the gate refuses what it does not describe, and a client may
+use it too.  A request is ``{"id":..., "verb":..., field:...}`` with exactly the fields of its verb.  The
+answer is ``{"id":..., "ok":true, field:..., "head":...}`` with the fields in ``ANSWERS``, or
+``{"id":..., "ok":false, "error":{"code","message","transient","detail"}, "head":...}``.  ``head`` is the end
+of the audit chain (see ``audit``).
 
 =========  =====================================================================================
 hello      who are you, what may I start?
@@ -68,7 +68,7 @@ attempts = some(digest, 1000)
 offset = integer(0, MAX_BYTES)
 
 # verb -> the sets of fields that it may have (only ``read`` has two)
-REQUESTS = {
+REQUESTS: Dict[str, List[Dict[str, Check]]] = {
     "hello": [{}],
     "have": [{"blobs": some(pair(digest, offset), 5000)}],
     "put": [{"digest": digest, "size": offset, "offset": offset}],
@@ -80,9 +80,9 @@ REQUESTS = {
               "length": integer(0, MAX_BODY)}],
     "release": [{"attempts": attempts}],
     "audit": [{"since": integer(0, MAX_BYTES)}],
-}  # type: Dict[str, List[Dict[str, Check]]]
+}
 
-ANSWERS = {
+ANSWERS: Dict[str, Tuple[str, ...]] = {
     "hello": ("protocol", "gate", "site", "key", "releases", "limits"),
     "have": ("missing", "partial"),
     "put": ("next", "committed"),
@@ -92,11 +92,11 @@ ANSWERS = {
     "read": ("size",),
     "release": ("released",),
     "audit": ("records", "usage"),
-}  # type: Dict[str, Tuple[str, ...]]
+}
 
 
 def check_request(message: Dict[str, Any], body_bytes: int) -> Tuple[str, str, Dict[str, Any]]:
-    """Return id, verb and fields of a request; raise BadRequest, naming the field, where it has another form."""
+    """Return id, verb and fields of a request; raise BadRequest, naming the field, where it is malformed."""
     fields = dict(message)
     name = fields.pop("id", None)
     verb = fields.pop("verb", None)
@@ -110,7 +110,7 @@ def check_request(message: Dict[str, Any], body_bytes: int) -> Tuple[str, str, D
         if set(shape) == set(fields):
             for field in sorted(shape):
                 if not shape[field](fields[field]):
-                    raise BadRequest("The field {} of {} is not as it must be.".format(field, verb), field=field)
+                    raise BadRequest("{} is not as {} needs it.".format(field, verb), field=field)
             return name, verb, fields
     raise BadRequest("The fields of {} are: {}.".format(
         verb, "; or ".join(", ".join(sorted(shape)) or "none" for shape in REQUESTS[verb])))

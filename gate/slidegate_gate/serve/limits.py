@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How much one key may ask for.
+
+Three things are limited for each key, over all its connections: requests per minute, bytes kept here, and
+Attempts that have no result yet.  ``config.json`` may give other figures for the site (``limits``) and for
+one key (``keys.<key>.limits``).  ``have``, ``put`` and ``read`` move contents; they are bounded by the
+bytes and do not count as requests unless they are refused.
+"""
+
+import contextlib
+import json
+import os
+import time
+from typing import Dict, Optional
+
+from ..errors import OverLimit
+from . import files
+from .layout import Layout
+
+__all__ = ["DEFAULTS", "Limits"]
+
+DEFAULTS = {
+    "requests_per_minute": 1200,
+    "bytes": 1 << 42,
+    "attempts_alive": 10000,
+    "idle_seconds": 900,
+}
+UNCOUNTED = ("have", "put", "read")
+RECOUNT_SECONDS = 60.0
+PENALTY_SECONDS = 1.0  # a refusal costs the client this long, so that it cannot flood the audit
+
+
+class Limits:
+    """The limits of one key."""
+
+    def __init__(self, layout: Layout) -> None:
+        of_key = layout.config["keys"][layout.key].get("limits", {})
+        self.values: Dict[str, int] = dict(DEFAULTS, **dict(layout.config.get("limits", {}), **of_key))
+        self._layout = layout
+        self._bytes = 0
+        self._counted: Optional[float] = None
+
+    def count_request(self) -> None:
+        """Count one request of this minute; raise OverLimit, late, where there were too many."""
+        minute = int(time.time() // 60)
+        with files.locked(self._layout.usage) as handle:
+            then, count = json.loads(os.pread(handle, 64, 0).decode("ascii") or "[0,0]")
+            count = count + 1 if then == minute else 1
+            os.ftruncate(handle, 0)
+            os.write(handle, files.canonical([minute, count]))
+        if count > self.values["requests_per_minute"]:
+            time.sleep(PENALTY_SECONDS)
+            raise OverLimit("Too many requests in this minute.", limit="requests_per_minute")
+
+    def check_bytes(self, more: int) -> None:
+        """Raise OverLimit where `more` bytes would be too many; else count them as kept."""
+        now = time.monotonic()
+        if self._counted is None or now - self._counted > RECOUNT_SECONDS:
+            self._bytes = self.bytes_kept()
+            self._counted = now
+        if self._bytes + more > self.values["bytes"]:
+            raise OverLimit("There is no room left for this key.", limit="bytes")
+        self._bytes += more
+
+    def check_attempts(self, alive: int, more: int) -> None:
+        """Raise OverLimit where `more` Attempts beside `alive` others without result would be too many."""
+        if more and alive + more > self.values["attempts_alive"]:
+            raise OverLimit("Too many Attempts have no result yet.", limit="attempts_alive")
+
+    def bytes_kept(self) -> int:
+        """Count the bytes of all contents of this key, also of unfinished uploads."""
+        total = 0
+        for root in (self._layout.blobs, self._layout.parts):
+            for folder, _, names in os.walk(root):
+                for name in names:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += os.lstat(os.path.join(folder, name)).st_size
+        return total

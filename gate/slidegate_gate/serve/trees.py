@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Contents: how they arrive, how they are found again, how they become folders.
+
+A *blob* is a file named by the SHA-256 of its bytes.  A *Tree* is a blob that lists names, sizes, digests::
+
+    {"tree":1,"entries":[["plan.json",311,"9f2c..."],...]}        canonical JSON, sorted by name
+
+so one digest names a whole folder.  Blobs are private to a key.  A blob gets its name only when it is
+complete, matches its digest and is on the disk; a name therefore never shows a part of a content.
+
+Blobs lie where files may be purged without notice.  So nothing remembers that a blob is here: whenever one is
+used, its file is looked at, and a missing one or one of another size is simply missing and sent again.  A
+*materialised* Tree is a folder of hard links to blobs, healed in the same way.
+
+An upload continues where its part file ends.  The process that appends to a part holds a lock on it, and
+hashes what it appends; a new process that continues an upload first hashes what is there.  Killed at any
+time, a part is a beginning of the content, or it is found to be none at the end and thrown away.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from ..errors import BadRequest, BadTree, Busy, DigestMismatch, Gone, MissingBlobs, WrongOffset
+from . import checks, files, frames
+from .layout import Layout
+
+__all__ = ["Uploads", "add_bytes", "have", "held", "link_output", "load_tree", "materialise", "missing_of",
+           "read_checked", "read_piece", "write_tree"]
+
+Entry = Tuple[str, int, str]
+MAX_TREE = 32 << 20
+CHUNK = 1 << 20
+
+
+def file_size(path: str) -> Optional[int]:
+    """Return the size of a plain file, or None where there is none or something else."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def held(layout: Layout, digest: str, size: int) -> bool:
+    """Say whether the blob is here, as far as its size tells."""
+    return file_size(layout.blob(digest)) == size
+
+
+def have(layout: Layout, wanted: Iterable[Tuple[str, int]]) -> Tuple[List[str], Dict[str, int]]:
+    """Return which blobs are missing, and for those that are partly here how many bytes."""
+    missing = [digest for digest, size in wanted if not held(layout, digest, size)]
+    sizes = {digest: file_size(layout.part(digest)) for digest in missing}
+    return missing, {digest: size for digest, size in sizes.items() if size}
+
+
+class Uploads:
+    """The content that one connection is sending; there is at most one at a time."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._digest = ""
+        self._handle = -1
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    def put(self, digest: str, size: int, offset: int, body: bytearray, body_digest: str) -> Tuple[int, bool]:
+        """Append a piece; return where the next begins and whether the blob is complete.  Safe to repeat.
+
+        Raises WrongOffset where the part ends elsewhere, Busy where another connection is sending the same
+        content, DigestMismatch where the complete content is not what its digest says.
+        """
+        if held(self._layout, digest, size):
+            return size, True
+        if offset + len(body) > size or (size and not body):
+            raise BadRequest("The piece does not lie inside the content.", field="offset")
+        try:
+            if digest != self._digest:
+                self._open(digest)
+            if offset != self._size:
+                raise WrongOffset(next=self._size)
+            whole = len(body) == size
+            if not whole:
+                self._hash.update(body)
+            os.pwrite(self._handle, body, offset)
+            self._size += len(body)
+            if self._size < size:
+                return self._size, False
+            self._commit(body_digest if whole else self._hash.hexdigest())
+            return size, True
+        except (OSError, DigestMismatch):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop sending; the part stays and can be continued by anybody with this key."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._digest, self._handle = "", -1
+
+    def _open(self, digest: str) -> None:
+        self.close()
+        path = self._layout.part(digest)
+        files.make_dirs(self._layout.parts)
+        if file_size(path) is None and os.path.lexists(path):
+            os.unlink(path)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise Busy()
+        opened = os.fstat(self._handle)
+        if file_size(path) is None or not os.path.samestat(opened, os.lstat(path)):
+            self.close()
+            raise Busy()  # committed or removed by another connection just now
+        self._hash = hashlib.sha256()
+        self._size = 0
+        for piece in iter(lambda: os.pread(self._handle, CHUNK, self._size), b""):
+            self._hash.update(piece)
+            self._size += len(piece)
+        self._digest = digest
+
+    def _commit(self, found: str) -> None:
+        path = self._layout.part(self._digest)
+        if found != self._digest:
+            os.unlink(path)
+            raise DigestMismatch()
+        os.fsync(self._handle)
+        _adopt(self._layout, path, self._digest)
+        self.close()
+
+
+def _adopt(layout: Layout, path: str, digest: str) -> None:
+    """Give a complete, flushed file its name as a blob."""
+    os.chmod(path, 0o400)
+    blob = layout.blob(digest)
+    files.make_dirs(os.path.dirname(blob))
+    os.rename(path, blob)
+    files.fsync_dir(os.path.dirname(blob))
+
+
+def add_bytes(layout: Layout, data: bytes) -> str:
+    """Store a small content; return its digest.  Safe to repeat."""
+    digest = files.digest_of(data)
+    if not held(layout, digest, len(data)):
+        files.make_dirs(layout.parts)
+        path = files.temporary(layout.parts)
+        with open(path, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _adopt(layout, path, digest)
+    return digest
+
+
+def link_output(layout: Layout, path: str) -> Tuple[int, str]:
+    """Make the file that a job wrote at `path` a blob, without copying it; return size and digest.
+
+    The file stays where it is and becomes read-only.  Safe to repeat.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("{} is no plain file".format(path))
+        hashed = hashlib.sha256()
+        for piece in iter(lambda: file.read(CHUNK), b""):
+            hashed.update(piece)
+        size = file.tell()
+        os.fsync(handle)
+    digest = hashed.hexdigest()
+    if not held(layout, digest, size):
+        files.make_dirs(layout.parts)
+        name = files.temporary(layout.parts)
+        os.link(path, name)
+        _adopt(layout, name, digest)
+    return size, digest
+
+
+def write_tree(layout: Layout, entries: Iterable[Entry]) -> str:
+    """Store the Tree of these entries and return its digest."""
+    return add_bytes(layout, tree_bytes(sorted(entries)))
+
+
+def tree_bytes(entries: List[Entry]) -> bytes:
+    """Return the one way to write a Tree."""
+    return files.canonical({"tree": 1, "entries": [list(entry) for entry in entries]})
+
+
+def load_tree(layout: Layout, digest: str) -> List[Entry]:
+    """Return the entries of a Tree.
+
+    Raises MissingBlobs where it is not here, BadTree where it is not the one canonical way to write a Tree or
+    has names that do not fit into one folder.
+    """
+    data = read_checked(layout, digest, MAX_TREE)
+    try:
+        value = frames.parse_object(data)
+        entries = [(str(name), int(size), str(blob)) for name, size, blob in value["entries"]]
+        good = tree_bytes(entries) == data
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise BadTree("The Tree {} is not written as a Tree must be.".format(digest))
+    names = [name for name, _, _ in entries]
+    folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
+    if names != sorted(set(names)) or folders & set(names) or not all(map(checks.is_entry, entries)):
+        raise BadTree("The Tree {} holds names, sizes or digests that a Tree must not hold.".format(digest))
+    return entries
+
+
+def missing_of(layout: Layout, entries: Iterable[Entry]) -> List[str]:
+    """Return the digests of those entries whose blobs are not here."""
+    return sorted({blob for _, size, blob in entries if not held(layout, blob, size)})
+
+
+def materialise(layout: Layout, digest: str) -> str:
+    """Return the folder that holds the files of a Tree; make it, or what is missing of it.
+
+    Raises MissingBlobs where a file is neither there nor among the blobs.  Safe to repeat, and for any
+    number of processes at once.
+    """
+    entries = load_tree(layout, digest)
+    home = layout.tree_dir(digest)
+    files.make_dirs(layout.trees)
+    target = home if os.path.isdir(home) else files.temporary(layout.trees)
+    wanted = [entry for entry in entries if file_size(os.path.join(target, entry[0])) != entry[1]]
+    missing = missing_of(layout, wanted)
+    if missing:
+        raise MissingBlobs(missing=missing)
+    os.makedirs(target, mode=0o700, exist_ok=True)
+    for name, _, blob in wanted:
+        path = os.path.join(target, name)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        new = files.temporary(os.path.dirname(path))
+        os.link(layout.blob(blob), new)
+        os.replace(new, path)
+    if target != home:
+        try:
+            os.rename(target, home)
+        except OSError:  # another process was faster; its folder is equal
+            shutil.rmtree(target)
+            if not os.path.isdir(home):
+                raise
+    return home
+
+
+def read_checked(layout: Layout, digest: str, most: int) -> bytes:
+    """Return a small content, verified; raise MissingBlobs where it is not here or is spoiled."""
+    try:
+        size, data = read_piece(layout.blob(digest), 0, most)
+    except Gone:
+        raise MissingBlobs(missing=[digest])
+    if size > most:
+        raise BadTree("The content {} is too large to be a list.".format(digest))
+    if files.digest_of(data) != digest:
+        os.unlink(layout.blob(digest))
+        raise MissingBlobs(missing=[digest])
+    return data
+
+
+def read_piece(path: str, offset: int, length: int) -> Tuple[int, bytes]:
+    """Return the size of a plain file and its bytes from `offset`, at most `length`; or raise Gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Gone()
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise Gone()
+        return found.st_size, os.pread(handle, length, offset)
+    finally:
+        os.close(handle)
