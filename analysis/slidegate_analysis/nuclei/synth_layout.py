@@ -24,7 +24,7 @@ _S_OUTLINE, _S_EDGE, _S_CLEFT, _S_HOLE, _S_PORE, _S_CROWD, _S_CROWD_FINE, _S_MAR
 _S_PLACE, _S_SHAPE, _S_LIGHT, _S_CHANNEL, _S_AUTO, _S_FIBRE, _S_SLOPE = range(9, 16)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def mix(key):
     """Scramble 64 bits (the finaliser of SplitMix64; Steele, Lea and Flood 2014)."""
     key = np.uint64(key)
@@ -36,7 +36,7 @@ def mix(key):
     return key
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def chance(seed, stream, index, draw):
     """Give the uniform number in (0, 1) of one draw: the same arguments always give the same number."""
     key = mix(np.uint64(seed) + np.uint64(stream) * np.uint64(0x9E3779B97F4A7C15))
@@ -52,7 +52,7 @@ def normal(seed, stream, index, draw):
     return radius * math.cos(2.0 * math.pi * chance(seed, stream, index, draw + 1))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _slope(seed, stream, iy, ix, dy, dx):
     """Give what the slope that stands on lattice point (iy, ix) contributes at distance (dy, dx)."""
     key = np.uint64(np.int64(iy)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(np.int64(ix))
@@ -190,7 +190,7 @@ def _tissue_area(seed, height, width, um):
     return total / (rows * columns) * height * width
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _reach(a, b, cos, sin, dy, dx):
     """Give an ellipse's radius in direction (dy, dx)."""
     length = math.sqrt(dy * dy + dx * dx) + 1e-9

@@ -46,7 +46,7 @@ def texture_tile(seed: int) -> np.ndarray:
     return (tile - tile.mean()).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _outline(waves, i, cu, sv):
     """Give the outline's radius, relative to the ellipse's, in the direction (cosine, sine) = (cu, sv)."""
     c2 = cu * cu - sv * sv
@@ -146,7 +146,7 @@ def draw_labels(origin, which, things, out):
                     out[py, px] = i + 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _scramble(h):
     """Scramble 32 bits ("lowbias32", found by C. Wellons's hash prospector; public domain).
 
@@ -157,7 +157,7 @@ def _scramble(h):
     return np.uint32(h ^ (h >> np.uint32(16)))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _bits(h):
     """Count the bits that are set in 32."""
     h = np.uint32(h - ((h >> np.uint32(1)) & np.uint32(0x55555555)))
