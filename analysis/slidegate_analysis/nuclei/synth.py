@@ -311,6 +311,7 @@ def _write_tiff(slide: Slide, path: Path, meter: _Meter) -> None:
         compression="zstd",
         compressionargs={"level": 1},
         maxworkers=len(os.sched_getaffinity(0)),
+        buffersize=2**24,
         resolution=resolution,
         resolutionunit="CENTIMETER",
         ome=True,
