@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
 """What can go wrong, each situation as a class.
 
 The docstring of a class is the sentence that a person reads when no better one is given. ``code`` is stable
@@ -6,15 +7,13 @@ and may be relied on by programs, ``transient`` says whether trying again later 
 what the command line ends with.
 """
 
-from typing import ClassVar
-
 
 class SlidegateError(Exception):
     """Something went wrong in slidegate."""
 
-    code: ClassVar[str] = "error"
-    transient: ClassVar[bool] = False
-    exit_code: ClassVar[int] = 1
+    code: str = "error"
+    transient: bool = False
+    exit_code: int = 1
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or " ".join((type(self).__doc__ or "").split()))

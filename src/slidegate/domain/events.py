@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
 """The facts about a Run, and what each of them does to the rows that show it.
 
 An Event says what happened; :func:`changes` says which columns of which row it sets. The store applies the

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
 """Connections, transactions, and bringing the tables up to date."""
 
 from collections.abc import Iterator

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
+"""What can go wrong between here and a site."""
+
+from typing import Any
+
+from slidegate.domain.errors import SlidegateError
+
+
+class SiteError(SlidegateError):
+    """The site cannot be used."""
+
+    code = "site-error"
+    exit_code = 4
+
+
+class LinkDown(SiteError):
+    """The site does not answer. What runs there goes on; it is heard of when the site answers again."""
+
+    code = "site-unreachable"
+    transient = True
+
+
+class LinkNoise(SiteError):
+    """Something else than a gate answered."""
+
+    code = "site-noise"
+
+
+class AuditBroken(SiteError):
+    """The site's record does not contain what it had recorded before: it was replaced or set back."""
+
+    code = "audit-broken"
+
+
+class BadAnswer(SiteError):
+    """The site's answer does not make sense."""
+
+    code = "site-bad-answer"
+
+
+class DamagedResult(SiteError):
+    """What the site sent is not what it had promised; it is fetched again."""
+
+    code = "damaged-result"
+    transient = True
+
+
+class Refused(SiteError):
+    """The site refused.
+
+    Attributes
+    ----------
+    code, transient
+        As the gate says them.
+    detail
+        Particulars, by code.
+    """
+
+    code = "refused"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        code: str | None = None,
+        transient: bool = False,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.transient = transient
+        self.detail = detail or {}
+
+    @classmethod
+    def of(cls, error: dict[str, Any]) -> "Refused":
+        """Make the error that an answer names."""
+        code = str(error.get("code", "refused"))
+        kind = {"missing-blobs": MissingBlobs, "gone": Gone, "not-found": Gone}.get(code, Refused)
+        detail = error.get("detail")
+        found = detail if isinstance(detail, dict) else {}
+        return kind(str(error.get("message", "")), code, error.get("transient") is True, found)
+
+
+class MissingBlobs(Refused):
+    """Contents that the plan needs are not at the site."""
+
+    code = "missing-blobs"
+
+
+class Gone(Refused):
+    """What was asked for is not at the site any more."""
+
+    code = "gone"

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The client side of the gate's protocol: one method per verb, and Trees moved whole.
+
+All of it may be repeated. A :class:`Gate` opens its Link when it is first needed and again after it broke;
+what a broken Link interrupted is raised as LinkDown, and repeating it continues where it stopped.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from slidegate.domain.values import AttemptKey, Digest, digest_of
+from slidegate.sites.errors import AuditBroken, BadAnswer, LinkDown, LinkNoise, Refused
+from slidegate.sites.link import Frame, Link, Message
+from slidegate.sites.trees import Entry
+
+PROTOCOL = 1
+PIECE = 8 << 20
+_HAVE = 4000
+_KEYS = 1000
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A workflow as it is installed at a site; ``manifest`` and ``schema`` are its own."""
+
+    digest: Digest
+    name: str
+    version: str
+    manifest: Mapping[str, Any]
+    schema: Mapping[str, Any]
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who a gate says that it is, and what this key may start."""
+
+    gate: str
+    site: str
+    key: str
+    releases: tuple[Release, ...]
+    limits: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which contents are missing at a site, and how many bytes of some of those are there."""
+
+    missing: frozenset[str]
+    partial: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a site says that changed.
+
+    Attributes
+    ----------
+    complete
+        Whether this is everything that the site knows, not only changes.
+    """
+
+    cursor: str
+    attempts: tuple[Mapping[str, Any], ...]
+    crews: tuple[Mapping[str, Any], ...]
+    complete: bool
+
+
+class Heads(Protocol):
+    """Remembers the end of a site's audit chain."""
+
+    def known(self) -> tuple[int, str, str]:
+        """Return number and digest of the last record that was checked, and the last head answered."""
+        ...
+
+    def advance(self, seq: int, head: str) -> None:
+        """Remember a later record."""
+        ...
+
+
+class Gate:
+    """One gate, as one key.
+
+    Parameters
+    ----------
+    connect
+        Opens a Link.
+    heads
+        Where the end of the audit chain is kept; None does without the check.
+    """
+
+    def __init__(self, connect: Callable[[], Link], heads: Heads | None = None) -> None:
+        self._connect = connect
+        self._heads = heads
+        self._link: Link | None = None
+        self.head = ""
+
+    def hello(self) -> Hello:
+        """Ask who is there and which Releases may be started.
+
+        Raises
+        ------
+        AuditBroken
+            The site's record does not continue what was seen of it before.
+        """
+        answer = self._ask({"verb": "hello"})
+        if answer.get("protocol") != PROTOCOL:
+            raise BadAnswer("The gate speaks another version of the protocol.")
+        releases = tuple(
+            Release(
+                Digest(str(one["digest"])),
+                str(one["name"]),
+                str(one["version"]),
+                one["manifest"],
+                one["schema"],
+                str(one["runtime"]),
+            )
+            for one in answer["releases"]
+        )
+        return Hello(str(answer["gate"]), str(answer["site"]), str(answer["key"]), releases, answer["limits"])
+
+    def presence(self, blobs: Iterable[tuple[str, int]]) -> Presence:
+        """Ask which of these contents (SHA-256, bytes) are missing."""
+        wanted = [list(blob) for blob in dict.fromkeys(blobs)]
+        requests = [({"verb": "have", "blobs": part}, b"") for part in _parts(wanted, _HAVE)]
+        missing: set[str] = set()
+        partial: dict[str, int] = {}
+        for answer, _body in self.stream(requests):
+            missing |= set(answer["missing"])
+            partial |= answer["partial"]
+        return Presence(frozenset(missing), partial)
+
+    def missing(self, tree: Digest, text_bytes: int, entries: Iterable[Entry]) -> frozenset[str]:
+        """Return the contents of a Tree, its own text included, that are not at the site."""
+        return self.presence([(tree, text_bytes), *((sha, size) for _name, size, sha in entries)]).missing
+
+    def submit(self, plan: Digest, crew_round: int = 1) -> Message:
+        """Start the Attempts of a plan that is at the site, or one more crew for what is missing.
+
+        Returns
+        -------
+        ``{"submission", "attempts": {key: "accepted"|"known"|"cancelled"}, "crews": [...]}``
+
+        Raises
+        ------
+        MissingBlobs, Refused
+        """
+        return self._ask({"verb": "submit", "plan": plan, "round": crew_round})
+
+    def status(self, cursor: str) -> News:
+        """Ask what changed since a cursor; ``""`` asks for everything."""
+        attempts: list[Mapping[str, Any]] = []
+        crews: list[Mapping[str, Any]] = []
+        complete = not cursor
+        while True:
+            answer = self._ask({"verb": "status", "cursor": cursor})
+            if cursor and answer["cursor"].partition(".")[0] != cursor.partition(".")[0]:
+                complete = True
+            cursor = answer["cursor"]
+            attempts += answer["attempts"]
+            crews += answer["crews"]
+            if not answer.get("more", False):
+                return News(cursor, tuple(attempts), tuple(crews), complete)
+
+    def cancel(self, attempts: Sequence[AttemptKey]) -> dict[AttemptKey, str]:
+        """Let Attempts have no effect; returns the state of each, which is its end if it had ended before."""
+        found: dict[AttemptKey, str] = {}
+        for part in _parts(list(attempts), _KEYS):
+            found |= self._ask({"verb": "cancel", "attempts": part})["attempts"]
+        return found
+
+    def release(self, attempts: Sequence[AttemptKey]) -> None:
+        """Let go of Attempts that were collected."""
+        for part in _parts(list(attempts), _KEYS):
+            self._ask({"verb": "release", "attempts": part})
+
+    def log(self, attempt: AttemptKey) -> Iterator[bytes]:
+        """Read the log of an Attempt from its beginning, in pieces.
+
+        Raises
+        ------
+        Gone
+            The site has no such Attempt, or no log of it.
+        """
+        offset = 0
+        while True:
+            request = {"verb": "read", "attempt": attempt, "log": True, "offset": offset, "length": PIECE}
+            ((answer, body),) = self.stream([(request, b"")])
+            yield body
+            offset += len(body)
+            if not body or offset >= answer["size"]:
+                return
+
+    def audit(self, since: int) -> Message:
+        """Return ``{"records": [...], "usage": {...}}``: what was asked of the gate after a record."""
+        return self._ask({"verb": "audit", "since": since})
+
+    def _ask(self, request: Message) -> Message:
+        ((answer, _body),) = self.stream([(request, b"")])
+        return answer
+
+    def stream(self, requests: Iterable[Frame]) -> Iterator[Frame]:
+        """Send requests without waiting for each answer; a refusal is raised where its answer comes.
+
+        Raises
+        ------
+        Refused
+            The site refused one of them; those after it may have been carried out.
+        LinkDown
+            What was under way may or may not have been carried out.
+        """
+        link = self._open()
+        try:
+            for answer, body in link.stream(requests):
+                yield self._accepted(answer), body
+        except (LinkDown, LinkNoise):
+            self.close()
+            raise
+
+    def _accepted(self, answer: Message) -> Message:
+        self.head = str(answer.get("head") or self.head)
+        if answer.get("ok") is True:
+            return answer
+        error = answer.get("error")
+        raise Refused.of(error if isinstance(error, dict) else {})
+
+    def _open(self) -> Link:
+        if self._link is None:
+            self._link = self._connect()
+            if self._heads is not None:
+                self._check_audit(self._heads)
+        return self._link
+
+    def _check_audit(self, heads: Heads) -> None:
+        """Follow the audit chain from the last record that was checked to its end."""
+        seq, head, latest = heads.known()
+        seen = {head, ""}
+        while records := self.audit(seq)["records"]:
+            for record in records:
+                if record["prev"] != head or record["seq"] != seq + 1:
+                    self.close()
+                    raise AuditBroken
+                seq, head = record["seq"], digest_of(record)
+                seen.add(head)
+        if latest not in seen or (self.head and self.head not in seen):
+            self.close()
+            raise AuditBroken
+        heads.advance(seq, head)
+
+    def close(self) -> None:
+        """Close the Link; the next call opens another."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+
+def _parts(values: Sequence[_T], most: int) -> Iterator[list[_T]]:
+    for start in range(0, len(values), most):
+        yield list(values[start : start + most])
