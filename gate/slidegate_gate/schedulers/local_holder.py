@@ -36,7 +36,7 @@ def hold(folder: str, alive: int) -> None:
     """Start the members as slots become free, wait for them, and obey ``cancel``."""
     with open(os.path.join(folder, "order.json")) as file:
         order = json.load(file)
-    members = []  # type: List[subprocess.Popen[bytes]]
+    members: "List[subprocess.Popen[bytes]]" = []
     threading.Thread(target=obey_cancel, args=(folder, members), daemon=True).start()
     for element in range(order["count"]):
         slot = wait_for_slot(order["slots"], order["cores"])

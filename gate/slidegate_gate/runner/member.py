@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A member of a crew: takes one Unit after the other, until none is left for it.
+
+It goes through the Attempts in the order of the plan, so that early ones are finished first, and takes any
+Unit that is ready rather than wait.  It looks less and less often at an Attempt that has nothing for it.
+It leaves when it has waited in vain for long enough, but not while somebody who holds a Unit may be dead.
+"""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from typing import Any, Dict, Iterator, List, Optional
+
+from ..serve import files
+from ..serve.layout import Layout
+from . import outputs
+from .attempt import MAX_TRIES, RESULT, Attempt, Unit
+from .failures import Failure, MembersDied
+from .leases import Heartbeat, Watch
+from .step_process import NotWanted, StepProcess
+
+__all__ = ["Member"]
+
+SHORTEST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+IDLE_SECONDS = 120.0  # for how long a member waits for a step that may have work for many
+
+
+class Member:
+    """One member; `name` is its array and element."""
+
+    def __init__(self, layout: Layout, submission: str, crew_class: str, name: str) -> None:
+        # A scheduler may start an element again while its former life still goes on somewhere.
+        self.name = "{}.{}".format(name, os.urandom(4).hex())
+        self.layout = layout
+        self.submission = submission
+        plan = files.read_json(layout.plan(submission))
+        self.release = files.read_json(layout.release(plan["release"]))
+        self.steps: List[Dict[str, Any]] = self.release["manifest"]["steps"]
+        self.order = [step["do"] for step in self.steps] + [RESULT]
+        self.mine = self._steps_of(crew_class)
+        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in plan["attempts"]]
+        self.lease_seconds = float(layout.config.get("lease_seconds", 10))
+        self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
+        self.heartbeat = Heartbeat(self.lease_seconds / 5)
+        self.watch = Watch(self.lease_seconds / 5)
+        self.scratch = tempfile.mkdtemp(prefix="slidegate-")
+        self.process = StepProcess(self._command(), self.scratch)
+
+    def _steps_of(self, crew_class: str) -> List[str]:
+        """Return the steps that a crew of this class does; the crew of the last one commits the results."""
+        classes = self.layout.config["classes"]
+        owners = {step["do"]: classes[step["class"]].get("as", step["class"]) for step in self.steps}
+        owners[RESULT] = owners[self.steps[-1]["do"]]
+        return [step for step in self.order if owners[step] == crew_class]
+
+    def _command(self) -> List[str]:
+        folder = self.layout.release_dir(self.release["digest"])
+        words = self.release["manifest"]["command"][1:]
+        own = [os.path.join(folder, word[2:]) if word.startswith("./") else word for word in words]
+        return [self.release["python"]] + own
+
+    # the loop
+
+    def work(self) -> None:
+        """Do what there is to do for this member."""
+        busy_at = time.monotonic()
+        try:
+            while self.attempts:
+                if self._do_one():
+                    busy_at = time.monotonic()
+                    continue
+                if not self._waits(time.monotonic() - busy_at):
+                    break
+                due = min([attempt.look_at for attempt in self.attempts] or [0.0])
+                time.sleep(max(0.0, due - time.monotonic()))
+        finally:
+            self.process.end()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _do_one(self) -> bool:
+        """Do the first Unit that can be taken; False where there is none to be found now."""
+        now = time.monotonic()
+        for attempt in [attempt for attempt in self.attempts if attempt.look_at <= now]:
+            unit = None if attempt.has_result() else self._take_from(attempt)
+            if unit is not None:
+                self._do(attempt, unit)
+                attempt.pause = attempt.look_at = 0.0
+                return True
+            if attempt.has_result() or not self._ahead(attempt):
+                self.attempts.remove(attempt)
+            attempt.pause = min(max(SHORTEST_PAUSE, 2 * attempt.pause), LONGEST_PAUSE)
+            attempt.look_at = time.monotonic() + attempt.pause
+        return False
+
+    def _ahead(self, attempt: Attempt) -> List[str]:
+        """Return the steps of this member that an Attempt still has to go through."""
+        rest = self.order[self.order.index(attempt.step) :]
+        return [step for step in rest if step in self.mine]
+
+    def _waits(self, idle: float) -> bool:
+        """Say whether to stay, after `idle` seconds without work.
+
+        Whoever holds a Unit must first have been seen alive.  A step that is still to be divided into Units
+        may soon have work for all; otherwise those who hold the last Units can do the rest.
+        """
+        if any(attempt.silence > self.lease_seconds / 2 for attempt in self.attempts):
+            return True
+        undivided = any(
+            "units" in step
+            and step["do"] in self._ahead(attempt)
+            and self.order.index(step["units"]) >= self.order.index(attempt.step)
+            for attempt in self.attempts
+            for step in self.steps
+        )
+        return idle < (max(self.idle_seconds, self.lease_seconds) if undivided else self.lease_seconds)
+
+    # taking
+
+    def _take_from(self, attempt: Attempt) -> Optional[Unit]:
+        attempt.silence = 0.0
+        attempt.step, missing = attempt.next_step()
+        if attempt.step not in self.mine:
+            return None
+        attempt.prepare()
+        latest = attempt.tries_of(attempt.step)
+        never_taken = [Unit(attempt.step, name, 0) for name in missing if name not in latest]
+        random.shuffle(never_taken)  # members that come together go for different Units
+        held = [Unit(attempt.step, name, latest[name]) for name in missing if name in latest]
+        self.heartbeat.show(attempt.heartbeat(self.name))
+        for unit in never_taken:
+            if attempt.take(unit, self.name):
+                return unit
+        for unit in self._abandoned(attempt, held):
+            if unit.number >= MAX_TRIES:
+                attempt.finish("failed", self.name, error=MembersDied().error())
+            elif attempt.take(unit, self.name):
+                return unit
+        self.heartbeat.show(None)
+        return None
+
+    def _abandoned(self, attempt: Attempt, held: List[Unit]) -> Iterator[Unit]:
+        """Yield the next try of each Unit whose holder seems dead."""
+        for unit in held:
+            silence = attempt.silence_of(unit, self.watch)
+            attempt.silence = max(attempt.silence, silence)
+            if silence >= self.lease_seconds:
+                yield unit._replace(number=unit.number + 1)
+
+    # doing
+
+    def _do(self, attempt: Attempt, unit: Unit) -> None:
+        """Do a Unit that was taken, up to its last try."""
+        try:
+            while True:
+                try:
+                    self._try(attempt, unit)
+                    return
+                except Failure as failure:
+                    if not failure.again or unit.number + 1 >= MAX_TRIES:
+                        attempt.finish("failed", self.name, error=failure.error())
+                        return
+                unit = unit._replace(number=unit.number + 1)
+                if not attempt.take(unit, self.name):
+                    return
+        except NotWanted:
+            return
+        finally:
+            self.heartbeat.show(None)
+
+    def _try(self, attempt: Attempt, unit: Unit) -> None:
+        if unit.step == RESULT:
+            tree = outputs.store(self.layout, attempt, self.release["manifest"]["outputs"])
+            attempt.finish("succeeded", self.name, tree=tree)
+            return
+        if attempt.inputs is None:
+            attempt.inputs = outputs.inputs(self.layout, attempt)
+        out = attempt.try_folder(unit)
+        attempt.log.write("-- {} {}, try {}, by {}\n".format(*unit, self.name).encode("ascii"))
+        cpu_before, _ = self.process.usage()
+        began = time.monotonic()
+        answer = self.process.ask(
+            self._request(attempt, unit, out), attempt.log, lambda: not attempt.has_result()
+        )
+        cpu_after, peak = self.process.usage()
+        cost = {
+            "seconds": time.monotonic() - began,
+            "cpu_seconds": cpu_after - cpu_before,
+            "max_rss_bytes": peak,
+        }
+        outputs.flush(out)
+        attempt.commit(unit, dict(answer, **cost))
+
+    def _request(self, attempt: Attempt, unit: Unit, out: str) -> Dict[str, Any]:
+        before = self.order[: self.order.index(unit.step)]
+        names = ("name", "version", "digest")
+        return {
+            "step": unit.step,
+            "unit": unit.name,
+            "inputs": attempt.inputs,
+            "parameters": attempt.plan["parameters"],
+            "shared": attempt.shared,
+            "out": out,
+            "results": {step: attempt.folders_of(step) for step in before},
+            "attempt": {
+                "key": attempt.plan["attempt"],
+                "submission": self.submission,
+                "release": {name: self.release[name] for name in names},
+                "runtime": self.release["runtime"],
+            },
+        }
