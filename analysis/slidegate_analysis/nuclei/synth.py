@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from slidegate_analysis.images import ImagesError, create_labels, open_labels
+from slidegate_analysis.images import ImagesError, build_label_pyramid, create_labels, open_labels
 from slidegate_analysis.nuclei import synth_render as render
 from slidegate_analysis.nuclei.synth_layout import MAX_RADIUS_UM, Things, lay_out
 
@@ -337,6 +337,7 @@ def _write_truth(slide: Slide, path: Path, meter: _Meter) -> pa.Table:
         sums[0] += np.bincount(ids, weights=ys, minlength=len(area)).astype(np.int64) + y0 * count
         sums[1] += np.bincount(ids, weights=xs, minlength=len(area)).astype(np.int64) + x0 * count
         meter.add(block.size)
+    build_label_pyramid(path)
     return _truth_table(slide, area, sums)
 
 
