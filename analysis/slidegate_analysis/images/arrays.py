@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The one place that opens, reads and writes arrays through tensorstore: bounded threads, our errors."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from .errors import BadImageMetadataError, CannotWriteError, PixelsDamagedError, PixelsMissingError
+from .errors import (
+    BadImageMetadataError,
+    CannotWriteError,
+    DiskFullError,
+    PixelsDamagedError,
+    PixelsMissingError,
+)
 
 READ_CACHE_BYTES = 64_000_000
 _NAMED_FILE = re.compile(r"( in)? local (file|directory) \"[^\"]*\"|\"/[^\"]*\"")
@@ -95,7 +102,10 @@ def finish_write(future: Any) -> None:
     try:
         future.result()
     except (ValueError, RuntimeError, OSError) as error:
-        raise CannotWriteError(_short(error)) from error
+        text = _short(error)
+        if os.strerror(errno.ENOSPC) in text or os.strerror(errno.EDQUOT) in text:
+            raise DiskFullError from error
+        raise CannotWriteError(text) from error
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -110,7 +120,14 @@ def write_file(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise CannotWriteError(f"{path}: {error.strerror}") from error
+        raise not_writable(error) from error
+
+
+def not_writable(error: OSError) -> CannotWriteError:
+    """Return our error for one of the system's while writing."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError()
+    return CannotWriteError(error.strerror or type(error).__name__)
 
 
 def _short(error: Exception) -> str:

@@ -10,7 +10,7 @@ class ImagesError(Exception):
 
     def __init__(self, detail: str = "") -> None:
         sentence = (type(self).__doc__ or self.code).split("\n\n")[0].strip()
-        super().__init__(f"{sentence} ({detail})" if detail else sentence)
+        super().__init__(f"{sentence.rstrip('.')} ({detail})." if detail else sentence)
         self.detail = detail
 
 
@@ -87,7 +87,13 @@ class AlreadyThereError(ImagesError):
 
 
 class CannotWriteError(ImagesError):
-    """The image cannot be written; the disk may be full or write-protected."""
+    """The place where the image should be written cannot be written."""
 
     code = "target-not-writable"
     transient = True
+
+
+class DiskFullError(CannotWriteError):
+    """The disk is full."""
+
+    code = "disk-full"

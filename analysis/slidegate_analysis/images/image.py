@@ -15,7 +15,6 @@ from . import arrays, layout
 from .errors import (
     AlreadyThereError,
     BadImageMetadataError,
-    CannotWriteError,
     NotAnImageFolderError,
     OutOfBoundsError,
     UnsupportedPixelsError,
@@ -166,7 +165,7 @@ def write_image(
         _Pass(levels, shape, np.dtype(name), read, shard, progress).run()
         partial.rename(target)
     except OSError as error:
-        raise CannotWriteError(error.strerror or type(error).__name__) from error
+        raise arrays.not_writable(error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reading regions of TIFF and OME-TIFF files without holding a plane in memory."""
+
+import logging
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from tifffile import TiffFile, TiffFileError, TiffPage
+
+from .base import Choice, Pixels, check_pixels
+from .errors import (
+    BadMetadataError,
+    DamagedImageError,
+    DiskFullError,
+    EmptyFileError,
+    ImageUnreadableError,
+    NotAnImageError,
+    TruncatedImageError,
+)
+from .tiff_layout import Layout, Plane, lay_out
+
+SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8")
+MAX_SEGMENT_BYTES = 2**31
+_DAMAGE = (
+    TiffFileError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    OSError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its messages name files, which can name patients
+
+
+def accepts(path: Path) -> bool:
+    """Return whether the name is one of a TIFF file."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+@contextmanager
+def open_pixels(path: Path, choice: Choice, scratch: Path | None = None) -> Iterator[Pixels]:
+    """Open a TIFF or OME-TIFF file, of which one focal plane and time point is read, with all its channels.
+
+    Parameters
+    ----------
+    path
+        The file.
+    choice
+        Which plane is meant, where there are several.
+    scratch
+        A folder for one plane, uncompressed, of a file that is stored in compressed strips and not in tiles.
+
+    Raises
+    ------
+    SourceError
+        One of them, for each thing that can be wrong with a file; also while reading.
+    """
+    with _open(path) as tiff:
+        try:
+            layout = lay_out(tiff, choice)
+            for plane in layout.planes:
+                _check_plane(plane, layout.planes[0].page)
+            size = path.stat().st_size
+        except _DAMAGE as error:
+            raise DamagedImageError from error
+        page = layout.planes[0].page
+        shape = (len(layout.planes), int(page.imagelength), int(page.imagewidth))
+        dtype = np.dtype(page.dtype) if page.dtype is not None else np.dtype("V")
+        check_pixels(shape, dtype, layout.labels)
+        for plane in layout.planes:
+            _check_complete(plane, size)
+        with _Reader(path, layout, scratch) as reader:
+            yield Pixels(shape, dtype, layout.labels, layout.pixel_size_um, reader.read)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TiffFile]:
+    try:
+        if path.stat().st_size == 0:
+            raise EmptyFileError
+        tiff = TiffFile(path)
+    except PermissionError as error:
+        raise ImageUnreadableError from error
+    except TiffFileError as error:
+        raise NotAnImageError from error
+    except _DAMAGE as error:
+        raise DamagedImageError from error
+    try:
+        yield tiff
+    finally:
+        tiff.close()
+
+
+def _check_plane(plane: Plane, first: TiffPage) -> None:
+    page = plane.page
+    if page.imagedepth != 1 or page.tiledepth > 1:
+        raise BadMetadataError("its pages have depth")
+    if (page.imagelength, page.imagewidth, page.dtype) != (first.imagelength, first.imagewidth, first.dtype):
+        raise BadMetadataError("its channels differ in size or type")
+
+
+def _check_complete(plane: Plane, size: int) -> None:
+    """Check a plane's tables of offsets against its shape and the file's size; reads nothing."""
+    page = plane.page
+    try:
+        offsets = np.asarray(page.dataoffsets, np.float64)
+        counts = np.asarray(page.databytecounts, np.float64)
+        rows, columns = _grid(page)
+        expected = rows * columns * (page.samplesperpixel if page.planarconfig == 2 else 1)
+        segment = page.tilelength * page.tilewidth if page.is_tiled else _strip_rows(page) * page.imagewidth
+        segment *= (1 if page.planarconfig == 2 else page.samplesperpixel) * page.dtype.itemsize
+    except _DAMAGE as error:
+        raise DamagedImageError from error
+    if not page.is_contiguous and segment > MAX_SEGMENT_BYTES:
+        raise BadMetadataError(
+            f"it is stored in pieces of {segment} bytes, at most {MAX_SEGMENT_BYTES} are taken"
+        )
+    if page.is_contiguous:
+        plane_bytes = page.imagelength * page.imagewidth * page.dtype.itemsize
+        start = _contiguous_start(plane)
+        if start <= 0:
+            raise DamagedImageError
+        if start + plane_bytes > size:
+            raise TruncatedImageError
+        return
+    if offsets.size != expected or counts.size != expected:
+        raise DamagedImageError(f"{offsets.size} pieces instead of {expected}")
+    if bool(np.any(offsets + counts > size)):
+        raise TruncatedImageError
+    if not bool(np.any(counts)):
+        raise TruncatedImageError("no pixel is stored")
+
+
+def _strip_rows(page: TiffPage) -> int:
+    return min(int(page.rowsperstrip), int(page.imagelength)) or int(page.imagelength)
+
+
+def _grid(page: TiffPage) -> tuple[int, int]:
+    """Return the rows and columns of tiles (or strips) of one plane."""
+    if page.is_tiled:
+        if page.tilelength < 1 or page.tilewidth < 1:
+            raise DamagedImageError
+        return (-(-page.imagelength // page.tilelength), -(-page.imagewidth // page.tilewidth))
+    return (-(-page.imagelength // _strip_rows(page)), 1)
+
+
+def _contiguous_start(plane: Plane) -> int:
+    """Return where an uncompressed plane begins in the file."""
+    page = plane.page
+    rows, columns = _grid(page)
+    index = plane.sample * rows * columns if page.planarconfig == 2 and page.samplesperpixel > 1 else 0
+    if index >= len(page.dataoffsets):
+        return (
+            int(page.dataoffsets[0]) + plane.sample * page.imagelength * page.imagewidth * page.dtype.itemsize
+        )
+    return int(page.dataoffsets[index]) + plane.shift
+
+
+class _Reader:
+    """Regions of the planes of one open file; a plane of compressed strips is unpacked to a file, once."""
+
+    def __init__(self, path: Path, layout: Layout, scratch: Path | None) -> None:
+        self._layout = layout
+        self._scratch = scratch
+        self._file = path.open("rb")
+        self._unpacked: tuple[int, IO[bytes]] | None = None
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._drop()
+
+    def read(self, c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        """Read a half-open region of a channel, native byte order."""
+        plane = self._layout.planes[c]
+        page = plane.page
+        try:
+            if page.is_contiguous and (page.samplesperpixel == 1 or page.planarconfig == 2):
+                stored = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+                return _rows(
+                    self._file.fileno(), _contiguous_start(plane), stored, page.imagewidth, y0, y1, x0, x1
+                )
+            if page.is_tiled:
+                return self._tiles(plane, y0, y1, x0, x1)
+            unpacked = self._unpack(c, plane)
+            return _rows(unpacked.fileno(), 0, np.dtype(page.dtype), page.imagewidth, y0, y1, x0, x1)
+        except _DAMAGE as error:
+            raise DamagedImageError from error
+
+    def _tiles(self, plane: Plane, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        page = plane.page
+        region = np.zeros((y1 - y0, x1 - x0), page.dtype)
+        height, width = page.tilelength, page.tilewidth
+        for row in range(y0 // height, -(-y1 // height)):
+            for column in range(x0 // width, -(-x1 // width)):
+                tile = self._segment(plane, row * _grid(page)[1] + column)
+                if tile is None:
+                    continue
+                ty, tx = row * height, column * width
+                top, left = max(y0, ty), max(x0, tx)
+                bottom = min(y1, ty + tile.shape[0])
+                right = min(x1, tx + tile.shape[1])
+                part = tile[top - ty : bottom - ty, left - tx : right - tx]
+                region[top - y0 : bottom - y0, left - x0 : right - x0] = part
+        return region
+
+    def _segment(self, plane: Plane, index: int) -> np.ndarray | None:
+        """Decode one tile or strip of a plane to (y, x), or None where the file stores none."""
+        page = plane.page
+        planar = page.planarconfig == 2 and page.samplesperpixel > 1
+        if planar:
+            rows, columns = _grid(page)
+            index += plane.sample * rows * columns
+        offset, count = int(page.dataoffsets[index]), int(page.databytecounts[index])
+        if count == 0:
+            return None
+        data = os.pread(self._file.fileno(), count, offset)
+        if len(data) != count:
+            raise TruncatedImageError
+        decoded = page.decode(data, index, jpegtables=page.jpegtables)[0]
+        if decoded is None or decoded.ndim != 4:
+            raise DamagedImageError
+        return decoded[0, :, :, 0 if planar else plane.sample]
+
+    def _unpack(self, c: int, plane: Plane) -> IO[bytes]:
+        if self._unpacked is not None and self._unpacked[0] == c:
+            return self._unpacked[1]
+        self._drop()
+        page = plane.page
+        file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)  # noqa: SIM115 (lives as long as the reader)
+        self._unpacked = (c, file)
+        rows, height = _grid(page)[0], _strip_rows(page)
+        for row in range(rows):
+            strip = self._segment(plane, row)
+            wanted = (min(height, page.imagelength - row * height), page.imagewidth)
+            if strip is None:
+                strip = np.zeros(wanted, page.dtype)
+            if strip.shape[0] < wanted[0] or strip.shape[1] != wanted[1]:
+                raise DamagedImageError
+            _write_all(file, np.ascontiguousarray(strip[: wanted[0]], page.dtype))
+        return file
+
+    def _drop(self) -> None:
+        if self._unpacked is not None:
+            self._unpacked[1].close()
+        self._unpacked = None
+
+
+def _write_all(file: IO[bytes], pixels: np.ndarray) -> None:
+    left = memoryview(pixels).cast("B")
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise DiskFullError("while unpacking the image") from error
+
+
+def _rows(
+    file: int, start: int, stored: np.dtype, width: int, y0: int, y1: int, x0: int, x1: int
+) -> np.ndarray:
+    """Read a region of an uncompressed plane row by row: a file cut short is an error and no crash."""
+    region = np.empty((y1 - y0, x1 - x0), stored)
+    wanted = region.shape[1] * stored.itemsize
+    for row in range(region.shape[0]):
+        offset = start + ((y0 + row) * width + x0) * stored.itemsize
+        if os.preadv(file, [region[row]], offset) != wanted:
+            raise TruncatedImageError
+    return region.astype(stored.newbyteorder("="), copy=False)
