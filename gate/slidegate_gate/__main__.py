@@ -1,27 +1,60 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The three programs of the gate: ``python3 -IS <home>/current serve|runner|ctl ...``.
+"""The gate's one program: ``python3 -IS <home>/current serve|runner|ctl ...``.
 
-``gatectl install`` puts this file beside the package, so that a version's folder can be run.
+``serve --key NAME`` answers the frames on its standard input (``--home`` where it is not started from the home's
+own ``current``); ``runner`` is a member of a crew, inside a job; ``ctl`` is the administrator's hand tool.  Here,
+and nowhere else, the scheduler that ``config.json`` names is built and handed to ``serve``, which knows none.
 """
 
-import importlib
+import argparse
+import os
+import re
 import sys
-from typing import List
+from typing import List, Optional
 
-PROGRAMS = {
-    "serve": "slidegate_gate.serve.main",
-    "runner": "slidegate_gate.runner.main",
-    "ctl": "slidegate_gate.gatectl.main",
-}
+import slidegate_gate
+
+__all__ = ["main"]
+
+PROGRAM = os.path.dirname(os.path.realpath(slidegate_gate.__file__))
 
 
-def main(argv: List[str]) -> int:
-    """Run the program that the first word names; return its exit code."""
-    if not argv or argv[0] not in PROGRAMS:
-        sys.stderr.write("usage: slidegate_gate {} ...\n".format("|".join(PROGRAMS)))
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run one of the gate's commands; return the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    command, rest = (argv or [""])[0], argv[1:]
+    if command == "serve":
+        return serve(rest)
+    if command == "runner":
+        from slidegate_gate.runner.main import main as runner
+        return runner(rest)
+    if command == "ctl":
+        from slidegate_gate.gatectl.main import main as gatectl
+        return gatectl(rest)
+    print("usage: serve|runner|ctl ...  (slidegate-gate {})".format(slidegate_gate.__version__), file=sys.stderr)
+    return 2
+
+
+def serve(argv: List[str]) -> int:
+    """Put the gate together for one key and let it answer."""
+    from slidegate_gate.schedulers import adapter
+    from slidegate_gate.serve import layout, loop
+
+    program = os.path.dirname(PROGRAM)
+    parser = argparse.ArgumentParser(prog="serve")
+    parser.add_argument("--home", default=os.path.dirname(os.path.dirname(program)))
+    parser.add_argument("--key", required=True)
+    asked = parser.parse_args(argv)
+    os.umask(0o077)
+    config = layout.load_config(asked.home)
+    if asked.key not in config.get("keys", {}):
+        print("This gate has no key of that name.", file=sys.stderr)
         return 2
-    return int(importlib.import_module(PROGRAMS[argv[0]]).main(argv[1:]))
+    here = layout.Layout(asked.home, config, asked.key)
+    found = re.match(r"[0-9A-Fa-f.:]{2,45}(?= )", os.environ.get("SSH_CONNECTION", ""))
+    return loop.serve(here, adapter(config)(config, here.scheduler), slidegate_gate.__version__, program,
+                      found.group() if found else "local")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -69,6 +69,7 @@ class Layout:
         self.audit = os.path.join(self.state, "audit.jsonl")
         self.status = os.path.join(self.state, "status.json")
         self.usage = os.path.join(self.state, "usage.json")
+        self.errors = os.path.join(self.state, "errors.log")
         self.blobs = os.path.join(self.data, "blobs")
         self.parts = os.path.join(self.data, "parts")
         self.trees = os.path.join(self.data, "trees")

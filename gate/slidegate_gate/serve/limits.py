@@ -17,7 +17,7 @@ from ..errors import OverLimit
 from . import files
 from .layout import Layout
 
-__all__ = ["DEFAULTS", "Limits"]
+__all__ = ["DEFAULTS", "Limits", "limits_of"]
 
 DEFAULTS = {
     "requests_per_minute": 1200,
@@ -30,12 +30,17 @@ RECOUNT_SECONDS = 60.0
 PENALTY_SECONDS = 1.0  # a refusal costs the client this long, so that it cannot flood the audit
 
 
+def limits_of(layout: Layout) -> Dict[str, int]:
+    """Return the figures that hold for a key: its own, else the site's, else these."""
+    of_key = layout.config["keys"][layout.key].get("limits", {})
+    return dict(DEFAULTS, **dict(layout.config.get("limits", {}), **of_key))
+
+
 class Limits:
     """The limits of one key."""
 
     def __init__(self, layout: Layout) -> None:
-        of_key = layout.config["keys"][layout.key].get("limits", {})
-        self.values: Dict[str, int] = dict(DEFAULTS, **dict(layout.config.get("limits", {}), **of_key))
+        self.values = limits_of(layout)
         self._layout = layout
         self._bytes = 0
         self._counted: Optional[float] = None

@@ -28,12 +28,11 @@ from typing import Any, Callable, Dict, List, Tuple
 from ..errors import BadRequest
 from .frames import MAX_BODY
 
-__all__ = ["ANSWERS", "DIGEST", "REQUESTS", "SUBMISSION", "check_request"]
+__all__ = ["ANSWERS", "DIGEST", "MAX_BYTES", "REQUESTS", "check_request", "request_id"]
 
 Check = Callable[[Any], bool]
 
 DIGEST = re.compile("[0-9a-f]{64}")
-SUBMISSION = re.compile("[0-9a-f]{32}")
 REQUEST_ID = re.compile("[0-9a-f]{1,64}")
 CURSOR = re.compile("|[0-9a-f]{16}[.][0-9]{1,15}")
 MAX_BYTES = 1 << 50
@@ -95,22 +94,27 @@ ANSWERS: Dict[str, Tuple[str, ...]] = {
 }
 
 
-def check_request(message: Dict[str, Any], body_bytes: int) -> Tuple[str, str, Dict[str, Any]]:
-    """Return id, verb and fields of a request; raise BadRequest, naming the field, where it is malformed."""
-    fields = dict(message)
-    name = fields.pop("id", None)
-    verb = fields.pop("verb", None)
-    if not text(REQUEST_ID)(name):
-        raise BadRequest("A request needs an id of 1 to 64 digits and letters a to f.", field="id")
+def request_id(message: Dict[str, Any]) -> str:
+    """Return the id of a request, or '' where it has none that may be repeated in an answer."""
+    name = message.get("id")
+    return name if isinstance(name, str) and REQUEST_ID.fullmatch(name) else ""
+
+
+def check_request(message: Dict[str, Any], body_bytes: int) -> Tuple[str, Dict[str, Any]]:
+    """Return verb and fields of a request; raise BadRequest, naming the field, where it is malformed."""
+    verb = message.get("verb")
+    if not request_id(message):
+        raise BadRequest("A request needs an id of 1 to 64 hexadecimal digits.", field="id")
     if not isinstance(verb, str) or verb not in REQUESTS:
         raise BadRequest("There is no such verb.", field="verb")
     if body_bytes and verb != "put":
         raise BadRequest("Only put has a body.", field="body")
+    fields = {name: value for name, value in message.items() if name not in ("id", "verb")}
     for shape in REQUESTS[verb]:
         if set(shape) == set(fields):
             for field in sorted(shape):
                 if not shape[field](fields[field]):
                     raise BadRequest("{} is not as {} needs it.".format(field, verb), field=field)
-            return name, verb, fields
-    raise BadRequest("The fields of {} are: {}.".format(
-        verb, "; or ".join(", ".join(sorted(shape)) or "none" for shape in REQUESTS[verb])))
+            return verb, fields
+    shapes = " or ".join(", ".join(sorted(shape)) for shape in REQUESTS[verb])
+    raise BadRequest("The fields of {} are: {}.".format(verb, shapes or "none"))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gate: read a request, decide, write it down, answer; until the channel ends.
+
+This is where to begin reading.  ``authorized_keys`` starts ``serve --key NAME``; the name of the key comes
+from that line and never from a request.  Requests come in on standard input as frames (``frames``), have
+one of nine forms (``messages``), and are handled one after the other by the methods of ``Gate`` below,
+which hold no knowledge of their own: contents are the matter of ``trees``, accepted work of ``journal``
+(its order of steps is the heart of the gate), what became of it of ``status``, how much of ``limits``, the
+record of ``audit``.
+
+The only program that is ever started is the runner, by the scheduler's adapter, from an argument list that
+``journal`` puts together out of checked names.
+"""
+
+import contextlib
+import errno
+import os
+import traceback
+from typing import Any, Callable, Dict, Mapping, Tuple
+
+from ..errors import BadFrame, GateError, Internal, NoSpace
+from . import audit, files, frames, limits, messages, status, trees
+from .journal import Journal
+from .layout import Layout
+
+__all__ = ["Gate", "serve"]
+
+PROTOCOL = 1
+Fields = Dict[str, Any]
+NOTHING: Fields = {}
+RECORDED = ("hello", "submit", "cancel", "release")
+
+
+class Gate:
+    """One connection of one key."""
+
+    def __init__(self, layout: Layout, scheduler: Any, version: str, program: str, peer: str) -> None:
+        self._layout = layout
+        self._version = version
+        self._audit = audit.Audit(layout.audit, layout.key, peer)
+        self._limits = limits.Limits(layout)
+        self._uploads = trees.Uploads(layout)
+        self._journal = Journal(layout, scheduler, self._limits, program)
+        self._board = status.Board(layout, scheduler)
+        self._verbs: Dict[str, Callable[[Fields, frames.Frame], Fields]] = {
+            "hello": self._hello, "have": self._have, "put": self._put,
+            "submit": lambda fields, _: self._journal.submit(fields["plan"], fields["round"]),
+            "status": lambda fields, _: self._board.changes(fields["cursor"]),
+            "cancel": lambda fields, _: self._journal.cancel(fields["attempts"]),
+            "read": self._read,
+            "release": lambda fields, _: self._journal.release(fields["attempts"]),
+            "audit": self._records,
+        }
+
+    def handle(self, frame: frames.Frame) -> Tuple[Fields, bytes]:
+        """Return the answer to a request, and its body; whatever happens, there is an answer."""
+        name, verb = messages.request_id(frame.message), "?"
+        fields: Fields = {}
+        try:
+            verb, fields = messages.check_request(frame.message, len(frame.body))
+            if verb not in limits.UNCOUNTED:
+                self._limits.count_request()
+            answer = self._verbs[verb](fields, frame)
+            if verb in RECORDED or answer.get("committed") or (verb == "read" and fields["offset"] == 0):
+                self._audit.record(verb, name, _summary(fields), "ok")
+        except Exception as error:  # the edge of the gate
+            return self.refuse(error, name, verb, fields), b""
+        body = answer.pop("body", b"")
+        return dict(answer, id=name, ok=True, head=self._audit.head), body
+
+    def refuse(self, error: Exception, name: str = "", verb: str = "?", fields: Mapping[str, Any] = NOTHING) -> Fields:
+        """Return the answer to a request that failed, and record it."""
+        told = self._explain(error)
+        with contextlib.suppress(OSError):  # a full disk must not keep the answer back
+            self._audit.record(verb, name, _summary(fields), told.code)
+        return {"id": name, "ok": False, "head": self._audit.head, "error": {
+            "code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}}
+
+    def _explain(self, error: Exception) -> GateError:
+        if isinstance(error, GateError):
+            return error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return NoSpace()
+        number = os.urandom(6).hex()
+        with contextlib.suppress(OSError), open(self._layout.errors, "a") as file:
+            file.write("{} {}\n".format(number, traceback.format_exc()))
+        return Internal("The gate failed; the reason is in its log under {}.".format(number), id=number)
+
+    def _hello(self, fields: Fields, frame: frames.Frame) -> Fields:
+        shown = ("digest", "name", "version", "manifest", "schema", "runtime")
+        releases = [{name: release[name] for name in shown} for release in self._journal.releases()]
+        return {"protocol": PROTOCOL, "gate": self._version, "site": self._layout.config["site"],
+                "key": self._layout.key, "releases": releases, "limits": self._limits.values}
+
+    def _have(self, fields: Fields, frame: frames.Frame) -> Fields:
+        missing, partial = trees.have(self._layout, fields["blobs"])
+        return {"missing": missing, "partial": partial}
+
+    def _put(self, fields: Fields, frame: frames.Frame) -> Fields:
+        digest, size = fields["digest"], fields["size"]
+        if not trees.held(self._layout, digest, size):
+            self._limits.check_bytes(len(frame.body))
+        place, committed = self._uploads.put(digest, size, fields["offset"], frame.body, frame.digest)
+        return {"next": place, "committed": committed}
+
+    def _read(self, fields: Fields, frame: frames.Frame) -> Fields:
+        if "digest" in fields:
+            path = self._layout.blob(fields["digest"])
+        else:
+            path = self._journal.log_of(fields["attempt"])
+        size, body = trees.read_piece(path, fields["offset"], fields["length"])
+        return {"size": size, "body": body}
+
+    def _records(self, fields: Fields, frame: frames.Frame) -> Fields:
+        used = dict(status.used(self._layout), bytes=self._limits.bytes_kept())
+        return {"records": audit.records_since(self._layout.audit, fields["since"]), "usage": used}
+
+
+def _summary(fields: Mapping[str, Any]) -> Fields:
+    """Return what the audit keeps of a request: short values as they are, lists by length and digest."""
+    return {name: {"count": len(value), "sha256": files.digest_of(files.canonical(value))}
+            if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str) -> int:
+    """Answer the requests on standard input until it ends; return the exit code."""
+    gate = Gate(layout, scheduler, version, program, peer)
+    reader = frames.FrameReader(0, limits.limits_of(layout)["idle_seconds"])
+    try:
+        for frame in frames.read_ahead(reader):
+            frames.write_frame(1, *gate.handle(frame))
+    except BadFrame as error:
+        frames.write_frame(1, gate.refuse(error))
+        return 2
+    except ConnectionError:
+        return 1
+    return 0
