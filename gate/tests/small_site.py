@@ -61,6 +61,9 @@ for line in sys.stdin:
     if first_times(ask, "hesitate"):
         print(json.dumps({"ok": False, "code": "licence", "message": "Wait.", "transient": True}), flush=True)
         continue
+    if "environment" in parameters:
+        with open(os.path.join(parameters["ledger"], "environment"), "w") as file:
+            json.dump(dict(os.environ, cwd=os.getcwd()), file)
     answer = {"ok": True, "result": {"unit": ask["unit"]}}
     if ask["step"] == "plan":
         answer["units"] = ["u%03d" % number for number in range(parameters["units"])]
@@ -99,7 +102,10 @@ MANIFEST = {
         {"do": "finish", "class": "small", "redo": "fresh"},
     ],
     "workers": {"max": 8},
-    "outputs": {"labels": {"type": "labels", "path": "labels"}, "table": {"type": "table/objects", "path": "table"}},
+    "outputs": {
+        "labels": {"type": "labels", "path": "labels"},
+        "table": {"type": "table/objects", "path": "table"},
+    },
 }
 
 

@@ -91,7 +91,7 @@ class Member:
                 return True
             if attempt.has_result() or not self._ahead(attempt):
                 self.attempts.remove(attempt)
-            attempt.pause = min(max(SHORTEST_PAUSE, 2 * attempt.pause), LONGEST_PAUSE)
+            attempt.pause = min(max(SHORTEST_PAUSE, 2 * attempt.pause), LONGEST_PAUSE, self.lease_seconds / 5)
             attempt.look_at = time.monotonic() + attempt.pause
         return False
 

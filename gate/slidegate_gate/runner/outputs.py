@@ -51,10 +51,9 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
     for name, path in sorted(found.items()):
         if not checks.is_name(name):
             raise BadOutput("An output has a name that cannot be used: {!r}.".format(name))
-        try:
-            size, digest = trees.link_output(layout, path)
-        except ValueError:
+        if not _is_plain(path):
             raise BadOutput("The output {} is no plain file.".format(name))
+        size, digest = trees.link_output(layout, path)
         entries.append((name, size, digest))
     return trees.write_tree(layout, entries)
 
@@ -62,9 +61,9 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
 def flush(folder: str) -> None:
     """Bring the files that a try has written to the disk before the try is made to count."""
     for _, path in _files(folder):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        os.fsync(handle)
-        os.close(handle)
+        if _is_plain(path):
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
 
 
 def _files(folder: str) -> Iterator[Tuple[str, str]]:
@@ -75,3 +74,7 @@ def _files(folder: str) -> Iterator[Tuple[str, str]]:
             if not name.startswith(".") and not name.endswith(".__lock"):
                 path = os.path.join(above, name)
                 yield os.path.relpath(path, folder), path
+
+
+def _is_plain(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)
