@@ -1,20 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: N818  (a situation is named as what it is)
-"""What can stop gatectl. Each message says what is wrong, why that matters, and what to do."""
-
-from typing import List
+"""What can stop gatectl.  Each message says what is wrong, why that matters, and what to do."""
 
 from slidegate_gate.errors import GateError
-
-__all__ = [
-    "BadWorkflow",
-    "NoHome",
-    "RuntimeNotBuilt",
-    "StillInUse",
-    "UnknownName",
-    "UnsafePermissions",
-    "UnsuitablePython",
-]
 
 
 class NoHome(GateError):
@@ -35,26 +23,16 @@ class UnknownName(GateError):
     code = "unknown-name"
 
 
-class BadWorkflow(GateError):
-    """The workflow's folder cannot be installed; `faults` has one sentence for each reason."""
-
-    code = "bad-workflow"
-
-    def __init__(self, faults: List[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
-
-
-class UnsuitablePython(GateError):
-    """The interpreter for a Runtime does not start or is older than the workflow allows."""
-
-    code = "unsuitable-python"
-
-
 class RuntimeNotBuilt(GateError):
-    """The environment of a workflow cannot be built from the wheels that were given."""
+    """The environment of a workflow cannot be built with the interpreter and wheels that were given."""
 
     code = "runtime-not-built"
+
+
+class Unfit(GateError):
+    """A check of the self-test failed."""
+
+    code = "unfit"
 
 
 class StillInUse(GateError):

@@ -8,122 +8,79 @@ sentence on standard error that begins with a stable code.
 import argparse
 import os
 import sys
-from typing import Callable, List, Optional
+from typing import Any, List, Optional
 
 from slidegate_gate.errors import GateError
 
-from . import homes, manifests, releases
+from . import checkup, homes, releases, upkeep
 
 __all__ = ["main"]
+
+NEW = "for a new config.json (default: %(default)s)"
+VERBS: Any = [
+    ("install", homes.install, "copy this gate to its home and make it the current version", {
+        "--site": {"default": "local", "help": NEW}, "--scheduler": {"default": "local", "help": NEW},
+        "--cores": {"type": int, "help": NEW}, "--data": {"help": NEW}, "--state": {"help": NEW}}),
+    ("key add", homes.add_key, "let a key start workflows", {
+        "name": {}, "--workflow": {"action": "append", "required": True, "help": "its name, or * for all"}}),
+    ("key list", homes.list_keys, "print the keys and what they may start", {}),
+    ("key remove", homes.remove_key, "take a key off the list", {"name": {}}),
+    ("workflow check", releases.check, "say what is wrong with a workflow's folder", {"folder": {}}),
+    ("workflow install", releases.install, "make a Release and its Runtime", {
+        "folder": {}, "--wheels": {"help": "where the wheels lie (default: FOLDER/wheels)"},
+        "--python": {"default": sys.executable, "help": "its interpreter (default: %(default)s)"}}),
+    ("workflow list", releases.list_all, "print the Releases", {}),
+    ("workflow remove", releases.remove, "remove Releases", {"name": {"help": "a workflow or Release"}}),
+    ("explain", checkup.explain, "print every argument list that can be executed for a key", {}),
+    ("selftest", checkup.selftest, "check that this place keeps what the gate promises", {}),
+    ("audit verify", checkup.verify_audit, "walk the audit chains", {}),
+    ("clean", upkeep.clean, "remove what nobody needs any more", {
+        "--dry-run": {"action": "store_true", "help": "only say what would be removed"},
+        "--keep": {"type": int, "default": 80, "metavar": "PERCENT",
+                   "help": "how full a key's limit of bytes may stay (default: %(default)s)"}}),
+]  # fmt: skip
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Do what the command line says; return the exit code."""
-    os.umask(0o077)
-    arguments = _parser().parse_args(argv)
-    arguments.home = os.path.abspath(arguments.home)
+    umask = os.umask(0o077)
     try:
-        return int(arguments.do(arguments) or 0)
+        asked = _parser().parse_args(argv)
+        asked.home = os.path.abspath(asked.home)
+        return int(asked.do(asked) or 0)
     except GateError as error:
         sys.stderr.write("{}: {}\n".format(error.code, error))
-        return 3
     except OSError as error:
         sys.stderr.write(
             "system-error: {}. Nothing half-made is used: repeat when it is mended.\n".format(error)
         )
-        return 3
+    finally:
+        os.umask(umask)
+    return 3
 
 
 def _parser() -> argparse.ArgumentParser:
     home = argparse.ArgumentParser(add_help=False)
     home.add_argument("--home", default=_own_home(), help="the gate's folder (default: %(default)s)")
     parser = argparse.ArgumentParser(prog="gatectl", description="Install and look after a gate.")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    verbs.required = True
-
-    def add(
-        group: "argparse._SubParsersAction[argparse.ArgumentParser]",
-        name: str,
-        do: Callable[[argparse.Namespace], Optional[int]],
-        about: str,
-    ) -> argparse.ArgumentParser:
-        made = group.add_parser(name, parents=[home], help=about, description=about)
+    groups = {"": parser.add_subparsers()}
+    for words, do, about, options in VERBS:
+        group, _, verb = words.rpartition(" ")
+        if group not in groups:
+            groups[group] = (
+                groups[""].add_parser(group, help="see `gatectl {} -h`".format(group)).add_subparsers()
+            )
+        made = groups[group].add_parser(verb, parents=[home], help=about, description=about)
         made.set_defaults(do=do)
-        return made
-
-    install = add(verbs, "install", _install, "copy this gate to its home and make it the current version")
-    for option in ("site", "scheduler", "data", "state"):
-        install.add_argument("--" + option, help="for a new config.json")
-    install.add_argument("--cores", type=int, help="for a new config.json")
-
-    key = verbs.add_parser("key", help="who may send work").add_subparsers(dest="what", metavar="WHAT")
-    key.required = True
-    made = add(key, "add", _key_add, "let a key start workflows")
-    made.add_argument("name")
-    made.add_argument("--workflow", action="append", required=True, help="a workflow's name, or * for all")
-    add(key, "list", _key_list, "print the keys and what they may start")
-    add(key, "remove", _key_remove, "take a key off the list").add_argument("name")
-
-    workflow = verbs.add_parser("workflow", help="what may run").add_subparsers(dest="what", metavar="WHAT")
-    workflow.required = True
-    add(workflow, "check", _workflow_check, "say what is wrong with a folder").add_argument("folder")
-    made = add(workflow, "install", _workflow_install, "make a Release and its Runtime")
-    made.add_argument("folder")
-    made.add_argument("--wheels", help="where the wheels lie (default: FOLDER/wheels)")
-    made.add_argument("--python", default=sys.executable, help="its interpreter (default: %(default)s)")
-    add(workflow, "list", _workflow_list, "print the Releases")
-    add(workflow, "remove", _workflow_remove, "remove Releases").add_argument("name")
+        for option, settings in options.items():
+            made.add_argument(option, **settings)
+    for each in groups.values():
+        each.required, each.dest, each.metavar = True, "verb", "VERB"
     return parser
 
 
 def _own_home() -> str:
     # An installed gatectl lies in <home>/versions/<version>/slidegate_gate/gatectl.
-    home = os.path.abspath(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 4))
+    here = os.path.dirname(os.path.realpath(__file__))
+    home = os.path.abspath(os.path.join(here, *[os.pardir] * 4))
     return home if os.path.isdir(os.path.join(home, "versions")) else os.path.expanduser("~/.slidegate-gate")
-
-
-def _install(arguments: argparse.Namespace) -> None:
-    names = ("site", "scheduler", "cores", "data", "state")
-    settings = {name: getattr(arguments, name) for name in names}
-    version = homes.install_gate(arguments.home, settings)
-    print("gate {} is current in {}".format(version, arguments.home))
-
-
-def _key_add(arguments: argparse.Namespace) -> None:
-    homes.add_key(arguments.home, arguments.name, arguments.workflow)
-    print("key {} may start: {}".format(arguments.name, ", ".join(sorted(set(arguments.workflow)))))
-
-
-def _key_list(arguments: argparse.Namespace) -> None:
-    for name, stated in sorted(homes.open_home(arguments.home).get("keys", {}).items()):
-        print("{}  {}".format(name, " ".join(stated.get("workflows", []))))
-
-
-def _key_remove(arguments: argparse.Namespace) -> None:
-    homes.remove_key(arguments.home, arguments.name)
-    print("key {} may start nothing any more".format(arguments.name))
-
-
-def _workflow_check(arguments: argparse.Namespace) -> None:
-    workflow = manifests.check_workflow(arguments.folder)
-    print("{name} {version} can be installed".format(**workflow.manifest))
-
-
-def _workflow_install(arguments: argparse.Namespace) -> None:
-    wheels = arguments.wheels or os.path.join(arguments.folder, "wheels")
-    done = releases.install_workflow(arguments.home, arguments.folder, wheels, arguments.python)
-    words = {True: "new", False: "was there"}
-    print("{} {}".format(done.name, done.version))
-    print("release {} ({})".format(done.release, words[done.new_release]))
-    print("runtime {} ({})".format(done.runtime, words[done.new_runtime]))
-
-
-def _workflow_list(arguments: argparse.Namespace) -> None:
-    homes.open_home(arguments.home)
-    for one in releases.find_releases(arguments.home):
-        print("{name} {version}  release {digest}  runtime {runtime}".format(**one))
-
-
-def _workflow_remove(arguments: argparse.Namespace) -> None:
-    for digest in releases.remove_workflow(arguments.home, arguments.name):
-        print("removed release {}".format(digest))

@@ -2,8 +2,8 @@
 """Runtimes: what Releases run in, built from hashed wheels without internet.
 
 A Runtime is named by what decides its contents: the bytes of the lock file, the version of the interpreter
-and the platform.  Environments hold absolute paths, so one is built where it will stay, under a lock, and its
-``runtime.json`` is written last: a Runtime without that file is unfinished and is built anew.
+and the platform.  Environments hold absolute paths, so one is built where it will stay, and ``runtime.json``
+is written last: a Runtime without that file is unfinished and is built anew.
 """
 
 import json
@@ -11,14 +11,15 @@ import os
 import re
 import shutil
 import subprocess
+from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any, Dict, List, Tuple
 
 from slidegate_gate.serve import files
 
-from .errors import RuntimeNotBuilt, UnsuitablePython
-from .homes import write_file
+from .errors import RuntimeNotBuilt
+from .homes import write
 
-__all__ = ["ask_python", "ensure_runtime", "run_program"]
+__all__ = ["ask_python", "ensure_runtime", "read_lock", "run_program"]
 
 BUILD_SECONDS = 1800
 QUESTION = """
@@ -26,11 +27,8 @@ import json, platform, sys, sysconfig
 print(json.dumps({"python": platform.python_version(), "implementation": sys.implementation.name,
                   "platform": sysconfig.get_platform()}))
 """
-PIP_OPTIONS = "--require-hashes --only-binary :all: --no-cache-dir --no-compile --quiet".split() + [
-    "--disable-pip-version-check",
-    "--no-warn-script-location",
-]
-PIP_WHEEL = re.compile(r"pip-[0-9][0-9A-Za-z.]*-py3-none-any\.whl")
+PIP_OPTIONS = ["--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--no-compile", "--quiet"]
+PIP_WHEEL = re.compile("pip-[0-9][0-9A-Za-z.]*-py3-none-any[.]whl")
 
 
 def run_program(argv: List[str], home: str, seconds: float) -> Tuple[int, str]:
@@ -39,16 +37,10 @@ def run_program(argv: List[str], home: str, seconds: float) -> Tuple[int, str]:
     A program that cannot be started or takes too long counts as failed, with code 127 or 124.
     """
     environment = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "PIP_CONFIG_FILE": os.devnull}
+    environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_WARN_SCRIPT_LOCATION="1")
     try:
         done = subprocess.run(
-            argv,
-            env=environment,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
+            argv, env=environment, cwd=home, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return 124, "it did not end within {:.0f} seconds".format(seconds)
@@ -57,66 +49,41 @@ def run_program(argv: List[str], home: str, seconds: float) -> Tuple[int, str]:
     return done.returncode, done.stdout.decode("utf-8", "replace").strip()[-2000:]
 
 
-def ask_python(python: str, oldest: str) -> Dict[str, str]:
-    """Return what names an interpreter's environment; raise UnsuitablePython where it does not serve."""
+def ask_python(python: str) -> Dict[str, str]:
+    """Return what names the environments of an interpreter; raise RuntimeNotBuilt where it does not start."""
     code, words = run_program([python, "-IS", "-c", QUESTION], "/", 60)
     if code:
-        raise UnsuitablePython("{} does not serve ({}): name another with --python.".format(python, words))
-    facts = json.loads(words)  # type: Dict[str, str]
-    have = tuple(int(part) for part in re.findall("[0-9]+", facts["python"])[:2])
-    if have < tuple(int(part) for part in oldest.split(".")):
-        raise UnsuitablePython(
-            "{} is Python {}, but the workflow needs {} or later: name one with --python.".format(
-                python, facts["python"], oldest
-            )
-        )
+        raise RuntimeNotBuilt("{} does not serve ({}): name another with --python.".format(python, words))
+    facts: Dict[str, str] = json.loads(words)
     return facts
 
 
-def ensure_runtime(home: str, lock_file: str, wheels: str, python: str, oldest: str) -> Tuple[str, bool]:
-    """Return the digest of the Runtime for this lock file and interpreter, and whether it was built now.
+def ensure_runtime(home: str, lock: bytes, wheels: str, python: str, oldest: str) -> Tuple[str, bool]:
+    """Return the digest of the Runtime for this lock and interpreter, and whether it was built now.
 
-    Raises RuntimeNotBuilt where a wheel is missing or has another hash than the lock says.  Safe to repeat,
-    also at the same time: the second caller waits for the first.
+    Raises RuntimeNotBuilt where the interpreter is older than `oldest`, or a wheel is missing or has another
+    hash than the lock says.  Safe to repeat; the caller holds the home's lock.
     """
-    with open(lock_file, "rb") as file:
-        lock = file.read()
-    named = dict(ask_python(python, oldest), runtime=1, lock=files.digest_of(lock))  # type: Dict[str, Any]
+    named: Dict[str, Any] = dict(ask_python(python), runtime=1, lock=files.digest_of(lock))
+    if [int(part) for part in re.findall("[0-9]+", named["python"])] < [
+        int(part) for part in oldest.split(".")
+    ]:
+        raise RuntimeNotBuilt(
+            "{} is Python {}, the workflow needs {} or later: name another with --python.".format(
+                python, named["python"], oldest
+            )
+        )
     digest = files.digest_of(files.canonical(named))
     runtimes = os.path.join(home, "runtimes")
-    files.make_dirs(runtimes)
     target = os.path.join(runtimes, digest)
-    with files.locked(os.path.join(runtimes, ".lock-" + digest)):
-        if files.read_json(os.path.join(target, "runtime.json")) is not None:
-            return digest, False
-        if os.path.isdir(target):
-            shutil.rmtree(target)
-        _build(target, lock.decode("utf-8"), wheels, python)
-        files.write_json(os.path.join(target, "runtime.json"), named)
-        files.fsync_dir(runtimes)
-    return digest, True
-
-
-def _build(target: str, lock: str, wheels: str, python: str) -> None:
-    entries = read_lock(lock)
+    if files.read_json(os.path.join(target, "runtime.json")) is not None:
+        return digest, False
+    if os.path.isdir(target):
+        shutil.rmtree(target)
     files.make_dirs(target)
-    interpreter = os.path.join(target, "bin", "python")
-    _must([python, "-I", "-m", "venv", "--without-pip", target], target, "The environment cannot be made")
-    others = [entry for entry in entries if not entry.startswith("pip==")]
-    if not others:
-        return
-    pip = _pip_wheel(entries, wheels)
-    requirements = os.path.join(target, "requirements.txt")
-    write_file(requirements, "".join(entry + "\n" for entry in others).encode("utf-8"))
-    sources = ["--no-index", "--find-links", os.path.abspath(wheels), "--requirement", requirements]
-    command = [interpreter, "-I", os.path.join(pip, "pip"), "install"] + PIP_OPTIONS + sources
-    _must(command, target, "The wheels in {} cannot be installed".format(wheels))
-    # A job of another node must not spend its first seconds compiling, nor two jobs compile the same file.
-    _must(
-        [interpreter, "-I", "-m", "compileall", "-q", "-j", "0", os.path.join(target, "lib")],
-        target,
-        "The installed files cannot be compiled",
-    )
+    _build(target, read_lock(lock.decode("utf-8")), wheels, python)
+    files.write_json(os.path.join(target, "runtime.json"), named)
+    return digest, True
 
 
 def read_lock(text: str) -> List[str]:
@@ -125,19 +92,33 @@ def read_lock(text: str) -> List[str]:
     return [" ".join(line.split()) for line in lines if line.strip() and not line.startswith("#")]
 
 
+def _build(target: str, entries: List[str], wheels: str, python: str) -> None:
+    def must(what: str, command: List[str]) -> None:
+        code, words = run_program(command, target, BUILD_SECONDS)
+        if code:
+            raise RuntimeNotBuilt("{}: {}".format(what, words or "exit code {}".format(code)))
+
+    must("The environment cannot be made", [python, "-I", "-m", "venv", "--without-pip", target])
+    others = [entry for entry in entries if not entry.startswith("pip==")]
+    if not others:
+        return
+    interpreter = os.path.join(target, "bin", "python")
+    requirements = os.path.join(target, "requirements.txt")
+    write(requirements, "".join(entry + "\n" for entry in others).encode("utf-8"))
+    pip = [interpreter, "-I", os.path.join(_pip_wheel(entries, wheels), "pip"), "install"] + PIP_OPTIONS
+    sources = ["--no-index", "--find-links", os.path.abspath(wheels), "--requirement", requirements]
+    must("The wheels in {} cannot be installed".format(wheels), pip + sources)
+    # A job must not spend its first seconds compiling, nor two jobs compile the same file.
+    compiling = [interpreter, "-I", "-m", "compileall", "-q", "-j", "0", os.path.join(target, "lib")]
+    must("The installed files cannot be compiled", compiling)
+
+
 def _pip_wheel(entries: List[str], wheels: str) -> str:
     # pip itself is trusted no more than what it installs: its hash must stand in the lock, too.
-    hashes = [word for entry in entries if entry.startswith("pip==") for word in entry.split()[1:]]
-    names = sorted(os.listdir(wheels)) if os.path.isdir(wheels) else []
-    for name in names:
+    hashes = [part for entry in entries if entry.startswith("pip==") for part in entry.split()[1:]]
+    for name in sorted(os.listdir(wheels)) if os.path.isdir(wheels) else []:
         if PIP_WHEEL.fullmatch(name):
             with open(os.path.join(wheels, name), "rb") as file:
                 if "--hash=sha256:" + files.digest_of(file.read()) in hashes:
                     return os.path.join(os.path.abspath(wheels), name)
     raise RuntimeNotBuilt("{} has no wheel of pip whose hash stands in the lock: add both.".format(wheels))
-
-
-def _must(command: List[str], target: str, what: str) -> None:
-    code, words = run_program(command, target, BUILD_SECONDS)
-    if code:
-        raise RuntimeNotBuilt("{}: {}".format(what, words or "exit code {}".format(code)))

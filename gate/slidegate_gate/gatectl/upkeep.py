@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Removing what nobody needs any more: the only place, besides ``release``, where contents go.
+
+What an Attempt that was not released needs or made is *pinned*.  Everything else may go at any time, as the
+gate looks whether a content is there whenever it uses one: it is sent again.
+"""
+
+import os
+import shutil
+import time
+from argparse import Namespace
+from typing import Iterator, List, Set, Tuple
+
+from slidegate_gate.errors import GateError
+from slidegate_gate.serve import files, limits, status, trees
+from slidegate_gate.serve.layout import Layout
+
+from .homes import key_layouts, locked_home
+from .releases import find_releases
+
+__all__ = ["clean"]
+
+Needless = Iterator[Tuple[str, str]]  # (why, path)
+PART_SECONDS = 24 * 3600
+
+
+def clean(asked: Namespace) -> None:
+    """Remove what nobody needs, or with ``--dry-run`` only say what; print why, what and how much.
+
+    Contents that are not pinned stay, the last used ones, up to ``--keep`` percent of the key's limit.
+    """
+    total = 0
+    with locked_home(asked.home):
+        for why, path in _needless(asked.home, asked.keep):
+            size = _size(path)
+            total += size
+            print("{:>9.1f} MB  {}: {}".format(size / 1e6, why, path))
+            if asked.dry_run:
+                continue
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+    print("{:>9.1f} MB  {}".format(total / 1e6, "could be freed" if asked.dry_run else "freed"))
+
+
+def _needless(home: str, keep: int) -> Needless:
+    layouts = key_layouts(home)
+    plans = [plan for layout in layouts for _, plan in status.open_submissions(layout)]
+    programs = {os.path.realpath(os.path.join(home, "current"))} | {plan["program"] for plan in plans}
+    runtimes = {one["runtime"] for one in find_releases(home)}
+    for folder in ("", "releases", "runtimes", "versions"):
+        for path in _inside(home, folder):
+            if os.path.basename(path).startswith(".tmp-"):
+                yield "left half-made", path
+            elif folder == "runtimes" and os.path.basename(path) not in runtimes:
+                yield "Runtime of no Release", path
+            elif folder == "versions" and path not in programs:
+                yield "version that no work needs", path
+    for layout in layouts:
+        yield from _of_key(layout, keep)
+
+
+def _of_key(layout: Layout, keep: int) -> Needless:
+    needed = set(_pinned_trees(layout))
+    for folder in _inside(layout.work):
+        for path in _inside(folder):
+            if os.path.exists(layout.released(os.path.basename(path))):
+                yield "released work", path
+    for path in _inside(layout.parts):
+        if os.lstat(path).st_mtime < time.time() - PART_SECONDS:
+            yield "unfinished upload", path
+    for path in _inside(layout.trees):
+        if os.path.basename(path) not in needed:
+            yield "folder of an unpinned Tree", path
+    yield from _least_used(layout, needed, keep)
+
+
+def _pinned_trees(layout: Layout) -> Iterator[str]:
+    for submission, plan in status.open_submissions(layout):
+        yield plan["tree"]
+        for entry in status.owned(layout, submission, plan):
+            if not os.path.exists(layout.released(entry["attempt"])):
+                yield from entry["inputs"].values()
+                result = files.read_json(layout.result(entry["attempt"])) or {}
+                yield from [result["tree"]] if result.get("tree") else []
+
+
+def _least_used(layout: Layout, needed: Set[str], keep: int) -> Needless:
+    pinned = set(needed)
+    for tree in needed:
+        try:
+            pinned.update(blob for _, _, blob in trees.load_tree(layout, tree))
+        except GateError:
+            continue  # it vanished, so there is nothing to pin
+    stated = layout.config.get("keys", {}).get(layout.key, {}).get("limits", {})
+    values = dict(limits.DEFAULTS, **dict(layout.config.get("limits", {}), **stated))
+    blobs = [(os.lstat(path), path) for folder in _inside(layout.blobs) for path in _inside(folder)]
+    over = sum(info.st_size for info, _ in blobs) - values["bytes"] * keep // 100
+    for info, path in sorted(blobs, key=lambda each: max(each[0].st_atime, each[0].st_mtime)):
+        if over > 0 and os.path.basename(path) not in pinned:
+            over -= info.st_size
+            yield "least used content", path
+
+
+def _inside(*parts: str) -> List[str]:
+    folder = os.path.join(*parts)
+    return (
+        [os.path.join(folder, name) for name in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
+    )
+
+
+def _size(path: str) -> int:
+    # A file with other names frees nothing.
+    found = [path] + [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    return sum(info.st_size for info in map(os.lstat, found) if info.st_nlink == 1)
