@@ -10,8 +10,9 @@ it, and they are never outputs.
 import os
 from typing import Any, Dict, Iterator, Tuple
 
+from .. import contents
 from ..errors import MissingBlobs
-from ..serve import checks, trees
+from ..serve import checks
 from ..serve.layout import Layout
 from .attempt import Attempt
 from .failures import BadOutput, InputVanished
@@ -26,7 +27,7 @@ def inputs(layout: Layout, attempt: Attempt) -> Dict[str, str]:
     folders = {}
     for name, tree in attempt.plan["inputs"].items():
         try:
-            folders[name] = trees.materialise(layout, tree)
+            folders[name] = contents.materialise(layout, tree)
         except MissingBlobs:
             raise InputVanished("The input {} is not kept at the site any more.".format(name))
     return folders
@@ -53,9 +54,9 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
             raise BadOutput("An output has a name that cannot be used: {!r}.".format(name))
         if not _is_plain(path):
             raise BadOutput("The output {} is no plain file.".format(name))
-        size, digest = trees.link_output(layout, path)
+        size, digest = contents.link_output(layout, path)
         entries.append((name, size, digest))
-    return trees.write_tree(layout, entries)
+    return contents.write_tree(layout, entries)
 
 
 def flush(folder: str) -> None:

@@ -52,19 +52,6 @@ RULES: Dict[str, Callable[[Any, Any], bool]] = {
     "pattern": lambda rule, value: PATTERNS[rule].fullmatch(value) is not None,
 }
 
-# rule -> what a schema may give for it, and for which types of property (None: all)
-RULE_FORMS: Dict[str, Any] = {
-    "enum": (lambda rule: isinstance(rule, list) and 0 < len(rule) <= 1000, None),
-    "const": (lambda rule: True, None),
-    "minimum": (TYPES["number"], ("number", "integer")),
-    "maximum": (TYPES["number"], ("number", "integer")),
-    "maxLength": (lambda rule: type(rule) is int and rule >= 0, ("string",)),
-    "pattern": (lambda rule: isinstance(rule, str) and rule in PATTERNS, ("string",)),
-}
-
-WORDS_OF_SCHEMA = {"type", "title", "description", "required", "properties", "additionalProperties"}
-WORDS_OF_PROPERTY = {"type", "title", "description", "default", "x-unit", "x-advanced"} | set(RULES)
-
 
 def is_name(name: Any) -> bool:
     """Say whether `name` may stand in a Tree: relative, no part begins with a dot, plain characters only."""
@@ -82,42 +69,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
-def check_schema(schema: Any) -> None:
-    """Raise ``ValueError``, in words, where a parameter schema says something that could not be enforced."""
-    if not isinstance(schema, dict) or schema.get("type") != "object":
-        raise ValueError("the schema must describe an object")
-    if set(schema) - WORDS_OF_SCHEMA or schema.get("additionalProperties") is not False:
-        raise ValueError("the schema may say only: {}; and additionalProperties must be false".format(
-            ", ".join(sorted(WORDS_OF_SCHEMA))))
-    properties = schema.get("properties", {})
-    if not isinstance(properties, dict) or not isinstance(schema.get("required", []), list):
-        raise ValueError("properties must be an object, required a list")
-    for name in schema.get("required", []):
-        if name not in properties:
-            raise ValueError("required names {!r}, which is no property".format(name))
-    for name, rules in properties.items():
-        if not WORD.fullmatch(name):
-            raise ValueError("{!r} cannot name a parameter".format(name))
-        _check_property(name, rules)
-
-
-def _check_property(name: str, rules: Any) -> None:
-    if not isinstance(rules, dict) or rules.get("type") not in TYPES:
-        raise ValueError("{} needs a type: {}".format(name, ", ".join(sorted(TYPES))))
-    for word, rule in rules.items():
-        if word not in WORDS_OF_PROPERTY:
-            raise ValueError("{} says {!r}, which is not understood here".format(name, word))
-        if word in RULE_FORMS:
-            form, types = RULE_FORMS[word]
-            if not form(rule) or (types and rules["type"] not in types):
-                raise ValueError("{} of {} cannot be {!r}".format(word, name, rule))
-    if "default" in rules:
-        broken = _broken_rule(rules, rules["default"])
-        if broken:
-            raise ValueError("the default of {} breaks its own rule: {}".format(name, broken))
-
-
-def _broken_rule(rules: Dict[str, Any], value: Any) -> Optional[str]:
+def broken_rule(rules: Dict[str, Any], value: Any) -> Optional[str]:
     if not TYPES[rules["type"]](value):
         return "type " + str(rules["type"])
     for word, keeps in RULES.items():
@@ -141,7 +93,7 @@ def check_parameters(schema: Dict[str, Any], values: Any) -> Dict[str, Any]:
     for name, rules in properties.items():
         if name in values:
             value = values[name]
-            broken = _broken_rule(rules, value)
+            broken = broken_rule(rules, value)
             if broken:
                 raise BadParameters("Parameter {} must keep {}.".format(name, broken), parameter=name)
             filled[name] = int(value) if rules["type"] == "integer" else value

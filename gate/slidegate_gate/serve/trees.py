@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Contents: how they arrive, how they are found again, how they become folders.
+"""Contents: how they arrive and how they are found again.
 
 A *blob* is a file named by the SHA-256 of its bytes.  A *Tree* is a blob that lists names, sizes, digests::
 
@@ -8,9 +8,8 @@ A *blob* is a file named by the SHA-256 of its bytes.  A *Tree* is a blob that l
 so one digest names a whole folder.  Blobs are private to a key.  A blob gets its name only when it is
 complete, matches its digest and is on the disk; a name therefore never shows a part of a content.
 
-Blobs lie where files may be purged without notice.  So nothing remembers that a blob is here: whenever one is
-used, its file is looked at, and a missing one or one of another size is simply missing and sent again.  A
-*materialised* Tree is a folder of hard links to blobs, healed in the same way.
+Blobs lie where files may be purged without notice.  So nothing remembers that a blob is here: whenever one
+is used, its file is looked at, and a missing one or one of another size is simply missing and sent again.
 
 An upload continues where its part file ends.  The process that appends to a part holds a lock on it, and
 hashes what it appends; a new process that continues an upload first hashes what is there.  Killed at any
@@ -20,16 +19,12 @@ time, a part is a beginning of the content, or it is found to be none at the end
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from ..errors import BadRequest, BadTree, Busy, DigestMismatch, Gone, MissingBlobs, WrongOffset
 from . import checks, files, frames
 from .layout import Layout
-
-__all__ = ["Uploads", "add_bytes", "have", "held", "link_output", "load_tree", "materialise", "missing_of",
-           "read_checked", "read_piece", "write_tree"]
 
 Entry = Tuple[str, int, str]
 MAX_TREE = 32 << 20
@@ -130,59 +125,17 @@ class Uploads:
             os.unlink(path)
             raise DigestMismatch()
         os.fsync(self._handle)
-        _adopt(self._layout, path, self._digest)
+        adopt(self._layout, path, self._digest)
         self.close()
 
 
-def _adopt(layout: Layout, path: str, digest: str) -> None:
+def adopt(layout: Layout, path: str, digest: str) -> None:
     """Give a complete, flushed file its name as a blob."""
     os.chmod(path, 0o400)
     blob = layout.blob(digest)
     files.make_dirs(os.path.dirname(blob))
     os.rename(path, blob)
     files.fsync_dir(os.path.dirname(blob))
-
-
-def add_bytes(layout: Layout, data: bytes) -> str:
-    """Store a small content; return its digest.  Safe to repeat."""
-    digest = files.digest_of(data)
-    if not held(layout, digest, len(data)):
-        files.make_dirs(layout.parts)
-        path = files.temporary(layout.parts)
-        with open(path, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _adopt(layout, path, digest)
-    return digest
-
-
-def link_output(layout: Layout, path: str) -> Tuple[int, str]:
-    """Make the file that a job wrote at `path` a blob, without copying it; return size and digest.
-
-    The file stays where it is and becomes read-only.  Safe to repeat.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError("{} is no plain file".format(path))
-        hashed = hashlib.sha256()
-        for piece in iter(lambda: file.read(CHUNK), b""):
-            hashed.update(piece)
-        size = file.tell()
-        os.fsync(handle)
-    digest = hashed.hexdigest()
-    if not held(layout, digest, size):
-        files.make_dirs(layout.parts)
-        name = files.temporary(layout.parts)
-        os.link(path, name)
-        _adopt(layout, name, digest)
-    return size, digest
-
-
-def write_tree(layout: Layout, entries: Iterable[Entry]) -> str:
-    """Store the Tree of these entries and return its digest."""
-    return add_bytes(layout, tree_bytes(sorted(entries)))
 
 
 def tree_bytes(entries: List[Entry]) -> bytes:
@@ -215,37 +168,6 @@ def load_tree(layout: Layout, digest: str) -> List[Entry]:
 def missing_of(layout: Layout, entries: Iterable[Entry]) -> List[str]:
     """Return the digests of those entries whose blobs are not here."""
     return sorted({blob for _, size, blob in entries if not held(layout, blob, size)})
-
-
-def materialise(layout: Layout, digest: str) -> str:
-    """Return the folder that holds the files of a Tree; make it, or what is missing of it.
-
-    Raises MissingBlobs where a file is neither there nor among the blobs.  Safe to repeat, and for any
-    number of processes at once.
-    """
-    entries = load_tree(layout, digest)
-    home = layout.tree_dir(digest)
-    files.make_dirs(layout.trees)
-    target = home if os.path.isdir(home) else files.temporary(layout.trees)
-    wanted = [entry for entry in entries if file_size(os.path.join(target, entry[0])) != entry[1]]
-    missing = missing_of(layout, wanted)
-    if missing:
-        raise MissingBlobs(missing=missing)
-    os.makedirs(target, mode=0o700, exist_ok=True)
-    for name, _, blob in wanted:
-        path = os.path.join(target, name)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        new = files.temporary(os.path.dirname(path))
-        os.link(layout.blob(blob), new)
-        os.replace(new, path)
-    if target != home:
-        try:
-            os.rename(target, home)
-        except OSError:  # another process was faster; its folder is equal
-            shutil.rmtree(target)
-            if not os.path.isdir(home):
-                raise
-    return home
 
 
 def read_checked(layout: Layout, digest: str, most: int) -> bytes:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Trees as folders, and folders as Trees: what jobs do with contents.  No key can reach this.
+
+A *materialised* Tree is a folder of hard links to blobs.  Like blobs it may be purged without notice, in part
+or wholly; so each file's size is looked at when the Tree is used, and what is missing is linked again.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+from typing import Iterable, Tuple
+
+from .errors import MissingBlobs
+from .serve import files, trees
+from .serve.layout import Layout
+
+__all__ = ["add_bytes", "link_output", "materialise", "write_tree"]
+
+
+def materialise(layout: Layout, digest: str) -> str:
+    """Return the folder that holds the files of a Tree; make it, or what is missing of it.
+
+    Raises MissingBlobs where a file is neither there nor among the blobs.  Safe to repeat, and for any
+    number of processes at once.
+    """
+    entries = trees.load_tree(layout, digest)
+    home = layout.tree_dir(digest)
+    files.make_dirs(layout.trees)
+    target = home if os.path.isdir(home) else files.temporary(layout.trees)
+    wanted = [entry for entry in entries if trees.file_size(os.path.join(target, entry[0])) != entry[1]]
+    missing = trees.missing_of(layout, wanted)
+    if missing:
+        raise MissingBlobs(missing=missing)
+    os.makedirs(target, mode=0o700, exist_ok=True)
+    for name, _, blob in wanted:
+        path = os.path.join(target, name)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        new = files.temporary(os.path.dirname(path))
+        try:
+            os.link(layout.blob(blob), new)
+        except FileNotFoundError:  # purged just now
+            raise MissingBlobs(missing=[blob])
+        os.replace(new, path)
+    if target != home:
+        try:
+            os.rename(target, home)
+        except OSError:  # another process was faster; its folder is equal
+            shutil.rmtree(target)
+            if not os.path.isdir(home):
+                raise
+    return home
+
+
+def link_output(layout: Layout, path: str) -> Tuple[int, str]:
+    """Make the file that a job wrote at `path` a blob, without copying it; return size and digest.
+
+    The file stays where it is and becomes read-only.  Safe to repeat.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("{} is no plain file".format(path))
+        hashed = hashlib.sha256()
+        for piece in iter(lambda: file.read(trees.CHUNK), b""):
+            hashed.update(piece)
+        size = file.tell()
+        os.fsync(handle)
+    digest = hashed.hexdigest()
+    if not trees.held(layout, digest, size):
+        files.make_dirs(layout.parts)
+        name = files.temporary(layout.parts)
+        os.link(path, name)
+        trees.adopt(layout, name, digest)
+    return size, digest
+
+
+def write_tree(layout: Layout, entries: Iterable[trees.Entry]) -> str:
+    """Store the Tree of these entries and return its digest."""
+    return add_bytes(layout, trees.tree_bytes(sorted(entries)))
+
+
+def add_bytes(layout: Layout, data: bytes) -> str:
+    """Store a small content; return its digest.  Safe to repeat."""
+    digest = files.digest_of(data)
+    if not trees.held(layout, digest, len(data)):
+        files.make_dirs(layout.parts)
+        path = files.temporary(layout.parts)
+        with open(path, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        trees.adopt(layout, path, digest)
+    return digest
