@@ -11,6 +11,7 @@ import sys
 import time
 
 import slidegate_gate
+from slidegate_gate import contents
 from slidegate_gate.serve import files, trees
 from slidegate_gate.serve.layout import Layout, load_config
 
@@ -146,8 +147,8 @@ class SmallSite:
             "schema": {"type": "object", "properties": {}, "additionalProperties": False},
         }
         files.write_json(self.layout.release(RELEASE), record)
-        blob = trees.add_bytes(self.layout, b"pixels of ")
-        self.image = trees.write_tree(self.layout, [("pixels/0", 10, blob)])
+        blob = contents.add_bytes(self.layout, b"pixels of ")
+        self.image = contents.write_tree(self.layout, [("pixels/0", 10, blob)])
 
     def begin(self, *parameters):
         """Accept one Submission with an Attempt for each set of parameters; return their keys."""
@@ -155,6 +156,7 @@ class SmallSite:
         for number, more in enumerate(parameters):
             attempt = "{:064x}".format(number)
             os.makedirs(self.layout.attempt_dir(attempt))
+            files.write_json(self.layout.owner(attempt), {"submission": SUBMISSION})
             chosen = dict({"units": 3, "ledger": self.ledger}, **more)
             entries.append(
                 {"attempt": attempt, "inputs": {"image": self.image}, "parameters": chosen, "note": {}}

@@ -241,6 +241,13 @@ class Crews(unittest.TestCase):
         self.assertEqual(self.site.tried(first), [])
         self.assertEqual(self.site.result(second)["state"], "succeeded")
 
+    def test_an_attempt_of_another_submission_is_left_to_its_own_crew(self):
+        first, second = self.site.begin({}, {})
+        files.write_json(self.site.layout.owner(first), {"submission": "6" * 32})
+        self.site.run(1)
+        self.assertEqual(self.site.tried(first), [])
+        self.assertEqual(self.site.result(second)["state"], "succeeded")
+
     def test_a_member_that_is_asked_to_leave_takes_its_process_along(self):
         attempt, member = self.start_slow()
         process = int(self.site.tried(attempt, "detect")[0][3])

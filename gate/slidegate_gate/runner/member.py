@@ -14,7 +14,8 @@ import time
 from typing import Any, Dict, Iterator, List, Optional
 
 from ..serve import files
-from ..serve.layout import Layout
+from ..serve.layout import Layout, class_of
+from ..serve.status import owned
 from . import outputs
 from .attempt import MAX_TRIES, RESULT, Attempt, Unit
 from .failures import Failure, MembersDied
@@ -41,7 +42,8 @@ class Member:
         self.steps: List[Dict[str, Any]] = self.release["manifest"]["steps"]
         self.order = [step["do"] for step in self.steps] + [RESULT]
         self.mine = self._steps_of(crew_class)
-        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in plan["attempts"]]
+        entries = owned(layout, submission, plan)
+        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in entries]
         self.lease_seconds = float(layout.config.get("lease_seconds", 10))
         self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
         self.heartbeat = Heartbeat(self.lease_seconds / 5)
@@ -51,10 +53,9 @@ class Member:
 
     def _steps_of(self, crew_class: str) -> List[str]:
         """Return the steps that a crew of this class does; the crew of the last one commits the results."""
-        classes = self.layout.config["classes"]
-        owners = {step["do"]: classes[step["class"]].get("as", step["class"]) for step in self.steps}
-        owners[RESULT] = owners[self.steps[-1]["do"]]
-        return [step for step in self.order if owners[step] == crew_class]
+        crews = {step["do"]: class_of(self.layout.config, step["class"])[0] for step in self.steps}
+        crews[RESULT] = crews[self.steps[-1]["do"]]
+        return [step for step in self.order if crews[step] == crew_class]
 
     def _command(self) -> List[str]:
         folder = self.layout.release_dir(self.release["digest"])

@@ -24,13 +24,13 @@ MAX_OUTPUTS = 100000
 
 def inputs(layout: Layout, attempt: Attempt) -> Dict[str, str]:
     """Return the folder of each input, with every file there in its size; raise InputVanished otherwise."""
-    folders = {}
+    found = {}
     for name, tree in attempt.plan["inputs"].items():
         try:
-            folders[name] = contents.materialise(layout, tree)
+            found[name] = contents.materialise(layout, tree)
         except MissingBlobs:
             raise InputVanished("The input {} is not kept at the site any more.".format(name))
-    return folders
+    return found
 
 
 def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
