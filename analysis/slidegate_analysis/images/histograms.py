@@ -4,7 +4,7 @@
 import numpy as np
 
 from .blocks import Bounds, plan_blocks
-from .image import Image, check_bounds
+from .image import Image, check_bounds, shape_of
 
 TILE = 2048
 
@@ -28,11 +28,9 @@ def histogram(image: Image, channel: int, bounds: Bounds | None = None, level: i
         As `Image.read`.
     """
     counts = np.zeros(int(np.iinfo(image.dtype).max) + 1, np.uint64)
-    if bounds is None:
-        height, width = image.level_shapes[level]
-        bounds = (0, height, 0, width)
-    y0, y1, x0, x1 = bounds
-    check_bounds(image.level_shapes[level], *bounds)
+    height, width = shape_of(image.level_shapes, level)
+    y0, y1, x0, x1 = bounds or (0, height, 0, width)
+    check_bounds((height, width), y0, y1, x0, x1)
     for tile in plan_blocks((y1 - y0, x1 - x0), TILE, 0):
         top, bottom, left, right = tile.core
         pixels = image.read(channel, y0 + top, y0 + bottom, x0 + left, x0 + right, level)

@@ -34,6 +34,13 @@ def check_bounds(shape: tuple[int, int], y0: int, y1: int, x0: int, x1: int) -> 
         raise OutOfBoundsError(f"y {y0} to {y1}, x {x0} to {x1} in {shape[0]} x {shape[1]}")
 
 
+def shape_of(level_shapes: Sequence[tuple[int, int]], level: int) -> tuple[int, int]:
+    """Return the (y, x) shape of a pyramid level, or raise `OutOfBoundsError` if there is none such."""
+    if not 0 <= level < len(level_shapes):
+        raise OutOfBoundsError(f"level {level} of {len(level_shapes)}")
+    return level_shapes[level]
+
+
 class Image:
     """A staged image; safe to read from several threads.
 
@@ -69,11 +76,10 @@ class Image:
         PixelsMissingError, PixelsDamagedError
             A file of the image is gone or broken; nothing is ever filled in.
         """
-        if not 0 <= level < len(self._levels):
-            raise OutOfBoundsError(f"level {level} of {len(self._levels)}")
+        shape = shape_of(self.level_shapes, level)
         if not 0 <= channel < self.shape[0]:
             raise OutOfBoundsError(f"channel {channel} of {self.shape[0]}")
-        check_bounds(self.level_shapes[level], y0, y1, x0, x1)
+        check_bounds(shape, y0, y1, x0, x1)
         return arrays.read_array(self._levels[level][channel, y0:y1, x0:x1])
 
 

@@ -13,11 +13,10 @@ from .errors import (
     BadImageMetadataError,
     NotAnImageFolderError,
     NotWholeShardsError,
-    OutOfBoundsError,
     UnsupportedPixelsError,
     WrongPixelsError,
 )
-from .image import check_bounds
+from .image import check_bounds, shape_of
 from .multiscale import read_json, read_multiscale
 
 LARGEST_CHUNK = 256
@@ -76,9 +75,7 @@ class Labels:
         PixelsDamagedError
             A file is broken.
         """
-        if not 0 <= level < len(self._levels):
-            raise OutOfBoundsError(f"level {level} of {len(self._levels)}")
-        check_bounds(self.level_shapes[level], y0, y1, x0, x1)
+        check_bounds(shape_of(self.level_shapes, level), y0, y1, x0, x1)
         return arrays.read_array(self._levels[level][y0:y1, x0:x1])
 
     def _write(self, level: int, y0: int, x0: int, labels: np.ndarray) -> None:
