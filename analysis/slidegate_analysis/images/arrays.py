@@ -4,6 +4,8 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,23 +113,27 @@ def finish_write(future: Any) -> None:
 def write_file(path: Path, content: bytes) -> None:
     """Write a small file whole and flushed, under a temporary name first; a repeat replaces it."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with writing():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn the system's errors while writing into `CannotWriteError` or `DiskFullError`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        yield
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise not_writable(error) from error
-
-
-def not_writable(error: OSError) -> CannotWriteError:
-    """Return our error for one of the system's while writing."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError()
-    return CannotWriteError(error.strerror or type(error).__name__)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError from error
+        raise CannotWriteError(error.strerror or type(error).__name__) from error
 
 
 def _short(error: Exception) -> str:

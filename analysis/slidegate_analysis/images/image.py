@@ -166,12 +166,12 @@ def write_image(
         raise AlreadyThereError(target.name)
     partial = target.with_name(f".{target.name}.partial-{os.urandom(6).hex()}")
     try:
-        partial.mkdir(parents=True)
+        with arrays.writing():
+            partial.mkdir(parents=True)
         levels = _lay_out(partial, shape, name, tuple(channels), pixel_size_um, shard, chunk)
         _Pass(levels, shape, np.dtype(name), read, shard, progress).run()
-        partial.rename(target)
-    except OSError as error:
-        raise arrays.not_writable(error) from error
+        with arrays.writing():
+            partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -256,7 +256,7 @@ def test_a_reader_that_fails_half_way_leaves_nothing(tmp_path):
             raise ConnectionResetError("gone")
         return np.zeros((y1 - y0, x1 - x0), np.uint8)
 
-    with pytest.raises((ConnectionResetError, CannotWriteError)):
+    with pytest.raises(ConnectionResetError):
         write_image(tmp_path / "i", (1, 300, 100), "uint8", read, channels=[""], pixel_size_um=None, **SMALL)
     assert list(tmp_path.iterdir()) == []
 
