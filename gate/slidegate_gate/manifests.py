@@ -12,8 +12,9 @@ import re
 from typing import Any, Dict, Iterator, NamedTuple
 
 from .errors import GateError
+from .schemas import check_schema
 from .serve import files
-from .serve.checks import check_schema, is_name
+from .serve.checks import is_name
 from .serve.messages import Check, integer, text
 
 __all__ = ["BadWorkflow", "Workflow", "read_workflow"]

@@ -121,7 +121,7 @@ def list_keys(asked: Namespace) -> None:
 
 
 def remove_key(asked: Namespace) -> None:
-    """Take a key off the list; its records and results stay where they are."""
+    """Take a key off the list; what is recorded of it, and unfinished work, stays."""
     with locked_home(asked.home) as config:
         if config.get("keys", {}).pop(asked.name, None) is None:
             raise UnknownName("There is no key {!r}: see `gatectl key list`.".format(asked.name))

@@ -12,8 +12,9 @@ from argparse import Namespace
 from typing import Iterator, List, Set, Tuple
 
 from slidegate_gate.errors import GateError
-from slidegate_gate.serve import files, limits, status, trees
+from slidegate_gate.serve import files, status, trees
 from slidegate_gate.serve.layout import Layout
+from slidegate_gate.serve.limits import limits_of
 
 from .homes import key_layouts, locked_home
 from .releases import find_releases
@@ -93,10 +94,10 @@ def _least_used(layout: Layout, needed: Set[str], keep: int) -> Needless:
             pinned.update(blob for _, _, blob in trees.load_tree(layout, tree))
         except GateError:
             continue  # it vanished, so there is nothing to pin
-    stated = layout.config.get("keys", {}).get(layout.key, {}).get("limits", {})
-    values = dict(limits.DEFAULTS, **dict(layout.config.get("limits", {}), **stated))
+    # Nobody can ask for the contents of a key that was removed.
+    most = limits_of(layout)["bytes"] if layout.key in layout.config["keys"] else 0
     blobs = [(os.lstat(path), path) for folder in _inside(layout.blobs) for path in _inside(folder)]
-    over = sum(info.st_size for info, _ in blobs) - values["bytes"] * keep // 100
+    over = sum(info.st_size for info, _ in blobs) - most * keep // 100
     for info, path in sorted(blobs, key=lambda each: max(each[0].st_atime, each[0].st_mtime)):
         if over > 0 and os.path.basename(path) not in pinned:
             over -= info.st_size

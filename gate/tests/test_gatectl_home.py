@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Installing a gate, and its keys."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import unittest
+
+import slidegate_gate
+from gatectl_home import HomeTest
+from slidegate_gate.serve import files
+
+
+class InstallTest(HomeTest):
+    def test_an_installed_gate_runs_from_its_home_alone(self):
+        self.good("install")
+        self.good("key", "add", "lab", "--workflow", "tiny")
+        said = subprocess.check_output(
+            [sys.executable, "-IS", os.path.join(self.home, "current"), "ctl", "key", "list"], cwd="/", env={}
+        )
+        self.assertEqual(said, b"lab  tiny\n")
+
+    def test_the_programs_files_are_plain_copies_of_the_sources(self):
+        self.good("install")
+        source = os.path.dirname(slidegate_gate.__file__)
+        copy = os.path.join(self.home, "current", "slidegate_gate")
+        for folder, _, names in os.walk(source):
+            for name in [name for name in names if name.endswith(".py")]:
+                path = os.path.join(folder, name)
+                with (
+                    open(path, "rb") as here,
+                    open(os.path.join(copy, os.path.relpath(path, source)), "rb") as there,
+                ):
+                    self.assertEqual(here.read(), there.read())
+
+    def test_a_repeat_changes_nothing_and_an_edited_configuration_stays(self):
+        self.good("install", "--site", "here", "--cores", "3")
+        config = dict(self.config(), lease_seconds=99)
+        files.write_json(os.path.join(self.home, "config.json"), config)
+        before = self.names("versions"), os.readlink(os.path.join(self.home, "current"))
+        self.good("install", "--site", "elsewhere", "--cores", "7")
+        self.assertEqual(self.config(), config)
+        self.assertEqual((self.names("versions"), os.readlink(os.path.join(self.home, "current"))), before)
+
+    def test_a_changed_gate_is_put_beside_the_old_one_and_becomes_current(self):
+        self.good("install")
+        (old,) = self.names("versions")
+        changed = os.path.join(self.folder, "changed")
+        shutil.copytree(os.path.dirname(slidegate_gate.__file__), os.path.join(changed, "slidegate_gate"))
+        with open(os.path.join(changed, "slidegate_gate", "__init__.py"), "a") as file:
+            file.write("# changed\n")
+        argv = [sys.executable, "-m", "slidegate_gate", "ctl", "install", "--home", self.home]
+        subprocess.check_output(argv, cwd=changed, env={"PYTHONPATH": changed})
+        self.assertEqual(len(self.names("versions")), 2)
+        current = os.readlink(os.path.join(self.home, "current"))
+        self.assertTrue(os.path.isdir(os.path.join(self.home, current)))
+        self.assertNotEqual(os.path.basename(current), old)
+
+    def test_state_and_data_can_lie_elsewhere(self):
+        state, data = os.path.join(self.folder, "s"), os.path.join(self.folder, "d")
+        self.good("install", "--state", state, "--data", data)
+        self.assertEqual((self.config()["state"], self.config()["data"]), (state, data))
+        self.assertTrue(os.path.isdir(state) and os.path.isdir(data))
+        self.assertEqual(os.path.exists(os.path.join(self.home, "state")), False)
+
+    def test_nobody_else_can_read_or_write_anything_in_a_home(self):
+        before = os.umask(0)
+        try:
+            self.good("install")
+            self.good("key", "add", "lab", "--workflow", "*")
+        finally:
+            os.umask(before)
+        found = [
+            os.path.join(folder, name)
+            for folder, *lists in os.walk(self.home)
+            for part in lists
+            for name in part
+        ]
+        modes = {
+            stat.S_IMODE(os.lstat(path).st_mode) for path in found + [self.home] if not os.path.islink(path)
+        }
+        self.assertEqual(modes, {0o700, 0o600})
+
+    def test_a_folder_that_others_can_write_to_is_refused(self):
+        os.mkdir(self.home)
+        os.chmod(self.home, 0o770)
+        self.assertIn("chmod go-w", self.refused("unsafe-permissions", "install"))
+
+    def test_a_place_where_everybody_can_rename_is_refused(self):
+        os.chmod(self.folder, 0o777)
+        self.assertIn("choose another place", self.refused("unsafe-permissions", "install"))
+        self.assertEqual(os.path.exists(os.path.join(self.home, "current")), False)
+        os.chmod(self.folder, 0o1777)
+        self.good("install")
+
+    def test_a_folder_with_other_things_is_left_alone(self):
+        os.mkdir(self.home)
+        with open(os.path.join(self.home, "thesis.tex"), "w"):
+            pass
+        self.refused("no-home", "install")
+        self.assertEqual(os.listdir(self.home), ["thesis.tex"])
+
+    def test_a_verb_without_a_gate_says_what_to_do_first(self):
+        self.assertIn("gatectl install", self.refused("no-home", "workflow", "list"))
+
+
+class KeyTest(HomeTest):
+    def setUp(self):
+        super().setUp()
+        self.good("install")
+
+    def test_a_key_is_added_replaced_listed_and_removed(self):
+        self.good("key", "add", "lab", "--workflow", "b", "--workflow", "a")
+        self.good("key", "add", "other", "--workflow", "*")
+        self.good("key", "add", "lab", "--workflow", "c")
+        self.assertEqual(self.good("key", "list"), "lab  c\nother  *\n")
+        self.good("key", "remove", "lab")
+        self.assertEqual(self.config()["keys"], {"other": {"workflows": ["*"]}})
+
+    def test_what_else_a_key_was_given_stays(self):
+        self.good("key", "add", "lab", "--workflow", "a")
+        config = self.config()
+        config["keys"]["lab"]["limits"] = {"bytes": 5}
+        files.write_json(os.path.join(self.home, "config.json"), config)
+        self.good("key", "add", "lab", "--workflow", "b")
+        self.assertEqual(self.config()["keys"]["lab"], {"workflows": ["b"], "limits": {"bytes": 5}})
+
+    def test_a_key_that_does_not_exist_cannot_be_removed(self):
+        self.refused("unknown-name", "key", "remove", "lab")
+
+    def test_a_name_that_would_be_a_path_is_refused(self):
+        for name in ("../x", "", "A", "a" * 41, "lab\n"):
+            self.refused("unknown-name", "key", "add", name, "--workflow", "*")
+
+
+if __name__ == "__main__":
+    unittest.main()

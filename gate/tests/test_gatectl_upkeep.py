@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What gatectl tells about a gate, and what it removes."""
+
+import os
+import sys
+import time
+import unittest
+from unittest import mock
+
+from gatectl_home import HomeTest
+from slidegate_gate import contents
+from slidegate_gate.serve import audit, files
+from slidegate_gate.serve.layout import Layout, load_config
+
+SUBMISSION = "5" * 32
+ATTEMPT = "a" * 64
+LONG_AGO = time.time() - 10 * 24 * 3600
+
+
+class SelftestTest(HomeTest):
+    def setUp(self):
+        super().setUp()
+        self.good("install")
+
+    def bad(self):
+        """Return the lines of a self-test that must find a fault."""
+        code, said, _ = self.ctl("selftest")
+        self.assertEqual(code, 1)
+        return [line for line in said.splitlines() if line.startswith("BAD")]
+
+    def test_a_good_place_passes_and_keeps_no_trace(self):
+        self.good("workflow", "install", self.workflow())
+        said = self.good("selftest")
+        self.assertIn("good  tiny 1.0.0 starts in its Runtime", said)
+        self.assertEqual({line[:5] for line in said.splitlines()}, {"good "})
+        self.assertEqual([os.listdir(os.path.join(self.home, "data"))], [[]])
+
+    def test_a_file_system_that_gives_a_name_twice_is_found(self):
+        with mock.patch("os.link", lambda old, new: os.replace(old, new) or open(old, "w").close()):
+            (first, *_) = self.bad()
+        self.assertIn("state: a name is given once", first)
+
+    def test_locks_without_effect_are_found(self):
+        with mock.patch("fcntl.flock", lambda handle, how: None):
+            self.assertEqual(len([line for line in self.bad() if "flock" in line]), 2)
+
+    def test_a_clock_that_is_off_is_found(self):
+        with mock.patch("time.time", lambda: 1.8e9 + 3600):
+            self.assertEqual(len([line for line in self.bad() if "clock" in line]), 2)
+
+    def test_a_home_that_others_can_write_to_is_found(self):
+        os.chmod(self.home, 0o777)
+        self.assertIn("chmod go-w", self.bad()[0])
+
+    def test_a_workflow_that_does_not_start_is_found_with_its_last_words(self):
+        self.good("workflow", "install", self.workflow(**{"step.py": "import numpyy\n"}))
+        self.assertIn("No module named 'numpyy'", "\n".join(self.ctl("selftest")[1].splitlines()))
+        self.assertEqual(self.ctl("selftest")[0], 1)
+
+    def test_a_runtime_whose_interpreter_was_replaced_is_found(self):
+        (_, (runtime, _)) = self.installed(self.workflow())
+        path = os.path.join(self.home, "runtimes", runtime, "runtime.json")
+        files.write_json(path, dict(files.read_json(path), python="3.6.1"))
+        self.assertIn("built for Python 3.6.1", self.bad()[0])
+
+
+class ExplainTest(HomeTest):
+    def test_all_programs_are_listed(self):
+        self.good("install")
+        (digest, _), (runtime, _) = self.installed(self.workflow())
+        said = self.good("explain")
+        self.assertIn(os.path.join("runtimes", runtime, "bin", "python") + " " + self.home, said)
+        self.assertIn(os.path.join("releases", digest, "step.py"), said)
+        self.assertIn("runner --home {} --key <key>".format(self.home), said)
+        self.assertIn(sys.executable, said)
+
+
+class AuditTest(HomeTest):
+    def setUp(self):
+        super().setUp()
+        self.good("install")
+        self.path = os.path.join(self.home, "state", "keys", "lab", "audit.jsonl")
+        chain = audit.Audit(self.path, "lab", "local")
+        for number in range(3):
+            chain.record("hello", str(number), {}, "ok")
+        self.head = chain.head
+
+    def test_a_whole_chain_is_walked_to_its_head(self):
+        self.assertEqual(self.good("audit", "verify"), "lab  3 records  head {}\n".format(self.head))
+
+    def test_an_altered_record_is_found(self):
+        with open(self.path) as file:
+            lines = file.read().replace('"id":"1"', '"id":"9"')
+        with open(self.path, "w") as file:
+            file.write(lines)
+        code, said, _ = self.ctl("audit", "verify")
+        self.assertEqual(code, 1)
+        self.assertIn("BROKEN", said)
+
+
+class CleanTest(HomeTest):
+    def setUp(self):
+        super().setUp()
+        self.good("install")
+        self.good("key", "add", "lab", "--workflow", "*")
+        self.layout = Layout(self.home, load_config(self.home), "lab")
+
+    def limit(self, count):
+        config = self.config()
+        config["keys"]["lab"]["limits"] = {"bytes": count}
+        files.write_json(os.path.join(self.home, "config.json"), config)
+
+    def content(self, text, age=0.0):
+        """Keep a content, last used so many seconds ago; return its path."""
+        path = self.layout.blob(contents.add_bytes(self.layout, text.encode()))
+        os.utime(path, (time.time() - age, time.time() - age))
+        return path
+
+    def tree(self, *texts):
+        """Keep a Tree of these contents, and the folder with its files; return its digest and all paths."""
+        entries = []
+        for number, text in enumerate(texts):
+            digest = contents.add_bytes(self.layout, text.encode())
+            entries.append(("f{}".format(number), len(text), digest))
+        digest = contents.write_tree(self.layout, entries)
+        folder = contents.materialise(self.layout, digest)
+        return digest, [self.layout.blob(one) for one in [digest] + [entry[2] for entry in entries]] + [
+            folder
+        ]
+
+    def accept(self, inputs, result=None, released=False):
+        """Write the records of one accepted Attempt."""
+        plan, paths = self.tree("the plan")
+        entry = {"attempt": ATTEMPT, "inputs": inputs}
+        current = os.path.realpath(os.path.join(self.home, "current"))
+        records = {
+            self.layout.plan(SUBMISSION): {"tree": plan, "program": current, "attempts": [entry]},
+            self.layout.owner(ATTEMPT): {"submission": SUBMISSION},
+        }
+        if result:
+            records[self.layout.result(ATTEMPT)] = {"state": "succeeded", "tree": result}
+        if released:
+            records[self.layout.released(ATTEMPT)] = {}
+        for path, record in records.items():
+            files.make_dirs(os.path.dirname(path))
+            files.write_json(path, record)
+        files.make_dirs(os.path.join(self.layout.work_dir(SUBMISSION, ATTEMPT), "shared"))
+        return paths
+
+    def test_nothing_goes_from_a_home_in_use(self):
+        self.good("workflow", "install", self.workflow())
+        self.content("x" * 100)
+        self.assertEqual(self.good("clean"), "      0.0 MB  freed\n")
+
+    def test_least_used_contents_go_until_the_rest_fits(self):
+        self.limit(1000)
+        old, middle, new = (
+            self.content(letter * 300, age) for letter, age in (("a", 900), ("b", 500), ("c", 100))
+        )
+        self.good("clean", "--keep", "60")
+        self.assertEqual([os.path.exists(path) for path in (old, middle, new)], [False, True, True])
+
+    def test_a_dry_run_says_the_same_and_removes_nothing(self):
+        self.limit(0)
+        path = self.content("a" * 2000000)
+        said = self.good("clean", "--dry-run")
+        self.assertTrue(os.path.exists(path))
+        self.assertIn("2.0 MB  least used content: " + path, said)
+        self.assertEqual(self.good("clean").replace(" freed", " could be freed"), said)
+        self.assertFalse(os.path.exists(path))
+
+    def test_inputs_and_results_of_work_that_was_not_released_stay(self):
+        self.limit(0)
+        image, image_paths = self.tree("one", "two")
+        result, result_paths = self.tree("three")
+        other, other_paths = self.tree("four")
+        paths = self.accept({"image": image}, result=result) + image_paths + result_paths
+        self.good("clean")
+        self.assertEqual([path for path in paths if not os.path.exists(path)], [])
+        self.assertEqual([path for path in other_paths if os.path.exists(path)], [])
+        self.assertTrue(os.path.isdir(self.layout.work_dir(SUBMISSION, ATTEMPT)))
+
+    def test_what_was_released_goes_and_its_records_stay(self):
+        self.limit(0)
+        image, paths = self.tree("one", "two")
+        self.accept({"image": image}, result=self.tree("three")[0], released=True)
+        self.good("clean")
+        self.assertEqual([path for path in paths if os.path.exists(path)], [])
+        self.assertEqual(os.path.exists(self.layout.work_dir(SUBMISSION, ATTEMPT)), False)
+        self.assertTrue(os.path.exists(self.layout.result(ATTEMPT)))
+
+    def test_a_vanished_input_does_not_stop_the_cleaning(self):
+        self.limit(0)
+        image, paths = self.tree("one")
+        self.accept({"image": image})
+        os.unlink(paths[0])
+        path = self.content("other")
+        self.good("clean")
+        self.assertFalse(os.path.exists(path))
+
+    def test_uploads_go_when_nobody_continued_them_for_a_day(self):
+        files.make_dirs(self.layout.parts)
+        for name, when in (("a" * 64, LONG_AGO), ("b" * 64, time.time())):
+            with open(os.path.join(self.layout.parts, name), "w"):
+                pass
+            os.utime(os.path.join(self.layout.parts, name), (when, when))
+        self.good("clean")
+        self.assertEqual(os.listdir(self.layout.parts), ["b" * 64])
+
+    def test_a_runtime_goes_with_its_last_release(self):
+        self.good("workflow", "install", self.workflow())
+        self.good("workflow", "remove", "tiny")
+        self.good("clean")
+        self.assertEqual(self.names("runtimes"), [])
+
+    def test_an_old_version_stays_while_work_runs_with_it(self):
+        versions = os.path.join(self.home, "versions")
+        for name in ("old", "older"):
+            os.mkdir(os.path.join(versions, name))
+        self.accept({})
+        record = files.read_json(self.layout.plan(SUBMISSION))
+        files.write_json(self.layout.plan(SUBMISSION), dict(record, program=os.path.join(versions, "old")))
+        self.good("clean")
+        self.assertIn("old", self.names("versions"))
+        self.assertEqual(len(self.names("versions")), 2)
+
+    def test_what_a_killed_gatectl_left_goes(self):
+        os.mkdir(os.path.join(self.home, ".tmp-1-2"))
+        self.good("clean")
+        self.assertEqual([name for name in os.listdir(self.home) if name.startswith(".tmp")], [])
+
+    def test_contents_of_a_removed_key_go(self):
+        path = self.content("x")
+        self.good("key", "remove", "lab")
+        self.good("clean")
+        self.assertFalse(os.path.exists(path))
+
+
+if __name__ == "__main__":
+    unittest.main()
