@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from slidegate_analysis.images import ImagesError, build_label_pyramid, create_labels, open_labels
+from slidegate_analysis.images import build_label_pyramid, create_labels, open_labels
 from slidegate_analysis.nuclei import synth_render as render
+from slidegate_analysis.nuclei.errors import NucleiError
 from slidegate_analysis.nuclei.synth_layout import MAX_RADIUS_UM, Things, lay_out
 
 Progress = Callable[[int, int], None]
@@ -46,7 +47,7 @@ _TILE = 1024
 _TRUTH_SHARD = 2048
 
 
-class BadSlideError(ImagesError):
+class BadSlideError(NucleiError):
     """The synthetic slide cannot be drawn as it was asked for."""
 
     code = "bad-slide"

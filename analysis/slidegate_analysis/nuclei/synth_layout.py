@@ -102,7 +102,8 @@ def tissue_at(seed, height, width, um, y, x):
     inside = min(inside, pore * 60.0 / 5.0 + rough)
     if short > 1000.0:
         away = noise(seed, _S_CLEFT, yu / (0.5 * short), xu / (0.5 * short))
-        inside = min(inside, (abs(away) - 0.004) * 0.5 * short / 4.0 + 5.0 * max(0.0, bend) + 0.5 * rough)
+        closed = 30.0 * max(0.0, noise(seed, _S_CLEFT, yu / 310.0, xu / 310.0) + 0.12)
+        inside = min(inside, (abs(away) - 0.004) * 0.5 * short / 4.0 + closed + 0.6 * rough)
     return min(1.0, max(0.0, inside + 0.5))
 
 
