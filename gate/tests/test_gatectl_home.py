@@ -8,6 +8,8 @@ import subprocess
 import sys
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
 import slidegate_gate
 from gatectl_home import HomeTest
 from slidegate_gate.serve import files

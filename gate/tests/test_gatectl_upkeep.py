@@ -7,6 +7,8 @@ import time
 import unittest
 from unittest import mock
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
 from gatectl_home import HomeTest
 from slidegate_gate import contents
 from slidegate_gate.serve import audit, files
@@ -173,7 +175,7 @@ class CleanTest(HomeTest):
         self.limit(0)
         image, image_paths = self.tree("one", "two")
         result, result_paths = self.tree("three")
-        other, other_paths = self.tree("four")
+        _, other_paths = self.tree("four")
         paths = self.accept({"image": image}, result=result) + image_paths + result_paths
         self.good("clean")
         self.assertEqual([path for path in paths if not os.path.exists(path)], [])

@@ -8,9 +8,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import unittest
 import zipfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from gatectl_home import MANIFEST, SCHEMA, HomeTest
 from slidegate_gate.serve import files
