@@ -227,8 +227,10 @@ class _Pass:
                     for sx in range(-(-width // self._shard)):
                         self._build(top, c, sy, sx)
         finally:
-            while self._pending:
-                arrays.finish_write(self._pending.popleft())
+            for write in self._pending:
+                write.exception()  # waits: nothing may be written after the folder is given up
+        for write in self._pending:
+            arrays.finish_write(write)
 
     def _build(self, level: int, c: int, sy: int, sx: int) -> np.ndarray | None:
         """Write one shard and what lies below it; return it halved, or None at the top."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slidegate_analysis.images import write_image
+from slidegate_analysis.images.arrays import writing
 from slidegate_analysis.images.multiscale import refuse_links
 
 from slidegate.domain.values import ImageRef, digest_of
@@ -159,7 +160,8 @@ class FolderSource:
         before = self.fingerprint(ref)
         folder = folder.absolute()
         with translated():
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            with writing():
+                folder.parent.mkdir(parents=True, exist_ok=True)
             with _opened(path, choice, folder.parent) as pixels:
                 write_image(
                     folder,
@@ -200,8 +202,6 @@ def _opened(path: Path, choice: Choice, scratch: Path | None) -> AbstractContext
     format_ = _format(path)
     if format_ is None:
         raise NotAnImageError
-    if not (path.is_dir() or path.is_file()):
-        raise NotAnImageError("it is neither a file nor a folder")
     return format_.open_pixels(path, choice, scratch)
 
 

@@ -24,7 +24,7 @@ from .errors import (
     NotAnImageError,
     TruncatedImageError,
 )
-from .tiff_layout import Layout, Plane, lay_out
+from .tiff_layout import MAX_PAGES, Layout, Plane, lay_out
 
 SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8")
 MAX_SEGMENT_BYTES = 2**31
@@ -47,8 +47,8 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its messages name fi
 
 
 def accepts(path: Path) -> bool:
-    """Return whether the name is one of a TIFF file."""
-    return path.name.lower().endswith(SUFFIXES)
+    """Return whether this is a file with the name of a TIFF."""
+    return path.name.lower().endswith(SUFFIXES) and path.is_file()
 
 
 @contextmanager
@@ -92,6 +92,8 @@ def _open(path: Path) -> Iterator[TiffFile]:
     try:
         if path.stat().st_size == 0:
             raise EmptyFileError
+        with path.open("rb") as file:
+            _check_directories(file)
         tiff = TiffFile(path)
     except PermissionError as error:
         raise ImageUnreadableError from error
@@ -103,6 +105,41 @@ def _open(path: Path) -> Iterator[TiffFile]:
         yield tiff
     finally:
         tiff.close()
+
+
+def _check_directories(file: IO[bytes]) -> None:
+    """Follow the chain of a file's directories; a lenient reader would drop channels behind a bad link.
+
+    Source: TIFF 6.0, section 2; BigTIFF. Raises what is wrong with the chain.
+    """
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    kind = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 8 else 0
+    if kind not in (42, 43):
+        raise NotAnImageError
+    # where the first offset is; formats of offset and of entry count; bytes of an entry
+    first, offset_format, count_format, entry = (4, "I", "H", 12) if kind == 42 else (8, "Q", "Q", 20)
+    size = os.fstat(file.fileno()).st_size
+    seen = set()
+    at = first
+    while offset := _unpack_at(file, at, f"{order}{offset_format}"):
+        if offset in seen:
+            raise DamagedImageError("its directories point in a circle")
+        if len(seen) >= MAX_PAGES:
+            raise DamagedImageError(f"more than {MAX_PAGES} directories")
+        seen.add(offset)
+        count = _unpack_at(file, offset, f"{order}{count_format}")
+        at = offset + struct.calcsize(f"{order}{count_format}") + count * entry
+        if at > size:
+            raise TruncatedImageError
+
+
+def _unpack_at(file: IO[bytes], at: int, format_: str) -> int:
+    file.seek(at)
+    content = file.read(struct.calcsize(format_))
+    if len(content) != struct.calcsize(format_):
+        raise TruncatedImageError
+    return int(struct.unpack(format_, content)[0])
 
 
 def _check_plane(plane: Plane, first: TiffPage) -> None:
