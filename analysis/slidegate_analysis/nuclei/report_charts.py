@@ -47,7 +47,8 @@ def _ticks(low: float, high: float, is_log: bool) -> list[float]:
 
 def _range(values: np.ndarray) -> tuple[float, float, bool]:
     """Choose a histogram's range, and whether its axis is logarithmic."""
-    low, middle, last, high = (float(v) for v in np.quantile(values, (0.002, 0.5, 0.95, 0.995)))
+    ends = (0.002, 0.995) if values.size >= 400 else (0.0, 1.0)
+    low, middle, last, high = (float(v) for v in np.quantile(values, (ends[0], 0.5, 0.95, ends[1])))
     if low > 0 and (high / middle > 8 or high / last > 4):
         return low, max(high, low * 1.01), True
     low = 0.0 if low >= 0 and low < 0.35 * high else low
@@ -67,7 +68,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 def histogram(values: np.ndarray, title: str, unit: str) -> str:
     """Draw the distribution of `values` (one axis) with its median; an empty one gives a sentence.
 
-    The axis holds the middle 99 % or so; how many lie beyond it is said in the caption.
+    Of 400 values and more the axis holds the middle 99 %; how many lie beyond it is said in the caption.
     """
     values = values[np.isfinite(values)]
     if values.size == 0:
