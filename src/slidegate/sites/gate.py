@@ -5,9 +5,11 @@ All of it may be repeated. A :class:`Gate` opens its Link when it is first neede
 what a broken Link interrupted is raised as LinkDown, and repeating it continues where it stopped.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from slidegate.domain.values import AttemptKey, Digest, digest_of
 from slidegate.sites.errors import AuditBroken, BadAnswer, LinkDown, LinkNoise, Refused
@@ -71,8 +73,8 @@ class News:
 class Heads(Protocol):
     """Remembers the end of a site's audit chain."""
 
-    def known(self) -> tuple[int, str, str]:
-        """Return number and digest of the last record that was checked, and the last head answered."""
+    def known(self) -> tuple[int, str]:
+        """Return number and digest of the last record that was checked; 0 and 64 zeros at first."""
         ...
 
     def advance(self, seq: int, head: str) -> None:
@@ -95,7 +97,8 @@ class Gate:
         self._connect = connect
         self._heads = heads
         self._link: Link | None = None
-        self.head = ""
+        self._anchor: tuple[int, str] | None = None
+        self._answered: set[str] = set()
 
     def hello(self) -> Hello:
         """Ask who is there and which Releases may be started.
@@ -135,6 +138,18 @@ class Gate:
     def missing(self, tree: Digest, text_bytes: int, entries: Iterable[Entry]) -> frozenset[str]:
         """Return the contents of a Tree, its own text included, that are not at the site."""
         return self.presence([(tree, text_bytes), *((sha, size) for _name, size, sha in entries)]).missing
+
+    def put_contents(self, contents: Sequence[bytes]) -> None:
+        """Bring small contents to the site; safe to repeat."""
+        named = {hashlib.sha256(data).hexdigest(): data for data in contents}
+        missing = self.presence((sha256, len(data)) for sha256, data in named.items()).missing
+        puts = (
+            ({"verb": "put", "digest": sha256, "size": len(data), "offset": 0}, data)
+            for sha256, data in named.items()
+            if sha256 in missing
+        )
+        for _answer in self.stream(puts):
+            pass
 
     def submit(self, plan: Digest, crew_round: int = 1) -> Message:
         """Start the Attempts of a plan that is at the site, or one more crew for what is missing.
@@ -216,11 +231,11 @@ class Gate:
             for answer, body in link.stream(requests):
                 yield self._accepted(answer), body
         except (LinkDown, LinkNoise):
-            self.close()
+            self._drop()
             raise
 
     def _accepted(self, answer: Message) -> Message:
-        self.head = str(answer.get("head") or self.head)
+        self._answered.add(str(answer.get("head")))
         if answer.get("ok") is True:
             return answer
         error = answer.get("error")
@@ -229,28 +244,50 @@ class Gate:
     def _open(self) -> Link:
         if self._link is None:
             self._link = self._connect()
-            if self._heads is not None:
-                self._check_audit(self._heads)
+            self.check_audit()
         return self._link
 
-    def _check_audit(self, heads: Heads) -> None:
-        """Follow the audit chain from the last record that was checked to its end."""
-        seq, head, latest = heads.known()
-        seen = {head, ""}
-        while records := self.audit(seq)["records"]:
+    def check_audit(self) -> None:
+        """Follow the site's record from the last entry that was checked to its end, and remember the end.
+
+        Raises
+        ------
+        AuditBroken
+            The record does not continue what was seen of it.
+        """
+        if self._heads is None:
+            return
+        promised = dict([self._heads.known(), self._anchor or self._heads.known()])
+        seq, head = min(promised.items())
+        answered, self._answered = self._answered, set()
+        chain = {seq: head}
+        records = self.audit(max(0, seq - 1))["records"]
+        if seq and (not records or digest_of(records.pop(0)) != head):
+            self._broken()
+        while records:
             for record in records:
                 if record["prev"] != head or record["seq"] != seq + 1:
-                    self.close()
-                    raise AuditBroken
+                    self._broken()
                 seq, head = record["seq"], digest_of(record)
-                seen.add(head)
-        if latest not in seen or (self.head and self.head not in seen):
-            self.close()
-            raise AuditBroken
-        heads.advance(seq, head)
+                chain[seq] = head
+            records = self.audit(seq)["records"]
+        if not promised.items() <= chain.items() or not answered <= set(chain.values()):
+            self._broken()
+        self._anchor = seq, head
+        self._heads.advance(seq, head)
+
+    def _broken(self) -> NoReturn:
+        self._drop()
+        raise AuditBroken
 
     def close(self) -> None:
-        """Close the Link; the next call opens another."""
+        """Close the Link, after a last look at the site's record; the next call opens another."""
+        if self._link is not None:
+            with suppress(LinkDown):
+                self.check_audit()
+        self._drop()
+
+    def _drop(self) -> None:
         link, self._link = self._link, None
         if link is not None:
             link.close()

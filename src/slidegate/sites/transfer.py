@@ -62,17 +62,6 @@ def put_tree(gate: Gate, folder: Path, entries: Sequence[Entry], progress: Progr
     raise DamagedResult("What was sent arrived damaged several times.")
 
 
-def put_bytes(gate: Gate, data: bytes) -> Digest:
-    """Bring one small content to a site; safe to repeat."""
-    digest = Digest(hashlib.sha256(data).hexdigest())
-    if gate.presence([(digest, len(data))]).missing:
-        for _answer in gate.stream(
-            [({"verb": "put", "digest": digest, "size": len(data), "offset": 0}, data)]
-        ):
-            pass
-    return digest
-
-
 def _pieces(
     paths: Mapping[str, Path], text: bytes, tree: str, sizes: Mapping[str, int], partial: Mapping[str, int]
 ) -> Iterator[Frame]:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from slidegate.domain.errors import Outdated
-from slidegate.domain.events import Change, Event, Move, RunRequested, changes, event_of
-from slidegate.domain.states import check_move
+from slidegate.domain.events import Change, Event, Move, RunRequested, Sealed, changes, event_of
+from slidegate.domain.states import State, check_move
 from slidegate.domain.values import AttemptKey, RunId
 from slidegate.store import tables
 from slidegate.store.database import Database
@@ -123,6 +123,8 @@ def append(connection: Connection, run: RunId, pairs: Sequence[tuple[Event, Held
     for seq, (event, held) in enumerate(pairs, start=last - len(pairs) + 1):
         if isinstance(event, Move):
             _check(connection, event, held)
+        elif isinstance(event, Sealed):
+            _check_sealed(connection, event, held)
         _write(connection, changes(run, event))
         _insert_event(connection, run, seq, at, event)
 
@@ -136,6 +138,16 @@ def _check(connection: Connection, event: Move, held: Held) -> None:
         .values(state=event.to, **_FRESH)
     )
     if swapped.rowcount != 1:
+        raise Outdated
+
+
+def _check_sealed(connection: Connection, event: Sealed, held: Held) -> None:
+    """Raise unless all Tasks of a Submission are ready and in the hands of who seals it."""
+    where = [tables.task.c.id.in_(event.tasks), tables.task.c.state == State.SUBMITTING]
+    if held.owner is not None:
+        where.append(tables.task.c.owner == held.owner)
+    found = connection.execute(select(func.count()).select_from(tables.task).where(*where)).scalar_one()
+    if found != len(event.tasks):
         raise Outdated
 
 

@@ -86,14 +86,14 @@ class Queue:
         return found[0] if found else None
 
     def claim_mates(self, claim: Claim, now: float, seconds: float, limit: int) -> list[Claim]:
-        """Claim up to ``limit`` further Tasks of the same Run, in the same state and Submission."""
+        """Claim up to ``limit`` more Tasks of the same Run, state and Submission, also before their time."""
         conditions = [
             _T.c.run == claim.run,
             _T.c.state == claim.row["state"],
             _T.c.submission == claim.row["submission"],
         ]
         with self._database.write() as connection:
-            return _claim(connection, claim.owner, now, seconds, conditions, limit)
+            return _claim(connection, claim.owner, now, seconds, conditions, limit, early=True)
 
     def renew(self, claims: Sequence[Claim], until: float) -> bool:
         """Prolong leases.
@@ -185,15 +185,18 @@ def _claim(
     seconds: float,
     conditions: Sequence[ColumnElement[bool]],
     limit: int,
+    early: bool = False,
 ) -> list[Claim]:
     """Look, then take each by compare and swap on its token; SKIP LOCKED only makes it quicker."""
     query = (
         select(_T)
-        .where(*conditions, _T.c.not_before <= now, or_(_T.c.owner.is_(None), _T.c.lease_until <= now))
+        .where(*conditions, or_(_T.c.owner.is_(None), _T.c.lease_until <= now))
         .order_by(_T.c.not_before, _T.c.run, _T.c.number)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if not early:
+        query = query.where(_T.c.not_before <= now)
     claims = []
     for row in connection.execute(query).mappings().all():
         token = row["lease_token"] + 1

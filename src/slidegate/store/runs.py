@@ -104,11 +104,18 @@ class RunRows:
             raise UnknownRun
         return dict(row)
 
-    def submission(self, submission: SubmissionId) -> dict[str, Any]:
-        """Return a Submission's row."""
+    def submission(self, submission: SubmissionId) -> dict[str, Any] | None:
+        """Return a Submission's row, None for one that is not known here."""
         query = select(tables.submission).where(tables.submission.c.id == submission)
         with self._database.read() as connection:
-            return dict(connection.execute(query).mappings().one())
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else dict(row)
+
+    def last_change(self, run: RunId) -> float:
+        """Return when the last fact of a Run was written; 0 when there is none."""
+        query = select(func.max(tables.event.c.at)).where(tables.event.c.run == run)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one() or 0.0
 
     def artifacts(self, run: RunId) -> list[dict[str, Any]]:
         """Return the rows of a Run's Artifacts."""

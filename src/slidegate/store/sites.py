@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from slidegate.domain.states import AT_SITE, FINISHED
-from slidegate.domain.values import AttemptKey
+from slidegate.domain.states import AT_SITE, FINISHED, State
+from slidegate.domain.values import AttemptKey, SubmissionId, TaskId
 from slidegate.store import tables
 from slidegate.store.database import Database
 
@@ -68,6 +68,11 @@ class KnownSites:
             )
             return Watch(site, owner, token, row["cursor"]) if taken.rowcount == 1 else None
 
+    def hurry(self, site: str) -> None:
+        """Let a site be looked at at once."""
+        with self._database.write() as connection:
+            connection.execute(update(_S).where(_S.c.name == site).values(poll_at=0.0))
+
     def renew(self, watch: Watch, until: float) -> bool:
         """Prolong the lease on a site; False when it is lost."""
         with self._database.write() as connection:
@@ -79,8 +84,15 @@ class KnownSites:
         with self._database.write() as connection:
             _held(connection, watch, values)
 
-    def hear(self, watch: Watch, cursor: str, attempts: Sequence[Mapping[str, Any]], now: float) -> bool:
-        """Keep what a site said, and the cursor behind it.
+    def hear(
+        self,
+        watch: Watch,
+        cursor: str,
+        attempts: Sequence[Mapping[str, Any]],
+        complete: bool,
+        now: float,
+    ) -> bool:
+        """Keep what a site said, and the cursor behind it; a complete answer replaces what it said before.
 
         Returns
         -------
@@ -89,7 +101,7 @@ class KnownSites:
         with self._database.write() as connection:
             if not _held(connection, watch, {"cursor": cursor, "heard_at": now}):
                 return False
-            if not watch.cursor:
+            if complete:
                 connection.execute(delete(_H).where(_H.c.site == watch.site))
             for said in attempts:
                 which = (_H.c.site == watch.site, _H.c.attempt == said["attempt"])
@@ -126,12 +138,34 @@ class KnownSites:
                 update(_T).where(_T.c.state.in_(list(AT_SITE)), _T.c.run.in_(runs)).values(confirmed_at=now)
             )
 
-    def done_with(self, site: str, limit: int = 1000) -> list[AttemptKey]:
-        """Return Attempts that the site still keeps and that no unfinished Task needs."""
-        needed = select(_T.c.attempt_key).where(_T.c.state.not_in(list(FINISHED)))
-        query = select(_H.c.attempt).where(_H.c.site == site, _H.c.attempt.not_in(needed)).limit(limit)
+    def note_progress(self, task: TaskId, key: AttemptKey, step: str | None, done: int, total: int) -> None:
+        """Note how far a running Attempt is, without an Event; writes only what changed."""
+        where = (_T.c.id == task, _T.c.attempt_key == key, _T.c.state == State.RUNNING)
+        same = (_T.c.step == step) & (_T.c.done == done) & (_T.c.total == total)
         with self._database.read() as connection:
-            return [AttemptKey(key) for key in connection.execute(query).scalars()]
+            if connection.execute(select(_T.c.id).where(*where, same)).first():
+                return
+        with self._database.write() as connection:
+            connection.execute(update(_T).where(*where).values(step=step, done=done, total=total))
+
+    def note_crew(self, submission: SubmissionId, crew_class: str, said: Mapping[str, Any]) -> None:
+        """Note what a site said of a crew; an earlier round's is not kept."""
+        table = tables.submission
+        with self._database.write() as connection:
+            row = connection.execute(select(table.c.crews).where(table.c.id == submission)).one_or_none()
+            if row is None:
+                return
+            crews = dict(row.crews or {})
+            if said["round"] >= crews.get(crew_class, said)["round"]:
+                crews[crew_class] = dict(said)
+                connection.execute(update(table).where(table.c.id == submission).values(crews=crews))
+
+    def done_with(self, site: str, limit: int = 1000) -> list[dict[str, Any]]:
+        """Return what a site last said of Attempts that it keeps and no unfinished Task needs."""
+        needed = select(_T.c.attempt_key).where(_T.c.state.not_in(list(FINISHED)))
+        query = select(_H.c.said).where(_H.c.site == site, _H.c.attempt.not_in(needed)).limit(limit)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def forget(self, site: str, attempts: Sequence[AttemptKey]) -> None:
         """Forget what was said of Attempts that the site was told to let go of."""

@@ -5,6 +5,7 @@ from slidegate.store.database import Database
 from slidegate.store.history import History
 from slidegate.store.images import KnownImages
 from slidegate.store.queue import Queue
+from slidegate.store.releases import KnownReleases
 from slidegate.store.runs import RunRows
 from slidegate.store.sites import KnownSites
 
@@ -24,6 +25,8 @@ class Store:
         What is known of images that were staged or read before.
     sites
         What was last heard of each site.
+    releases
+        Workflows as they were when Runs were asked for.
     """
 
     def __init__(self, database: Database) -> None:
@@ -33,6 +36,7 @@ class Store:
         self.runs = RunRows(database)
         self.images = KnownImages(database)
         self.sites = KnownSites(database)
+        self.releases = KnownReleases(database)
 
     @classmethod
     def open(cls, url: str) -> "Store":

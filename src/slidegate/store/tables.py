@@ -115,6 +115,17 @@ artifact = Table(
 )
 Index("artifact_task", artifact.c.task)
 
+release = Table(
+    "release",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("schema", JSON, nullable=False),
+    Column("runtime", Text, nullable=False),
+)
+
 staged = Table(
     "staged",
     metadata,

@@ -37,7 +37,7 @@ def test_news_reach_a_task_that_comes_to_the_site_later(store: Store) -> None:
     asked = request(tasks=1)
     store.history.request(asked, 1.0)
     key = store.runs.task(asked.tasks[0].task)["attempt_key"]
-    assert store.sites.hear(watch, "c1", [{"attempt": key, "state": "running"}], 10.5)
+    assert store.sites.hear(watch, "c1", [{"attempt": key, "state": "running"}], False, 10.5)
     assert store.sites.news("local") == []
     for event in (
         events.StagingBegan(asked.tasks[0].task, State.WAITING),
@@ -54,9 +54,9 @@ def test_who_lost_the_site_moves_neither_cursor_nor_news(store: Store) -> None:
     now = store.sites.claim("local", "b", 20.0, 5.0)
     assert late is not None
     assert now is not None
-    assert not store.sites.hear(late, "late", [{"attempt": "k", "state": "running"}], 20.0)
+    assert not store.sites.hear(late, "late", [{"attempt": "k", "state": "running"}], False, 20.0)
     assert store.sites.row("local")["cursor"] == ""
-    assert store.sites.hear(now, "right", [], 20.0)
+    assert store.sites.hear(now, "right", [], False, 20.0)
     assert store.sites.row("local")["cursor"] == "right"
 
 
@@ -65,8 +65,8 @@ def test_a_full_answer_replaces_what_was_heard_before(store: Store) -> None:
     key = store.runs.task(asked.tasks[0].task)["attempt_key"]
     watch = store.sites.claim("local", "a", 10.0, 5.0)
     assert watch is not None
-    store.sites.hear(watch, "c", [{"attempt": key, "state": "running"}], 10.0)
-    store.sites.hear(watch, "d", [], 11.0)
+    store.sites.hear(watch, "c", [{"attempt": key, "state": "running"}], False, 10.0)
+    store.sites.hear(watch, "d", [], True, 11.0)
     assert store.sites.news("local")[0]["said"] is None
 
 
@@ -75,10 +75,10 @@ def test_attempts_that_no_unfinished_task_needs_are_let_go_of(store: Store) -> N
     keys = [row["attempt_key"] for row in store.runs.tasks(asked.run)]
     watch = store.sites.claim("local", "a", 10.0, 5.0)
     assert watch is not None
-    store.sites.hear(watch, "c", [{"attempt": key, "state": "running"} for key in keys], 10.0)
+    store.sites.hear(watch, "c", [{"attempt": key, "state": "running"} for key in keys], False, 10.0)
     assert store.sites.done_with("local") == []
     store.history.append(asked.run, events.Cancelled(asked.tasks[0].task, State.QUEUED), 11.0)
-    assert store.sites.done_with("local") == [keys[0]]
+    assert [said["attempt"] for said in store.sites.done_with("local")] == [keys[0]]
     store.sites.forget("local", [keys[0]])
     assert store.sites.done_with("local") == []
     assert store.sites.said("local", keys[1]) == {"attempt": keys[1], "state": "running"}

@@ -40,6 +40,16 @@ def _images() -> None:
 
 def _sites() -> None:
     op.create_table(
+        "release",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("manifest", sa.JSON(), nullable=False),
+        sa.Column("schema", sa.JSON(), nullable=False),
+        sa.Column("runtime", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_table(
         "site",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("head", sa.String(length=64), nullable=False),

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The only place where concrete objects are built from settings."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from slidegate.domain.values import RunId
+from slidegate.local_site import ensure_local_site
+from slidegate.settings import Settings
+from slidegate.sites import Gate, PipeLink
+from slidegate.sources.folder import FolderSink, FolderSource
+from slidegate.store import Store
+from slidegate.store.sites import AuditHead
+from slidegate.worker import Runs, Worker
+from slidegate.worker.places import Places
+from slidegate.worker.tools import Pace, Tools
+
+LOCAL = "local"
+Say = Callable[[str], None]
+
+
+class KeptHeads:
+    """The end of a site's record, kept in the store."""
+
+    def __init__(self, store: Store, site: str) -> None:
+        self._sites = store.sites
+        self._site = site
+
+    def known(self) -> tuple[int, str]:
+        """See slidegate.sites.gate.Heads."""
+        found = self._sites.audit_head(self._site)
+        return found.seq, found.head
+
+    def advance(self, seq: int, head: str) -> None:
+        """See slidegate.sites.gate.Heads."""
+        self._sites.advance_head(self._site, AuditHead(seq, head))
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything, built: the embedded default.
+
+    Attributes
+    ----------
+    runs
+        What people ask of Runs.
+    """
+
+    settings: Settings
+    store: Store
+    tools: Tools
+    runs: Runs
+
+    def worker(self, runs: Collection[RunId] | None = None) -> Worker:
+        """Return a worker, for some Runs or for all; the caller closes it."""
+        return Worker(self.tools, runs)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for gate in self.tools.gates.values():
+            gate.close()
+        self.store.close()
+
+
+def local_gate(settings: Settings, store: Store) -> Gate:
+    """Return the client of the embedded site: the same program as on a cluster, spoken to over a pipe."""
+    home = settings.local_site
+    argv = [str(settings.python), "-IS", str(home / "current"), "serve", "--home", str(home), "--key", LOCAL]
+    return Gate(lambda: PipeLink(argv), KeptHeads(store, LOCAL))
+
+
+def _nothing(_words: str) -> None:
+    return
+
+
+@contextmanager
+def open_house(settings: Settings, say: Say = _nothing, pace: Pace | None = None) -> Iterator[House]:
+    """Open the store and the embedded site, setting it up first if it is not there.
+
+    Parameters
+    ----------
+    say
+        Told in words what takes long.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = Store.open(settings.database)
+    try:
+        releases = ensure_local_site(settings, say, lambda: store.sites.reset(LOCAL))
+        tools = Tools(
+            store=store,
+            sources={"folder": FolderSource()},
+            sinks=lambda out: FolderSink(Path(out)),
+            gates={LOCAL: local_gate(settings, store)},
+            clock=time.time,
+            places=Places(settings.home.absolute()),
+            pace=pace or Pace(),
+        )
+        house = House(settings, store, tools, Runs(tools, settings.person, releases))
+        try:
+            yield house
+        finally:
+            house.close()
+    finally:
+        store.close()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bringing results home and putting them where the person wants them."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slidegate.domain.events import Artifact, CollectAgain, Collected, Published
+from slidegate.domain.states import State
+from slidegate.domain.values import RunId, TaskId
+from slidegate.sites import Gate
+from slidegate.sites.errors import Gone
+from slidegate.sites.transfer import fetch_tree
+from slidegate.sites.trees import Entry, tree_digest
+from slidegate.sources.base import Output, Publication
+from slidegate.store.queue import Claim
+from slidegate.worker.holding import Holding
+from slidegate.worker.tools import Tools, digest, key_of, ref_of
+
+LOG_NAME = "run.log"
+
+
+def collect(tools: Tools, claim: Claim, hold: Holding) -> None:
+    """Fetch the result of a Task, whole and verified.
+
+    Safe to repeat after being killed anywhere: files that were fetched and match are kept. When the site no
+    longer has the result, the Task goes back to be computed again, as a new Attempt.
+    """
+    row = claim.row
+    key = key_of(row)
+    run = tools.store.runs.run(claim.run)
+    gate = tools.gate(run["site"])
+    folder = tools.places.fetching(key, claim.token)
+    try:
+        entries = fetch_tree(gate, digest(row["output"]), folder, hold.note("fetching"))
+    except Gone as error:
+        tools.append(claim, tools.lost_data(row, error.message))
+        return
+    _fetch_log(gate, row, folder)
+    shutil.rmtree(tools.places.fetched(key), ignore_errors=True)
+    folder.rename(tools.places.fetched(key))
+    artifacts = _artifacts(outputs_of(tools, run), entries)
+    tools.append(claim, Collected(claim.task, State.COLLECTING, artifacts))
+
+
+def _fetch_log(gate: Gate, row: Mapping[str, Any], folder: Path) -> None:
+    """Put the Attempt's log beside its result; a site that has let go of it has none any more."""
+    try:
+        with (folder / LOG_NAME).open("wb") as file:
+            file.writelines(gate.log(key_of(row)))
+    except Gone:
+        (folder / LOG_NAME).unlink()
+
+
+def outputs_of(tools: Tools, run: Mapping[str, Any]) -> dict[str, Output]:
+    """Return the outputs that a Run's workflow promises, by role."""
+    release = tools.store.releases.get(digest(run["release"]))
+    stated = {} if release is None else release.manifest.get("outputs", {})
+    return {role: Output(str(one["type"]), str(one.get("path", role))) for role, one in stated.items()}
+
+
+def _artifacts(outputs: Mapping[str, Output], entries: Sequence[Entry]) -> tuple[Artifact, ...]:
+    """Return each output that is there as a Tree of its own: of one file, or of what lies in its folder."""
+    found = []
+    for role, output in outputs.items():
+        inside = [
+            (name.removeprefix(output.path + "/"), size, sha256)
+            for name, size, sha256 in entries
+            if name == output.path or name.startswith(output.path + "/")
+        ]
+        if inside:
+            found.append(Artifact(role, output.type, tree_digest(inside)))
+    return tuple(found)
+
+
+def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
+    """Put a collected result where the Run's person wants it; a repeat changes nothing."""
+    row = claim.row
+    folder = tools.places.fetched(key_of(row))
+    if not folder.is_dir():
+        tools.append(claim, CollectAgain(claim.task, State.PUBLISHING))
+        return
+    run = tools.store.runs.run(claim.run)
+    tasks = tools.store.runs.tasks(claim.run)
+    hold.note("publishing")(0, 1)
+    publication = Publication(
+        run=RunId(run["id"]),
+        task=TaskId(row["id"]),
+        attempt=key_of(row),
+        image=ref_of(row),
+        name=row["name"],
+        tree=digest(row["output"]),
+        outputs=outputs_of(tools, run),
+        names=tuple(task["name"] for task in tasks),
+    )
+    published = tools.sinks(run["out"]).publish(publication, folder)
+    tools.append(claim, Published(claim.task, State.PUBLISHING, published.where))
+    shutil.rmtree(folder, ignore_errors=True)

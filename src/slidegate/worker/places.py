@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a worker keeps files on this computer, all of them below one home and all of them replaceable."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slidegate.domain.values import AttemptKey, Digest
+from slidegate.store.queue import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Names below ``$SLIDEGATE_HOME``.
+
+    - ``staging/<tree>``: an image on its way to a site; ``staging/<task>.<token>``: being converted
+    - ``collected/<attempt>``: a result on its way to where a person wants it;
+      ``collected/<attempt>.<token>``: being fetched
+    - ``workers/<owner>``: held locked by a worker that lives
+    """
+
+    home: Path
+
+    @property
+    def staging(self) -> Path:
+        """Images on their way to a site."""
+        return self.home / "staging"
+
+    @property
+    def collected(self) -> Path:
+        """Results on their way back."""
+        return self.home / "collected"
+
+    @property
+    def workers(self) -> Path:
+        """Signs of life."""
+        return self.home / "workers"
+
+    def converting(self, claim: Claim) -> Path:
+        """Where a Task's image is converted under this lease; what earlier leases left is removed."""
+        for left in self.staging.glob(f"{claim.task}.*"):
+            if left.name != f"{claim.task}.{claim.token}":
+                shutil.rmtree(left, ignore_errors=True)
+        return self.staging / f"{claim.task}.{claim.token}"
+
+    def converted(self, tree: Digest) -> Path:
+        """Where an image lies that was converted to this Tree."""
+        return self.staging / tree
+
+    def fetching(self, attempt: AttemptKey, token: int) -> Path:
+        """Where a result is fetched to under this lease; what an earlier lease has fetched is taken over."""
+        here = self.collected / f"{attempt}.{token}"
+        for left in self.collected.glob(f"{attempt}.*"):
+            if left == here:
+                continue
+            if here.exists():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.rename(here)
+        return here
+
+    def fetched(self, attempt: AttemptKey) -> Path:
+        """Where a whole result lies."""
+        return self.collected / attempt
+
+    def leftovers(self, tasks: set[str], trees: set[str], attempts: set[str]) -> Iterator[Path]:
+        """Yield what is kept for none of these Tasks, Trees and Attempts."""
+        for path in sorted(self.staging.glob("*")):
+            if path.name not in trees and path.name.rpartition(".")[0] not in tasks:
+                yield path
+        for path in sorted(self.collected.glob("*")):
+            if path.name.partition(".")[0] not in attempts:
+                yield path

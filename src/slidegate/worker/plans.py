@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a site is asked to do: a plan is a function of its Tasks' rows, so it can be made again."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slidegate.domain.values import Digest, SubmissionId, canonical_json
+from slidegate.sites.trees import tree_text
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan, and the Tree that holds nothing else.
+
+    Attributes
+    ----------
+    text
+        The canonical JSON of ``plan.json``.
+    tree
+        The text of the Tree.
+    """
+
+    text: bytes
+    tree: bytes
+
+    @property
+    def digest(self) -> Digest:
+        """The name of the Tree."""
+        return Digest(hashlib.sha256(self.tree).hexdigest())
+
+    @property
+    def submission(self) -> SubmissionId:
+        """The name of the Submission that this plan makes."""
+        return SubmissionId(self.digest[:32])
+
+
+def make_plan(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Plan:
+    """Return the plan for Tasks of one Run, all of them staged.
+
+    Notes let a server that has lost its database find its Runs again. They hold no image names, which could
+    be names of patients.
+    """
+    attempts = [
+        {
+            "attempt": task["attempt_key"],
+            "inputs": {"image": task["input"]},
+            "parameters": run["parameters"],
+            "note": {"task": task["id"], "attempt": task["attempt"], "content": task["content"]},
+        }
+        for task in sorted(tasks, key=lambda task: int(task["number"]))
+    ]
+    note = {
+        "run": run["id"],
+        "person": run["person"],
+        "workflow": run["workflow"],
+        "identity": run["identity"],
+    }
+    text = canonical_json({"plan": 1, "release": run["release"], "note": note, "attempts": attempts})
+    return Plan(text, tree_text([("plan.json", len(text), hashlib.sha256(text).hexdigest())]))

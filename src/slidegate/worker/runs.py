@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What people ask of Runs. The command line parses and prints; this decides."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from slidegate.domain.errors import NothingSelected, SlidegateError, UnknownRun, UnknownWorkflow
+from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, Retried, RunRequested
+from slidegate.domain.run import identity, run_id, task_id
+from slidegate.domain.states import FINISHED, State
+from slidegate.domain.values import Digest, ImageRef, RunId, Selection, TaskId, digest_of
+from slidegate.sites.errors import Gone
+from slidegate.sites.gate import Hello, Release
+from slidegate.sources.base import ImageSource
+from slidegate.store.history import NOTHING_HELD
+from slidegate.store.releases import KnownRelease
+from slidegate.worker.collecting import LOG_NAME
+from slidegate.worker.parameters import complete
+from slidegate.worker.staging import content_of
+from slidegate.worker.tools import Tools, key_of
+from slidegate.worker.views import RunView, run_view
+
+Outcome = Literal["created", "resumed", "retried", "published-again", "finished"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What became of a request.
+
+    Attributes
+    ----------
+    outcome
+        ``created`` (a new Run), ``resumed`` (one that is under way), ``retried`` (one that had failed or was
+        cancelled goes on), ``published-again`` (a finished one goes to another place), ``finished`` (nothing
+        is left to do).
+    """
+
+    run: RunId
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that is kept on this computer for no unfinished Task."""
+
+    path: Path
+    bytes: int
+
+
+class Runs:
+    """Asks for Runs, shows them, cancels, retries and deletes them.
+
+    Parameters
+    ----------
+    tools
+        The store and the outside world.
+    person
+        Who asks.
+    preferred
+        The Release to take of a workflow, by its name, where a site has several of it.
+    """
+
+    def __init__(self, tools: Tools, person: str, preferred: Mapping[str, str] | None = None) -> None:
+        self._tools = tools
+        self._preferred = dict(preferred or {})
+        self._store = tools.store
+        self._person = person
+
+    # asking
+
+    def request(
+        self,
+        workflow: str,
+        images: Sequence[str],
+        parameters: Mapping[str, Any],
+        out: str,
+        again: bool = False,
+        site: str = "local",
+        source: str = "folder",
+        progress: Progress | None = None,
+    ) -> Requested:
+        """Ask for a Run, or take up the one that the same person asked for before.
+
+        The same person, image contents, Release and parameters are the same Run, wherever the images lie and
+        whatever they are called. Safe to repeat, also at the same time from several processes.
+
+        Parameters
+        ----------
+        workflow
+            Its name, or ``name@version``.
+        images
+            What the source finds images by.
+        out
+            Where results go. When the Run goes elsewhere so far, it goes here from now on; finished results
+            are published here too.
+        again
+            Make another Run even so.
+        progress
+            Called with (images read, images).
+
+        Raises
+        ------
+        UnknownWorkflow, BadParameter, NothingSelected
+            The request makes no sense; nothing was written.
+        SlidegateError
+            The site does not answer, or there is no such image.
+        """
+        release = self._release(self._tools.gate(site).hello(), workflow)
+        values = complete(release.schema, parameters)
+        found = self._tools.source(ImageRef(source, ""))
+        chosen = Selection.of([ref for where in images for ref in found.find(where)])
+        if not len(chosen):
+            raise NothingSelected
+        described = []
+        for number, ref in enumerate(chosen):
+            described.append(self._describe(found, ref))
+            if progress is not None:
+                progress(number + 1, len(chosen))
+        request = identity(
+            self._person, release.digest, values, [Digest(image["content"]) for image in described]
+        )
+        known = self._store.runs.newest(request)
+        if known is not None and not again:
+            return Requested(known[0], self._take_up(known[0], out))
+        event = self._new_run(
+            request, 0 if known is None else known[1] + 1, release, values, out, site, described
+        )
+        self._store.releases.remember(
+            KnownRelease(
+                release.digest,
+                release.name,
+                release.version,
+                release.manifest,
+                release.schema,
+                release.runtime,
+            )
+        )
+        if self._store.history.request(event, self._tools.clock()):
+            return Requested(event.run, "created")
+        return Requested(event.run, self._take_up(event.run, out))
+
+    def workflows(self, site: str = "local") -> tuple[Release, ...]:
+        """Return the Releases that may be started at a site."""
+        return self._tools.gate(site).hello().releases
+
+    def _release(self, hello: Hello, workflow: str) -> Release:
+        name, _, version = workflow.partition("@")
+        found = [each for each in hello.releases if each.name == name and version in ("", each.version)]
+        if not found:
+            known = ", ".join(sorted({each.name for each in hello.releases})) or "none"
+            raise UnknownWorkflow(f"The site {hello.site} has no workflow {workflow!r}. It has: {known}.")
+        preferred = self._preferred.get(name)
+        return max(found, key=lambda each: (each.digest == preferred, _version(each.version), each.digest))
+
+    def _describe(self, source: ImageSource, ref: ImageRef) -> dict[str, str]:
+        """Return what a Task is made with; of an image that cannot be read, a Task that will say why."""
+        fingerprint = source.fingerprint(ref)
+        try:
+            name = source.describe(ref).name
+            content = content_of(self._tools, source, ref, fingerprint)
+        except SlidegateError:
+            name = Path(ref.image).name
+            content = digest_of(["unreadable", ref.source, ref.image, fingerprint])
+        return {
+            "source": ref.source,
+            "image": ref.image,
+            "name": name,
+            "fingerprint": fingerprint,
+            "content": content,
+        }
+
+    def _new_run(
+        self,
+        request: Digest,
+        generation: int,
+        release: Release,
+        values: Mapping[str, Any],
+        out: str,
+        site: str,
+        described: Sequence[Mapping[str, str]],
+    ) -> RunRequested:
+        run = run_id(request, generation)
+        tasks = tuple(
+            NewTask(
+                task_id(run, number),
+                image["source"],
+                image["image"],
+                image["name"],
+                image["fingerprint"],
+                Digest(image["content"]),
+            )
+            for number, image in enumerate(described, start=1)
+        )
+        return RunRequested(
+            run=run,
+            identity=request,
+            generation=generation,
+            person=self._person,
+            site=site,
+            workflow=release.name,
+            version=release.version,
+            release=release.digest,
+            parameters=values,
+            out=out,
+            tasks=tasks,
+        )
+
+    def _take_up(self, run: RunId, out: str) -> Outcome:
+        """Make a Run that exists do what is asked for now."""
+        retried = self.retry(run)
+        republished = self._publish_at(run, out)
+        tasks = self._store.runs.tasks(run)
+        if retried:
+            return "retried"
+        if republished:
+            return "published-again"
+        return "finished" if all(State(task["state"]) in FINISHED for task in tasks) else "resumed"
+
+    def _publish_at(self, run: RunId, out: str) -> int:
+        """Let all results of a Run lie at a place; return how many must go there anew."""
+        if self._store.runs.run(run)["out"] != out:
+            self._append(run, [OutChosen(out)])
+        there = {published.task for published in self._tools.sinks(out).find_published(run)}
+        events: list[Event] = [
+            CollectAgain(TaskId(task["id"]), State.SUCCEEDED)
+            for task in self._store.runs.tasks(run)
+            if task["state"] == State.SUCCEEDED and task["id"] not in there
+        ]
+        self._append(run, events)
+        return len(events)
+
+    def _append(self, run: RunId, events: Sequence[Event]) -> None:
+        if events:
+            pairs = [(event, NOTHING_HELD) for event in events]
+            self._store.history.append_all(run, pairs, self._tools.clock())
+
+    # looking
+
+    def find(self, name: str) -> RunId:
+        """Return the Run that a person means by the beginning of its name, or by ``last``."""
+        return self._store.runs.find(name)
+
+    def list(self) -> tuple[RunView, ...]:
+        """Return all Runs, newest first."""
+        return tuple(self.show(RunId(row["id"])) for row in self._store.runs.all())
+
+    def show(self, run: RunId) -> RunView:
+        """Return a Run as it is known now."""
+        row = self._store.runs.run(run)
+        trouble = self._store.sites.row(row["site"])["trouble"]
+        return run_view(row, self._store.runs.tasks(run), self._store.runs.last_change(run), trouble)
+
+    def log(self, run: RunId, number: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """Yield (image name, piece of log) of a Run's Tasks, or of one of them.
+
+        The log is read from the site while it is kept there, then from where the results lie.
+
+        Raises
+        ------
+        UnknownRun
+            There is no such Task.
+        """
+        row = self._store.runs.run(run)
+        tasks = [task for task in self._store.runs.tasks(run) if number in (None, task["number"])]
+        if not tasks:
+            raise UnknownRun(f"Run {run} has no image number {number}.")
+        gate = self._tools.gate(row["site"])
+        for task in tasks:
+            try:
+                for piece in gate.log(key_of(task)):
+                    yield task["name"], piece
+            except Gone:
+                path = Path(task["published"] or "/nonexistent") / LOG_NAME
+                if path.is_file():
+                    yield task["name"], path.read_bytes()
+
+    # changing
+
+    def cancel(self, run: RunId) -> int:
+        """Wish a Run cancelled; it is when its Tasks say so. Returns how many Tasks were not yet to be."""
+        return self._store.runs.want_cancelled(run, self._tools.clock())
+
+    def retry(self, run: RunId) -> int:
+        """Let the Tasks that failed or were cancelled go on; returns how many.
+
+        A Task whose result exists goes on from there; another is tried again, as a new Attempt.
+        """
+        events: list[Event] = []
+        for task in self._store.runs.tasks(run):
+            state = State(task["state"])
+            name = TaskId(task["id"])
+            if state == State.FAILED and task["output"] is not None:
+                events.append(CollectAgain(name, state))
+            elif state in (State.FAILED, State.CANCELLED):
+                events.append(Retried(name, state, run, task["attempt"] + 1))
+        self._append(run, events)
+        return len(events)
+
+    def delete(self, run: RunId, results: bool = False) -> tuple[str, ...]:
+        """Delete a Run: its rows, its history and what is kept of it on this computer.
+
+        Parameters
+        ----------
+        results
+            Also remove what was published, where it was not changed since.
+
+        Returns
+        -------
+        What was removed, in words.
+
+        Raises
+        ------
+        RunStillActive
+            It has to be cancelled first. Nothing was removed.
+        """
+        row = self._store.runs.run(run)
+        tasks = self._store.runs.tasks(run)
+        published = self._tools.sinks(row["out"]).find_published(run) if results else []
+        self._store.runs.delete(run)
+        removed = [f"run {run}: {len(tasks)} tasks and their history"]
+        for task in tasks:
+            shutil.rmtree(self._tools.places.fetched(key_of(task)), ignore_errors=True)
+        for one in published:
+            self._tools.sinks(row["out"]).undo(one)
+            removed.append(f"results in {one.where}")
+        return tuple(removed)
+
+    def clean(self, dry_run: bool = False) -> tuple[Leftover, ...]:
+        """Remove what killed commands left on this computer; returns what was, or would be, removed."""
+        active = [
+            task
+            for run in self._store.runs.unfinished()
+            for task in self._store.runs.tasks(run)
+            if State(task["state"]) not in FINISHED
+        ]
+        left = []
+        for path in self._tools.places.leftovers(
+            {task["id"] for task in active},
+            {str(task["input"]) for task in active},
+            {task["attempt_key"] for task in active},
+        ):
+            size = sum(found.lstat().st_size for found in path.rglob("*") if not found.is_dir())
+            left.append(Leftover(path, size))
+            if not dry_run:
+                shutil.rmtree(path, ignore_errors=True)
+        return tuple(left)
+
+
+def _version(text: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts versions by their numbers."""
+    return tuple(
+        (int(part), "") if part.isdigit() else (-1, part) for part in text.replace("-", ".").split(".")
+    )

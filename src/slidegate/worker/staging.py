@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bringing an image to a site: nothing is read or sent that is known or there already."""
+
+import shutil
+from pathlib import Path
+
+from slidegate.domain.events import Staged
+from slidegate.domain.states import State
+from slidegate.domain.values import Digest, ImageRef
+from slidegate.sites.transfer import put_tree
+from slidegate.sites.trees import describe_folder, tree_digest, tree_text
+from slidegate.sources.base import CONVERTER, ImageSource
+from slidegate.store.images import StagedImage
+from slidegate.store.queue import Claim
+from slidegate.worker.errors import ImageChanged
+from slidegate.worker.holding import Holding
+from slidegate.worker.tools import Tools, ref_of
+
+
+def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
+    """Bring the image of a Task to its Run's site and say so.
+
+    Safe to repeat after being killed anywhere: a conversion that was not finished is thrown away, one that
+    was finished is used, and what the site has of it is not sent again.
+
+    Raises
+    ------
+    ImageChanged
+        The image is not the one that the Run was asked for.
+    """
+    row = claim.row
+    ref = ref_of(row)
+    source = tools.source(ref)
+    fingerprint = source.fingerprint(ref)
+    _check_content(tools, claim, source, fingerprint, hold)
+    gate = tools.gate(tools.store.runs.run(claim.run)["site"])
+    known = tools.store.images.staged(ref, fingerprint, CONVERTER)
+    if known is None:
+        known = _convert(tools, claim, source, ref, fingerprint, hold)
+    if gate.missing(known.tree, len(tree_text(known.entries)), known.entries):
+        folder = tools.places.converted(known.tree)
+        if not _is_whole(folder, known):
+            known = _convert(tools, claim, source, ref, fingerprint, hold)
+            folder = tools.places.converted(known.tree)
+        put_tree(gate, folder, known.entries, hold.note("sending"))
+    tools.append(claim, Staged(claim.task, State.STAGING, known.tree))
+    shutil.rmtree(tools.places.converted(known.tree), ignore_errors=True)
+
+
+def _check_content(tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, hold: Holding) -> None:
+    """Compare what the image holds now with what it held when asked for; usually reads nothing."""
+    if fingerprint == claim.row["fingerprint"]:
+        return
+    ref = ref_of(claim.row)
+    content = content_of(tools, source, ref, fingerprint, hold)
+    if content != claim.row["content"]:
+        raise ImageChanged
+
+
+def content_of(
+    tools: Tools, source: ImageSource, ref: ImageRef, fingerprint: str, hold: Holding | None = None
+) -> Digest:
+    """Return an image's content digest, reading the image only if it is not known at this fingerprint."""
+    found = tools.store.images.content(ref, fingerprint)
+    if found is None:
+        found = Digest(source.content_digest(ref, None if hold is None else hold.note("reading")))
+        tools.store.images.remember_content(ref, fingerprint, found)
+    return found
+
+
+def _convert(
+    tools: Tools, claim: Claim, source: ImageSource, ref: ImageRef, fingerprint: str, hold: Holding
+) -> StagedImage:
+    """Convert an image into ``staging/<tree>`` and remember what it became."""
+    making = tools.places.converting(claim)
+    shutil.rmtree(making, ignore_errors=True)
+    making.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        source.stage(ref, making, hold.note("converting"))
+        entries = describe_folder(making)
+        tree = tree_digest(entries)
+        _adopt(making, tools.places.converted(tree))
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    tools.store.images.remember_staged(ref, fingerprint, CONVERTER, tree, entries)
+    return StagedImage(tree, entries)
+
+
+def _adopt(made: Path, target: Path) -> None:
+    """Give a converted image its name; an equal one that is there already is used by others, and stays."""
+    if not target.exists():
+        made.rename(target)
+
+
+def _is_whole(folder: Path, known: StagedImage) -> bool:
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size, _sha256 in known.entries
+    )

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every step of a worker needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slidegate.domain.errors import UnknownSite, UnknownSource
+from slidegate.domain.events import Event, Retried, RunRequested, StagedDataLost
+from slidegate.domain.states import State
+from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
+from slidegate.sites import Gate
+from slidegate.sources.base import ImageSource, ResultSink
+from slidegate.store import Store
+from slidegate.store.history import Held
+from slidegate.store.queue import Claim
+from slidegate.worker.errors import DataKeepsVanishing
+from slidegate.worker.holding import Clock, Holding
+from slidegate.worker.places import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a worker is.
+
+    Attributes
+    ----------
+    lease_seconds
+        How long a Task stays with a worker that says nothing.
+    seal_tasks, seal_seconds
+        A Submission is sealed when so many Tasks are ready, or so long after the first one was.
+    poll_seconds, poll_seconds_most
+        How often a site is asked for news: at first, and at most when nothing has changed for long.
+    tries
+        How often a step is tried that failed for a reason that may pass.
+    restagings
+        How often an image is brought to a site again because data vanished there, per try that a person
+        asked for.
+    rounds
+        How many crews are started for one Submission.
+    """
+
+    lease_seconds: float = 30.0
+    seal_tasks: int = 200
+    seal_seconds: float = 0.3
+    poll_seconds: float = 0.1
+    poll_seconds_most: float = 1.0
+    tries: int = 3
+    restagings: int = 3
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The store, the outside world and the time, as a worker sees them.
+
+    Attributes
+    ----------
+    sources
+        ImageSources by name.
+    sinks
+        Makes the ResultSink that ``out`` of a Run names.
+    gates
+        Gates by the name of their site.
+    """
+
+    store: Store
+    sources: Mapping[str, ImageSource]
+    sinks: Callable[[str], ResultSink]
+    gates: Mapping[str, Gate]
+    clock: Clock
+    places: Places
+    pace: Pace = field(default_factory=Pace)
+
+    def source(self, ref: ImageRef) -> ImageSource:
+        """Return the source of an image."""
+        found = self.sources.get(ref.source)
+        if found is None:
+            raise UnknownSource
+        return found
+
+    def gate(self, site: str) -> Gate:
+        """Return the gate of a site."""
+        found = self.gates.get(site)
+        if found is None:
+            raise UnknownSite(f"There is no site {site!r}.")
+        return found
+
+    def hold(self, *claims: Claim) -> Holding:
+        """Return a context that keeps Tasks while something takes long."""
+        return Holding(self.store, claims, self.clock, self.pace.lease_seconds)
+
+    def append(self, claim: Claim, event: Event) -> None:
+        """Append an Event of a Task that is held."""
+        self.store.history.append(claim.run, event, self.clock(), claim.held)
+
+    def lost_data(self, row: Mapping[str, Any], reason: str) -> StagedDataLost:
+        """Return the Event that sends a Task back to staging with a new Attempt.
+
+        Raises
+        ------
+        DataKeepsVanishing
+            It happened too often.
+        """
+        run, task = RunId(row["run"]), TaskId(row["id"])
+        losses = 0
+        for event in self.store.history.of(run):
+            if isinstance(event, RunRequested) or (isinstance(event, Retried) and event.task == task):
+                losses = 0
+            elif isinstance(event, StagedDataLost) and event.task == task:
+                losses += 1
+        if losses >= self.pace.restagings:
+            raise DataKeepsVanishing(f"Gave up after {losses} more tries: {reason}")
+        return StagedDataLost(task, State(row["state"]), run, row["attempt"] + 1, reason)
+
+
+def ref_of(row: Mapping[str, Any]) -> ImageRef:
+    """Return the image of a Task's row."""
+    return ImageRef(row["source"], row["image"])
+
+
+def key_of(row: Mapping[str, Any]) -> AttemptKey:
+    """Return the current Attempt of a Task's row."""
+    return AttemptKey(row["attempt_key"])
+
+
+def at_attempt(row: Mapping[str, Any]) -> Held:
+    """Return the condition that the Task still is at this Attempt."""
+    return Held(attempt_key=key_of(row))
+
+
+def digest(value: object) -> Digest:
+    """Return a digest that came from a row or an answer."""
+    return Digest(str(value))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The worker: one small step at a time, each safe to repeat after a kill at any moment.
+
+Between two system calls anywhere in a step the process may die. Then either nothing was written and the step
+is done again, or all of it was. What others see (the site, the disk, where results go) is written so that
+doing it twice is doing it once; the order is always: do it, then write that it was done.
+"""
+
+import errno
+import logging
+from collections.abc import Collection
+from uuid import uuid4
+
+from slidegate.domain.errors import Outdated, SlidegateError
+from slidegate.domain.events import Cancelled, Failed, StagingBegan
+from slidegate.domain.states import State, Wanted
+from slidegate.domain.values import RunId
+from slidegate.sites.errors import LinkDown
+from slidegate.store.queue import Claim
+from slidegate.worker.collecting import collect, publish
+from slidegate.worker.errors import NoLongerWanted, NoSpaceHere, SystemRefused, Unexpected
+from slidegate.worker.holding import Holding
+from slidegate.worker.presence import Presence
+from slidegate.worker.staging import stage
+from slidegate.worker.submitting import submit
+from slidegate.worker.tools import Tools, key_of
+from slidegate.worker.watching import watch_site
+
+log = logging.getLogger(__name__)
+
+_BACKOFF = 0.5
+_BACKOFF_MOST = 15.0
+_WAITS_FOR_EVER = frozenset({"busy", "limit", "scheduler-unknown", "round-too-early"})
+
+
+class Worker:
+    """Moves Tasks.
+
+    Parameters
+    ----------
+    tools
+        The store and the outside world.
+    runs
+        Only Tasks of these Runs; None for all. News of a site move all Tasks there, whosesoever they are.
+    """
+
+    def __init__(self, tools: Tools, runs: Collection[RunId] | None = None) -> None:
+        self._tools = tools
+        self._runs = runs
+        self._presence = Presence(tools.places.workers)
+        self._owner = self._presence.owner
+        self._free_the_dead()
+
+    def step(self) -> bool:
+        """Do one small thing.
+
+        Returns
+        -------
+        False when there is nothing to be done just now; the caller then waits a little.
+        """
+        tools = self._tools
+        changed = sum(self._watch(site) for site in tools.gates) > 0
+        claim = tools.store.queue.claim(self._owner, tools.clock(), tools.pace.lease_seconds, self._runs)
+        if claim is None:
+            return changed
+        self._do(claim)
+        return True
+
+    def close(self) -> None:
+        """Let sites free what is not needed any more, and go."""
+        for site, gate in self._tools.gates.items():
+            self._tools.store.sites.hurry(site)
+            self._watch(site)
+            gate.close()
+        self._presence.end()
+
+    def _watch(self, site: str) -> bool:
+        try:
+            return watch_site(self._tools, site, self._owner)
+        except Exception:  # the edge of a worker's step
+            log.exception("watching a site broke", extra={"action": "watch_broke", "site": site})
+            return False
+
+    def _free_the_dead(self) -> None:
+        """Take over at once what workers of this home that were killed had in their hands."""
+        queue = self._tools.store.queue
+        for owner in queue.owners(self._tools.clock()):
+            if self._presence.is_dead(owner):
+                queue.free(owner)
+        self._presence.sweep()
+
+    def _do(self, claim: Claim) -> None:
+        """Do the step that a Task's state asks for; whatever happens, the Task is given back."""
+        mates: list[Claim] = []
+        not_before: float | None = None
+        trouble: str | None = None
+        try:
+            with self._tools.hold(claim) as hold:
+                not_before = self._move(claim, hold, mates)
+        except (Outdated, NoLongerWanted):
+            log.info("step given up", extra={"action": "step_given_up", "task": claim.task})
+        except SlidegateError as error:
+            not_before, trouble = self._after(claim, error)
+        except OSError as error:
+            not_before, trouble = self._after(claim, _in_words(error))
+        except Exception:  # noqa: BLE001  (the edge of a worker's step)
+            not_before, trouble = self._after(claim, _unexpected(claim))
+        self._tools.store.queue.finish([claim, *mates], not_before, trouble)
+
+    def _move(self, claim: Claim, hold: Holding, mates: list[Claim]) -> float | None:
+        """Do it; return when the Task may be looked at again, None for at once."""
+        tools = self._tools
+        state = State(claim.row["state"])
+        if claim.row["wanted"] == Wanted.CANCEL:
+            self._cancel(claim, state)
+            return None
+        match state:
+            case State.WAITING:
+                tools.append(claim, StagingBegan(claim.task, state))
+            case State.STAGING:
+                stage(tools, claim, hold)
+                return self._seal_at(claim)
+            case State.SUBMITTING:
+                submit(tools, claim, hold, mates)
+            case State.COLLECTING:
+                collect(tools, claim, hold)
+            case State.PUBLISHING:
+                publish(tools, claim, hold)
+        return None
+
+    def _seal_at(self, claim: Claim) -> float:
+        """Return when a Task that is ready is handed in: at once if enough are, or no other is on its way."""
+        now = self._tools.clock()
+        counts = self._tools.store.runs.states().get(claim.run, {})
+        ready = counts.get(State.SUBMITTING, 0)
+        coming = counts.get(State.WAITING, 0) + counts.get(State.STAGING, 0)
+        enough = ready >= self._tools.pace.seal_tasks
+        return now if enough or not coming else now + self._tools.pace.seal_seconds
+
+    def _cancel(self, claim: Claim, state: State) -> None:
+        """Cancel a Task that is in nobody else's hands; the site is told if it may have heard of it."""
+        if state == State.SUBMITTING and claim.row["submission"] is not None:
+            site = self._tools.store.runs.run(claim.run)["site"]
+            self._tools.gate(site).cancel([key_of(claim.row)])
+        self._tools.append(claim, Cancelled(claim.task, state))
+
+    def _after(self, claim: Claim, error: SlidegateError) -> tuple[float | None, str | None]:
+        """Decide what a failed step means: try again later, or the Task has failed."""
+        tries = int(claim.row["tries"]) + 1
+        patient = isinstance(error, LinkDown) or error.code in _WAITS_FOR_EVER
+        log.info(
+            "step failed",
+            extra={"action": "step_failed", "task": claim.task, "code": error.code, "tries": tries},
+        )
+        if error.transient and (patient or tries < self._tools.pace.tries):
+            pause = min(_BACKOFF_MOST, _BACKOFF * 2 ** min(tries - 1, 10))
+            return self._tools.clock() + pause, error.message
+        self._fail(claim, error)
+        return None, None
+
+    def _fail(self, claim: Claim, error: SlidegateError) -> None:
+        state = State(self._tools.store.runs.task(claim.task)["state"])
+        failed = Failed(claim.task, state, error.code, error.message)
+        try:
+            self._tools.append(claim, failed)
+        except Outdated:
+            log.info("step given up", extra={"action": "step_given_up", "task": claim.task})
+
+
+def _in_words(error: OSError) -> SlidegateError:
+    """Say what the operating system refused, without the names of files."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpaceHere()
+    number = uuid4().hex[:12]
+    log.warning("a file could not be used, see %s", number, exc_info=error, extra={"action": "os_error"})
+    reason = error.strerror or type(error).__name__
+    return SystemRefused(f"This computer refused something: {reason} (its log says more under {number}).")
+
+
+def _unexpected(claim: Claim) -> SlidegateError:
+    """Log what nobody expected, under a number, and return the sentence that names the number."""
+    number = uuid4().hex[:12]
+    log.exception("step broke, see %s", number, extra={"action": "step_broke", "task": claim.task})
+    return Unexpected(f"Something unexpected happened in slidegate; its log says more under {number}.")
