@@ -33,7 +33,8 @@ class Facts:
         self.x = self.column("x_px")
         self.area = self.column("area_px") * (self.um**2 if self.um else 1.0)
         self.area_unit = "µm²" if self.um else "px"
-        self.density = map_density((self.height, self.width), self.y, self.x)
+        across_px = 2.0 * float(np.sqrt(np.median(self.column("area_px")) / np.pi)) if self.count else 0.0
+        self.density = map_density((self.height, self.width), self.y, self.x, across_px)
 
     def column(self, name: str) -> np.ndarray:
         """Give a numeric column as float64."""

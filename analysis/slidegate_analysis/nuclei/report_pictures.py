@@ -17,7 +17,7 @@ from slidegate_analysis.images import Image, Labels
 Region = tuple[int, int, int, int]
 
 ZOOM = (480, 640)
-"""Height and width of a zoom in image pixels."""
+"""Height and width of a zoom in image pixels; in small images half the side, but at least half of this."""
 _OVERVIEW = 1100
 _CELLS = 64
 _SMOOTHINGS = 12
@@ -163,10 +163,10 @@ def choose_zooms(shape: tuple[int, int], y: np.ndarray, x: np.ndarray) -> list[t
     nearest to the middle of the slide among equals.
     """
     height, width = shape
-    tall, wide = min(ZOOM[0], height), min(ZOOM[1], width)
+    tall, wide = (min(side, most, max(most // 2, side // 2)) for side, most in zip(shape, ZOOM, strict=True))
     if tall == height and wide == width:
         return [("the whole image", (0, height, 0, width))]
-    rows, columns = max(1, 2 * height // ZOOM[0] - 1), max(1, 2 * width // ZOOM[1] - 1)
+    rows, columns = max(1, 2 * height // tall - 1), max(1, 2 * width // wide - 1)
     half_y, half_x = height / (rows + 1), width / (columns + 1)
     halves = np.zeros((rows + 1, columns + 1), np.int64)
     at = (np.minimum(y / half_y, rows).astype(np.int64), np.minimum(x / half_x, columns).astype(np.int64))
@@ -178,22 +178,27 @@ def choose_zooms(shape: tuple[int, int], y: np.ndarray, x: np.ndarray) -> list[t
         x0 = min(max(0, int((column + 1) * half_x - wide / 2)), width - wide)
         return (y0, y0 + tall, x0, x0 + wide)
 
+    if len(y) == 0:
+        return [("the middle", region((rows - 1) // 2, (columns - 1) // 2))]
     densest = np.unravel_index(int(np.argmax(counts)), counts.shape)
     chosen = [("the most crowded region", region(int(densest[0]), int(densest[1])))]
     grid_y, grid_x = np.indices(counts.shape)
     apart = (abs(grid_y - densest[0]) > 1) | (abs(grid_x - densest[1]) > 1)
     if not apart.any():
         return chosen
-    usual = np.median(counts[np.minimum(at[0], rows - 1), np.minimum(at[1], columns - 1)]) if len(y) else 0.0
+    usual = np.median(counts[np.minimum(at[0], rows - 1), np.minimum(at[1], columns - 1)])
     away = np.hypot((grid_y + 1) / (rows + 1) - 0.5, (grid_x + 1) / (columns + 1) - 0.5)
     cost = np.where(apart, abs(counts - usual) + away, np.inf)
     typical = np.unravel_index(int(np.argmin(cost)), counts.shape)
     return [*chosen, ("a typical region", region(int(typical[0]), int(typical[1])))]
 
 
-def map_density(shape: tuple[int, int], y: np.ndarray, x: np.ndarray) -> Density:
-    """Count nuclei on a grid and smooth it, with what lies beyond the edge left out of the mean."""
-    cell = max(max(shape) / _CELLS, 1.0)
+def map_density(shape: tuple[int, int], y: np.ndarray, x: np.ndarray, across: float) -> Density:
+    """Count nuclei on a grid and smooth it, with what lies beyond the edge left out of the mean.
+
+    `across` is the typical diameter in pixels: a cell holds at least a nucleus and a half.
+    """
+    cell = max(max(shape) / _CELLS, 1.5 * across, 1.0)
     rows, columns = (max(1, int(np.ceil(side / cell - 1e-9))) for side in shape)
     counts = np.zeros((rows, columns))
     at = (np.minimum(y / cell, rows - 1).astype(np.int64), np.minimum(x / cell, columns - 1).astype(np.int64))

@@ -116,7 +116,9 @@ def _zoom(facts: Facts, name: str, kind: str, region: pictures.Region) -> str:
 
 
 def _density_map(facts: Facts, overview: pictures.Shown) -> str:
-    """Show how many nuclei lie where."""
+    """Show how many nuclei lie where; nothing where there are none."""
+    if not facts.count:
+        return ""
     art, high = pictures.draw_density(facts.density)
     value, unit = facts.per_area(high)
     around = facts.length(facts.density.blur_px)
@@ -148,7 +150,9 @@ def _picture(shown: pictures.Shown, facts: Facts, words: str, frames: str = "") 
 
 
 def sizes(facts: Facts) -> str:
-    """Show the distributions of size and shape."""
+    """Show the distributions of size and shape; nothing without nuclei."""
+    if not facts.count:
+        return ""
     charts = histogram(facts.area, "Area", facts.area_unit)
     across = 2.0 * np.sqrt(facts.area / np.pi)
     charts += histogram(across, "Diameter of a disc of the same area", "µm" if facts.um else "px")
@@ -158,9 +162,9 @@ def sizes(facts: Facts) -> str:
 
 
 def intensities(facts: Facts) -> str:
-    """Show the distribution of brightness per channel."""
+    """Show the distribution of brightness per channel; nothing without nuclei."""
     channels = [n for n in range(facts.image.shape[0]) if f"c{n}_mean" in facts.table.column_names]
-    if not channels:
+    if not channels or not facts.count:
         return ""
     charts = "".join(
         histogram(facts.column(f"c{n}_mean"), f"Mean of {facts.channel_name(n)}", "grey value")

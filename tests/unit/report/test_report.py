@@ -223,7 +223,7 @@ def test_settings_are_shown_with_the_words_of_the_launch_form(tmp_path: Path) ->
 
 
 def test_outlines_follow_the_labels_to_the_pixel(tmp_path: Path) -> None:
-    labels = squares(300, 300)
+    labels = squares(200, 300)
     text, _ = report(tmp_path, make(tmp_path, labels))
     drawings = re.findall(r'class="outline [a-z]+" src="data:image/png;base64,([^"]+)"', text)
     assert len(drawings) == 2
@@ -243,6 +243,7 @@ def test_the_first_zoom_is_the_most_crowded_and_the_second_lies_apart() -> None:
     assert y0 <= 3000 < y1 and x0 <= 4200 < x1
     assert (y1 - y0, x1 - x0) == (480, 640)
     assert typical[0] >= y1 or typical[1] <= y0 or typical[2] >= x1 or typical[3] <= x0
+    assert choose_zooms((900, 900), y[:0], x[:0])[0][0] == "the middle"
     assert choose_zooms((100, 100), y[:0], x[:0]) == [("the whole image", (0, 100, 0, 100))]
 
 
@@ -255,7 +256,7 @@ def test_zooms_stay_inside_the_image(shape: tuple[int, int]) -> None:
 
 def test_density_of_evenly_spread_nuclei_is_even_up_to_the_edge() -> None:
     y, x = (part.ravel() + 0.5 for part in np.meshgrid(np.arange(0, 640, 5), np.arange(0, 640, 5)))
-    density = map_density((640, 640), y, x)
+    density = map_density((640, 640), y, x, 5.0)
     assert density.grid == pytest.approx(np.full(density.grid.shape, 1 / 25))
 
 
