@@ -89,12 +89,8 @@ def read_once(path: str) -> Any:
 
 def write_json(path: str, obj: Any) -> None:
     """Replace a record: afterwards it holds `obj` whole; killed before that, it holds the old value whole."""
-    name = _write_temporary(path, obj)
-    try:
+    with _flushed(path, obj) as name:
         os.replace(name, path)
-    except OSError:
-        os.unlink(name)
-        raise
     fsync_dir(os.path.dirname(path))
 
 
@@ -104,28 +100,30 @@ def create_json(path: str, obj: Any) -> bool:
     Of any number of callers on any number of machines, at most one is told True, and nobody ever sees the
     record without its content.  Flushed either way: a caller who is told False may rely on what is there.
     """
-    name = _write_temporary(path, obj)
-    try:
-        os.link(name, path)
-        created = True
-    except FileExistsError:
-        # Over NFS the answer to a link that worked can be lost and the repeat refused: two names tell.
-        created = os.stat(name).st_nlink == 2
-    finally:
-        os.unlink(name)
+    with _flushed(path, obj) as name:
+        try:
+            os.link(name, path)
+            created = True
+        except FileExistsError:
+            # Over NFS the answer to a link that worked can be lost and the repeat refused: two names tell.
+            created = os.stat(name).st_nlink == 2
     fsync_dir(os.path.dirname(path))
     return created
 
 
-def _write_temporary(path: str, obj: Any) -> str:
-    data = canonical(obj)
+@contextlib.contextmanager
+def _flushed(path: str, obj: Any) -> Iterator[str]:
+    """Write the value to a temporary file beside `path`; yield its name, which is gone afterwards."""
     name = temporary(os.path.dirname(path))
-    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return name
+    try:
+        with open(name, "xb") as file:
+            file.write(canonical(obj))
+            file.flush()
+            os.fsync(file.fileno())
+        yield name
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 @contextlib.contextmanager

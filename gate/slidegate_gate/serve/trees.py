@@ -48,8 +48,8 @@ def held(layout: Layout, digest: str, size: int) -> bool:
 def have(layout: Layout, wanted: Iterable[Tuple[str, int]]) -> Tuple[List[str], Dict[str, int]]:
     """Return which blobs are missing, and for those that are partly here how many bytes."""
     missing = [digest for digest, size in wanted if not held(layout, digest, size)]
-    sizes = {digest: file_size(layout.part(digest)) for digest in missing}
-    return missing, {digest: size for digest, size in sizes.items() if size}
+    parts = ((digest, size, file_size(layout.part(digest))) for digest, size in wanted if digest in missing)
+    return missing, {digest: part for digest, size, part in parts if part and part < size}
 
 
 class Uploads:
@@ -70,22 +70,21 @@ class Uploads:
         """
         if held(self._layout, digest, size):
             return size, True
-        if offset + len(body) > size or (size and not body):
+        if offset + len(body) > size:
             raise BadRequest("The piece does not lie inside the content.", field="offset")
         try:
             if digest != self._digest:
                 self._open(digest)
+            if self._size >= size:  # an earlier gate was killed just before it committed
+                return self._commit(size, self._hash.hexdigest())
             if offset != self._size:
                 raise WrongOffset(next=self._size)
-            whole = len(body) == size
-            if not whole:
-                self._hash.update(body)
             os.pwrite(self._handle, body, offset)
             self._size += len(body)
-            if self._size < size:
-                return self._size, False
-            self._commit(body_digest if whole else self._hash.hexdigest())
-            return size, True
+            if len(body) == size:
+                return self._commit(size, body_digest)
+            self._hash.update(body)
+            return self._commit(size, self._hash.hexdigest()) if self._size == size else (self._size, False)
         except (OSError, DigestMismatch):
             self.close()
             raise
@@ -119,7 +118,7 @@ class Uploads:
             self._size += len(piece)
         self._digest = digest
 
-    def _commit(self, found: str) -> None:
+    def _commit(self, size: int, found: str) -> Tuple[int, bool]:
         path = self._layout.part(self._digest)
         if found != self._digest:
             os.unlink(path)
@@ -127,6 +126,7 @@ class Uploads:
         os.fsync(self._handle)
         adopt(self._layout, path, self._digest)
         self.close()
+        return size, True
 
 
 def adopt(layout: Layout, path: str, digest: str) -> None:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import os
+import unittest
+from unittest import mock
+
+from slidegate_gate.serve import limits
+from support import SiteTest, digest_of, key_of
+
+
+class Requests(SiteTest):
+    limits = {"requests_per_minute": 5}
+
+    def setUp(self):
+        super().setUp()
+        for name, value in (("PENALTY_SECONDS", 0), ):
+            patch = mock.patch.object(limits, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+        patch = mock.patch.object(limits.time, "time", lambda: self.now)
+        self.now = 6000.0
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_too_many_requests_are_refused_until_the_next_minute(self):
+        for _ in range(5):
+            self.assert_ok(self.site.ask("hello"))
+        self.assert_refused(self.site.ask("hello"), "limit", transient=True)
+        self.now += 60
+        self.assert_ok(self.site.ask("hello"))
+
+    def test_another_connection_of_the_key_shares_the_limit_and_another_key_does_not(self):
+        for _ in range(5):
+            self.site.ask("hello")
+            self.site.reconnect()
+        self.assert_refused(self.site.ask("status", cursor=""), "limit")
+        self.assert_ok(self.site.ask("hello", key="two"))
+
+    def test_moving_contents_is_no_request(self):
+        for number in range(10):
+            self.site.put(b"%d" % number)
+            self.assert_ok(self.site.ask("have", blobs=[]))
+        self.assert_ok(self.site.ask("hello"))
+
+    def test_a_key_may_have_its_own_figure(self):
+        self.site.config["keys"]["one"]["limits"] = {"requests_per_minute": 1}
+        self.site.write_config()
+        self.assertEqual(self.site.ask("hello")["limits"]["requests_per_minute"], 1)
+        self.assert_refused(self.site.ask("hello"), "limit")
+
+
+class Bytes(SiteTest):
+    limits = {"bytes": 1000}
+
+    def test_what_does_not_fit_is_refused_and_known_contents_still_do(self):
+        data = os.urandom(600)
+        self.site.put(data)
+        other = os.urandom(600)
+        answer = self.site.ask("put", other, digest=digest_of(other), size=600, offset=0)
+        self.assertEqual(self.assert_refused(answer, "limit"), {"limit": "bytes"})
+        for _ in range(3):
+            self.site.put(data)
+        self.assertEqual(self.site.ask("audit", since=0)["usage"]["bytes"], 600)
+
+    def test_unfinished_uploads_count_and_another_connection_counts_them(self):
+        data = os.urandom(2000)
+        self.site.ask("put", data[:900], digest=digest_of(data), size=2000, offset=0)
+        self.site.reconnect()
+        answer = self.site.ask("put", b"x" * 200, digest=digest_of(b"x" * 200), size=200, offset=0)
+        self.assert_refused(answer, "limit")
+
+
+class Attempts(SiteTest):
+    limits = {"attempts_alive": 3}
+
+    def test_attempts_without_result_are_limited(self):
+        self.assert_ok(self.site.submit([1, 2]))
+        self.assertEqual(self.assert_refused(self.site.submit([3, 4]), "limit"), {"limit": "attempts_alive"})
+        self.assertFalse(os.path.exists(self.site.layout().owner(key_of(3))))
+        self.assert_ok(self.site.submit([1, 2]))
+        self.site.ask("cancel", attempts=[key_of(1)])
+        self.assert_ok(self.site.submit([3, 4]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import os
+import shutil
+import unittest
+from unittest import mock
+
+from slidegate_gate.serve import files, status
+from support import SiteTest, key_of
+
+
+class Changes(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.submission = self.site.submit([1, 2])["submission"]
+        self.cursor = ""
+
+    def changes(self):
+        answer = self.assert_ok(self.site.ask("status", cursor=self.cursor))
+        self.cursor = answer["cursor"]
+        return answer
+
+    def states(self):
+        return {view["attempt"]: view["state"] for view in self.changes()["attempts"]}
+
+    def view(self):
+        (view,) = self.changes()["attempts"]
+        return view
+
+    def work_file(self, name, record):
+        self.site.work_file(self.submission, key_of(1), name, record)
+
+    def finish(self, number, **result):
+        files.create_json(self.site.layout().result(key_of(number)), dict({"state": "succeeded", "usage": {}}, **result))
+
+    def test_everything_is_told_once(self):
+        answer = self.changes()
+        self.assertEqual({view["attempt"]: view["note"] for view in answer["attempts"]},
+                         {key_of(1): {"number": 1}, key_of(2): {"number": 2}})
+        self.assertEqual([(crew["round"], crew["class"], crew["state"]) for crew in answer["crews"]],
+                         [(1, "cpu", "running")])
+        answer = self.changes()
+        self.assertEqual((answer["attempts"], answer["crews"]), ([], []))
+
+    def test_states_and_progress_follow_the_files(self):
+        self.assertEqual(set(self.states().values()), {"queued"})
+        self.work_file("leases/plan.all.0", {"member": "m"})
+        self.assertEqual(self.view()["state"], "running")
+        self.work_file("done/plan.all", {"units": ["b0", "b1", "b2"], "try": "plan.all.0"})
+        view = self.view()
+        self.assertEqual((view["step"], view["done"], view["total"]), ("detect", 0, 3))
+        self.work_file("done/detect.b1", {"try": "x"})
+        view = self.view()
+        self.assertEqual((view["step"], view["done"], view["total"]), ("detect", 1, 3))
+        self.work_file("done/detect.b0", {"try": "x"})
+        self.work_file("done/detect.b2", {"try": "x"})
+        view = self.view()
+        self.assertEqual((view["step"], view["done"], view["total"]), ("finish", 0, 1))
+        self.work_file("done/finish.all", {"try": "x"})
+        view = self.view()
+        self.assertEqual((view["step"], view["done"], view["total"]), ("finish", 1, 1))
+        self.finish(1, tree="0" * 64, usage={"seconds": 2})
+        view = self.view()
+        self.assertEqual((view["state"], view["tree"], view["usage"]), ("succeeded", "0" * 64, {"seconds": 2}))
+
+    def test_unfinished_files_of_killed_members_are_not_counted(self):
+        self.work_file("done/plan.all", {"units": ["b0", "b1"], "try": "plan.all.0"})
+        self.work_file("done/.tmp-1-2", {})
+        self.states()
+        self.work_file("done/.tmp-detect.b0", {})
+        self.assertEqual(self.states(), {})
+
+    def test_purged_work_is_shown_as_it_is(self):
+        self.work_file("done/plan.all", {"units": ["b0"], "try": "x"})
+        self.assertEqual(self.states()[key_of(1)], "queued")
+        shutil.rmtree(self.site.layout().work)
+        self.assertEqual(self.view()["step"], "plan")
+
+    def test_a_failure_is_told_with_its_reason(self):
+        self.states()
+        error = {"code": "step-crashed", "message": "It crashed.", "transient": False}
+        self.finish(2, state="failed", error=error)
+        view = self.view()
+        self.assertEqual((view["attempt"], view["state"], view["error"]), (key_of(2), "failed", error))
+
+    def test_another_connection_goes_on_from_the_same_cursor(self):
+        self.states()
+        self.site.reconnect()
+        self.finish(1)
+        self.assertEqual(self.states(), {key_of(1): "succeeded"})
+        self.site.reconnect()
+        self.assertEqual(self.states(), {})
+
+    def test_a_lost_or_foreign_cursor_tells_everything_again(self):
+        self.states()
+        os.unlink(self.site.layout().status)
+        self.assertEqual(len(self.states()), 2)
+        self.cursor = "0123456789abcdef.999"
+        self.assertEqual(len(self.states()), 2)
+
+    def test_keys_see_only_their_own(self):
+        answer = self.site.ask("status", key="two", cursor="")
+        self.assertEqual((answer["attempts"], answer["crews"]), ([], []))
+
+    def test_what_the_scheduler_cannot_tell_is_unknown(self):
+        self.changes()
+        self.site.scheduler.answers = False
+        answer = self.changes()
+        self.assertEqual([crew["state"] for crew in answer["crews"]], ["unknown"])
+        self.assertEqual(answer["attempts"], [])
+
+    def test_the_scheduler_is_asked_once_for_all_crews(self):
+        self.site.submit([3])
+        self.site.submit([4])
+        before = self.site.scheduler.asked
+        self.changes()
+        self.assertEqual(self.site.scheduler.asked, before + 1)
+
+    def test_an_intended_crew_without_receipt_is_shown_as_unknown(self):
+        os.unlink(self.site.layout().receipt(self.submission, "cpu", 1))
+        self.assertEqual([(crew["array"], crew["state"]) for crew in self.changes()["crews"]], [("", "unknown")])
+
+    def test_long_lists_come_in_pages(self):
+        self.site.submit(range(10, 40))
+        with mock.patch.object(status, "MAX_ANSWER", 2000):
+            seen = []
+            while True:
+                answer = self.changes()
+                seen += [view["attempt"] for view in answer["attempts"]]
+                if not answer["more"]:
+                    break
+        self.assertEqual(len(seen), 32)
+        self.assertEqual(len(set(seen)), 32)
+
+    def test_a_release_that_was_removed_does_not_hide_its_attempts(self):
+        shutil.rmtree(os.path.join(self.site.home, "releases"))
+        self.assertEqual(len(self.states()), 2)
+
+    def test_an_attempt_is_shown_with_the_submission_that_owns_it(self):
+        self.site.submit([2, 3])
+        shown = self.changes()["attempts"]
+        self.assertEqual(sorted(view["attempt"] for view in shown), sorted([key_of(1), key_of(2), key_of(3)]))
+
+
+if __name__ == "__main__":
+    unittest.main()
