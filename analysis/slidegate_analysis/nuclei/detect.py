@@ -3,28 +3,34 @@
 
 Why the answer is the same for every tiling
 -------------------------------------------
-A block sees its core and a halo around it. An edge of what it sees is *open* where the image goes on. Call D the
-distance (the larger of that in y and in x) of a pixel to the nearest open edge. All arithmetic on pixels is whole-number
-arithmetic, so a value is right as soon as everything that enters it is right, in whatever order it enters.
+A block sees its core and a halo around it. An edge of what it sees is *open* where the image goes on. Call D
+the distance (the larger of that in y and in x) of a pixel to the nearest open edge. All arithmetic on pixels
+is whole-number arithmetic, so a value is right as soon as everything that enters it is right, in whatever
+order it enters.
 
-1. *Smoothing, brightest pixel nearby, distance to the end of the foreground, smoothing of that* look no farther than
-   ``blur_reach`` together, and the levels are those of the whole image. So the relief is right where D > ``blur_reach``.
-   The rest is cut off; from here on D is measured to the edge of what is left.
-2. *Seeds.* A node of the component tree is a set of connected pixels. One that touches an open edge may be cut off and is
-   refused; every other node is a node of the whole image's tree, with the same descendants, hence the same score and
-   the same best choice below it (sums of whole numbers, ties to the larger). Whether a node is chosen depends, besides,
-   on its ancestors of at most M = ``extent`` pixels, since larger ones are refused in every block. So whether and to which
-   seed a pixel belongs is right where D >= M: an ancestor through that pixel which touches the open edge is too large.
-3. *Growth* runs R = ``rounds`` synchronous rounds. A pixel's label depends on the seeds within R of it and on their
+1. *Smoothing, brightest pixel nearby, distance to the end of the foreground, smoothing of that* look no
+farther than
+   ``blur_reach`` together, and the levels are those of the whole image. So the relief is right where D >
+   ``blur_reach``. The rest is cut off; from here on D is measured to the edge of what is left.
+2. *Seeds.* A node of the component tree is a set of connected pixels. One that touches an open edge may be
+cut off and is
+   refused; every other node is a node of the whole image's tree, with the same descendants, hence the same
+   score and the same best choice below it (sums of whole numbers, ties to the larger). Whether a node is
+   chosen depends, besides, on its ancestors of at most M = ``extent`` pixels, since larger ones are refused
+   in every block. So whether and to which seed a pixel belongs is right where D >= M: an ancestor through
+   that pixel which touches the open edge is too large.
+3. *Growth* runs R = ``rounds`` synchronous rounds. A pixel's label depends on the seeds within R of it and on
+their
    means, that is on pixels within R + M. Objects now have sides of at most M + 2 R.
-4. *Filling and cutting* look at one object in its own bounding box: at labels within M + 2 R of any of its pixels.
-   Distances, peaks and saddles are whole numbers in the object's own frame; ties go to the raster-first pixel, and the
-   raster order of two pixels is the same in every block.
+4. *Filling and cutting* look at one object in its own bounding box: at labels within M + 2 R of any of its
+pixels.
+   Distances, peaks and saddles are whole numbers in the object's own frame; ties go to the raster-first
+   pixel, and the raster order of two pixels is the same in every block.
 
-So every object with a pixel in the core is right when the core is ``2 M + 3 R + 1 + blur_reach`` away from open edges: that
-is the halo. Its id is the place of its raster-first pixel in the image, which no block decides. Each block writes
-the labels of its core, and the rows of the objects whose raster-first pixel lies in its core: no pixel and no row is
-written twice or forgotten.
+So every object with a pixel in the core is right when the core is ``2 M + 3 R + 1 + blur_reach`` away from
+open edges: that is the halo. Its id is the place of its raster-first pixel in the image, which no block
+decides. Each block writes the labels of its core, and the rows of the objects whose raster-first pixel lies
+in its core: no pixel and no row is written twice or forgotten.
 """
 
 from collections.abc import Iterator
@@ -55,12 +61,13 @@ class Found:
     Attributes
     ----------
     labels
-        int32, shape (y, x): objects numbered from 1 within this block only, 0 elsewhere. Covers the core and every
-        object with a pixel in it; objects that do not touch the core may be missing.
+        int32, shape (y, x): objects numbered from 1 within this block only, 0 elsewhere. Covers the core and
+        every object with a pixel in it; objects that do not touch the core may be missing.
     origin
         Place (y, x) of the first pixel of ``labels`` in the image.
     ids
-        uint32, one per number and a leading 0: flat index of the object's raster-first pixel in the image, plus 1.
+        uint32, one per number and a leading 0: flat index of the object's raster-first pixel in the image,
+        plus 1.
     """
 
     labels: np.ndarray
@@ -97,7 +104,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class ReliefDetector:
-    """The built-in detector: hills of the relief that look like ellipses. Needs no training and no weights."""
+    """The built-in one: hills of the relief that look like ellipses. Needs no training, no weights."""
 
     geometry: Geometry
     levels: Levels
@@ -158,7 +165,8 @@ def measure_levels(strips: Iterator[np.ndarray], geometry: Geometry) -> Histogra
     Parameters
     ----------
     strips
-        The image's pixels from top to bottom: uint8 or uint16, shape (rows, x), whole rows, each strip at least 1.
+        The image's pixels from top to bottom: uint8 or uint16, shape (rows, x), whole rows, each strip at
+        least 1.
     geometry
         The detector's.
     """
@@ -226,7 +234,7 @@ def check_size(shape: tuple[int, int]) -> None:
 
 
 def _trusted(block: Block, shape: tuple[int, int], reach: int) -> tuple[tuple, tuple]:
-    """Give the part of a block where the relief is right, in the block's frame, and which of its edges are open."""
+    """Give the part of a block where the relief is right (its frame), and which of its edges are open."""
     top, bottom, left, right = block.outer
     open_edges = (top > 0, left > 0, bottom < shape[0], right < shape[1])
     box = (
@@ -288,7 +296,8 @@ def _bounding_boxes(labels, count):
 def _finish(labels, count, core, cutting):
     """Fill and cut all objects whose bounding box meets the core.
 
-    Returns the final labels (int32, without the rim) and the flat index, with the rim, of each one's first pixel.
+    Returns the final labels (int32, without the rim) and the flat index, with the rim, of each one's first
+    pixel.
     """
     height, width = labels.shape
     boxes = _bounding_boxes(labels, count)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can go wrong in the nuclei workflow: one class per situation, a sentence for the user and a stable code each."""
+"""What can go wrong in the nuclei workflow: per situation a class, a sentence for the user, a stable code."""
 
 
 class NucleiError(Exception):
@@ -9,13 +9,13 @@ class NucleiError(Exception):
     transient = False
 
     def __init__(self, detail: str = "") -> None:
-        sentence = (type(self).__doc__ or self.code).split("\n\n")[0].strip()
+        sentence = " ".join((type(self).__doc__ or self.code).split("\n\n")[0].split())
         super().__init__(f"{sentence} ({detail})" if detail else sentence)
         self.detail = detail
 
 
 class PixelSizeMissingError(NucleiError):
-    """The image does not say how large its pixels are: give the parameter pixel_size_um, in micrometres per pixel."""
+    """The image does not state the size of its pixels: give pixel_size_um, in micrometres per pixel."""
 
     code = "pixel-size-missing"
 
@@ -49,7 +49,7 @@ class ImageTooLargeError(NucleiError):
 
 
 class OtherNumericClassError(NucleiError):
-    """This worker computes with other versions than the plan was made with, so its results could differ."""
+    """The plan was made with other versions than this worker has, so its results could differ."""
 
     code = "other-numeric-class"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""All lengths and areas that the detector uses, from the one number that a person gives: the diameter of a nucleus."""
+"""All lengths and areas of the detector, from the one number that a person gives: the typical diameter."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from slidegate_analysis.nuclei.tree import SCORE_ONE
 SMALLEST_DIAMETER_PX = 4.0
 LARGEST_DIAMETER_PX = 160.0
 BOX_REACH = 50
-"""Statistics are also taken over the square of ``2 * BOX_REACH + 1`` pixels around a nucleus (CellDetector's box)."""
+"""Statistics are also taken over ``2 * BOX_REACH + 1`` pixels squared around a nucleus."""
 
 
 @dataclass(frozen=True)

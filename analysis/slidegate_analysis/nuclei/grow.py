@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Growth of seeds down to a fraction of their height, in synchronous rounds of one pixel.
 
-In each round every free pixel beside the objects of the *previous* round is offered to them; it goes to the offer
-from the brightest pixel, then to the seed that comes first in raster order. After R rounds a pixel can depend on
-nothing farther away than R pixels and the seeds that reach there.
+In each round every free pixel beside the objects of the *previous* round is offered to them; it goes to the
+offer from the brightest pixel, then to the seed that comes first in raster order. After R rounds a pixel can
+depend on nothing farther away than R pixels and the seeds that reach there.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ def grow(labels, smoothed, floors, rounds):
     Parameters
     ----------
     labels
-        int32, shape (y, x), with a rim of one pixel that is -1 (never taken); 0 is free, objects count from 1 in
-        raster order of their seeds' first pixels.
+        int32, shape (y, x), with a rim of one pixel that is -1 (never taken); 0 is free, objects count from 1
+        in raster order of their seeds' first pixels.
     smoothed
         uint32, same shape.
     floors
@@ -26,7 +26,7 @@ def grow(labels, smoothed, floors, rounds):
     rounds
         Number of rounds.
     """
-    height, width = labels.shape
+    width = labels.shape[1]
     flat = labels.ravel()
     values = smoothed.ravel()
     steps = np.array([-width, -1, 1, width], np.int64)

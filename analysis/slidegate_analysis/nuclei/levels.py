@@ -36,7 +36,7 @@ class Levels:
 
 
 class Histograms:
-    """Counts of smoothed values, and of the jumps between pixels of a row that smoothing does not tie together.
+    """Counts of smoothed values, and of jumps between pixels of a row that smoothing does not tie together.
 
     Strips of whole rows may be added in any order: the counts are whole numbers.
     """
@@ -88,10 +88,10 @@ def otsu_of_logarithms(counts: np.ndarray, darkest: int, scale: float) -> int:
 def derive_levels(histograms: Histograms, sensitivity: float) -> Levels:
     """Derive the levels of an image.
 
-    The background is the median of what Otsu's threshold leaves below. The faintest pixel of a nucleus lies part of
-    the way from there to the threshold, and several standard deviations of the noise above the background.
-    The noise is the smaller of two robust estimates, because dense tissue inflates the first (small jumps along
-    rows) and uneven light the second (the darker half of the background).
+    The background is the median of what Otsu's threshold leaves below. The faintest pixel of a nucleus lies
+    part of the way from there to the threshold, and several standard deviations of the noise above the
+    background. The noise is the smaller of two robust estimates, because dense tissue inflates the first
+    (small jumps along rows) and uneven light the second (the darker half of the background).
 
     Parameters
     ----------

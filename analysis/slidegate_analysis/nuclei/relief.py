@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The relief: a map with one hill for each nucleus, from the shape of the foreground and from local contrast.
 
-A pixel is foreground where it reaches half the height of the brightest pixel nearby, above the background. Its relief is
-its distance to where the foreground ends (touching nuclei have a saddle between them, texture hardly matters), plus
-its height relative to the brightest pixel nearby (nuclei of unequal brightness part there). Everything is whole-number
-arithmetic on a bounded neighbourhood.
+A pixel is foreground where it reaches half the height of the brightest pixel nearby, above the background.
+Its relief is its distance to where the foreground ends (touching nuclei have a saddle between them, texture
+hardly matters), plus its height relative to the brightest pixel nearby (nuclei of unequal brightness part
+there). Everything is whole-number arithmetic on a bounded neighbourhood.
 """
 
 import numpy as np
@@ -21,9 +21,10 @@ TOP_RUNG = 48
 
 @njit(cache=True, nogil=True)
 def local_maximum(values, reach):
-    """Give the largest value in the square of ``2 * reach + 1`` pixels around each pixel, cut at the array's edge.
+    """Give the largest value among the ``2 * reach + 1`` pixels squared around each, cut at the array's edge.
 
-    By doubling: each step joins two windows of equal length (van Herk's result at a logarithmic number of passes).
+    By doubling: each step joins two windows of equal length (van Herk's result at a logarithmic number of
+    passes).
     """
     height, width = values.shape
     work = np.zeros((height + 2 * reach, width + 2 * reach), values.dtype)
@@ -45,7 +46,7 @@ def local_maximum(values, reach):
 
 @njit(cache=True, nogil=True)
 def foreground(smoothed, brightest, background, faint):
-    """Mark (uint8) the pixels at or above ``faint`` that reach half the height of the brightest pixel nearby."""
+    """Mark (uint8) pixels at or above ``faint`` that reach half the height of the brightest pixel nearby."""
     height, width = smoothed.shape
     out = np.zeros((height, width), np.uint8)
     for y in range(height):
@@ -72,8 +73,8 @@ def square_root_table(largest):
 def bounded_distance(inside, cap):
     """Give the Euclidean distance of each pixel to the nearest pixel outside, at most ``cap`` pixels.
 
-    Exact squared distances (Meijster, Roerdink and Hesselink 2000). Beyond the array's edge everything counts as
-    inside, so that a nucleus cut by the edge of the image keeps its shape.
+    Exact squared distances (Meijster, Roerdink and Hesselink 2000). Beyond the array's edge everything counts
+    as inside, so that a nucleus cut by the edge of the image keeps its shape.
 
     Parameters
     ----------
@@ -151,8 +152,8 @@ def relief(smoothed: np.ndarray, background: int, faint: int, geometry, box) -> 
     Returns
     -------
     quantised
-        uint8, shape of the box and a rim of one pixel on each side: the rung of each pixel, 0 outside the foreground
-        and on the rim.
+        uint8, shape of the box and a rim of one pixel on each side: the rung of each pixel, 0 outside the
+        foreground and on the rim.
     values
         uint32, same shape: the smoothed values.
     """

@@ -29,7 +29,8 @@ def gaussian_weights(sigma_px: float) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        uint32, shape ``(2 * radius + 1,)``, symmetric, radius at least 1; weights that round to 0 are cut off.
+        uint32, shape ``(2 * radius + 1,)``, symmetric, radius at least 1; weights that round to 0 are cut
+        off.
     """
     radius = max(1, math.ceil(3 * sigma_px))
     offsets = range(-radius, radius + 1)

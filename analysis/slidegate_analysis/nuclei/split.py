@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cutting touching nuclei apart by the shape of their common outline, each object in its own frame.
 
-The distance to the outline is smoothed and flooded from its peaks; basins that meet at a saddle form a binary tree.
-An object is cut where the ellipses of the parts fit clearly better than the ellipse of the whole. Nothing but the
-object's own pixels enters, so the answer cannot depend on where the block begins.
+The distance to the outline is smoothed and flooded from its peaks; basins that meet at a saddle form a binary
+tree. An object is cut where the ellipses of the parts fit clearly better than the ellipse of the whole.
+Nothing but the object's own pixels enters, so the answer cannot depend on where the block begins.
 """
 
 import math
@@ -72,8 +72,8 @@ def fill_holes(inside, free):
 def inner_distance(inside):
     """Give the Euclidean distance of each pixel to the nearest pixel outside, floored, in DISTANCE_UNITS.
 
-    The squared distances are exact whole numbers (Meijster, Roerdink and Hesselink 2000); the square root of a
-    whole number is correctly rounded on every machine.
+    The squared distances are exact whole numbers (Meijster, Roerdink and Hesselink 2000); the square root of
+    a whole number is correctly rounded on every machine.
     """
     height, width = inside.shape
     columns = np.zeros((height, width), np.int64)
@@ -128,13 +128,33 @@ def _root(joined, node):
 
 @njit(cache=True, nogil=True)
 def _falling_order(heights, inside):
-    """List the flat indices of the pixels inside, highest first, then in raster order."""
-    members = np.flatnonzero(inside.ravel() > 0)
+    """List flat indices of the pixels inside, highest first, then in raster order: a stable radix sort."""
     flat = heights.ravel()
-    keys = np.empty(len(members), np.int64)
-    for i in range(len(members)):
-        keys[i] = -flat[members[i]] * inside.size + members[i]
-    return members[np.argsort(keys)]
+    member = inside.ravel()
+    order = np.empty(len(flat), np.int32)
+    count = 0
+    highest = np.int64(0)
+    for i in range(len(flat)):
+        if member[i]:
+            order[count] = i
+            count += 1
+            highest = max(highest, flat[i])
+    order = order[:count]
+    other = np.empty(count, np.int32)
+    shift = 0
+    while highest >> shift > 0:
+        ends = np.zeros(257, np.int32)
+        for i in range(count):
+            ends[256 - ((flat[order[i]] >> shift) & 255)] += 1
+        for digit in range(256):
+            ends[digit + 1] += ends[digit]
+        for i in range(count):
+            digit = 255 - ((flat[order[i]] >> shift) & 255)
+            other[ends[digit]] = order[i]
+            ends[digit] += 1
+        order, other = other, order
+        shift += 8
+    return order
 
 
 @njit(cache=True, nogil=True)
@@ -180,8 +200,8 @@ def basins(heights, inside, prominence):
     basin
         int32, shape (y, x): the leaf of each pixel, -1 outside.
     left, right
-        int32 per node: the two nodes that met there, or NO_CHILD for a leaf. SWALLOWED in ``left`` marks a leaf that was
-        not prominent and owns no pixel.
+        int32 per node: the two nodes that met there, or NO_CHILD for a leaf. SWALLOWED in ``left`` marks a
+        leaf that was not prominent and owns no pixel.
     """
     width = inside.shape[1]
     flat = heights.ravel()
@@ -209,7 +229,7 @@ def basins(heights, inside, prominence):
         basin_of[p] = basin_of[best]
         for direction in range(8):
             n = p + steps[direction]
-            if basin_of[n] >= 0:
+            if basin_of[n] >= 0 and basin_of[n] != basin_of[best]:
                 count = _meet(best, n, flat[p], prominence, basin_of, tree, count)
     for position in range(len(order)):
         leaf = basin_of[order[position]]
@@ -223,8 +243,8 @@ def basins(heights, inside, prominence):
 def cut(pixel_basin, left, right, area_min, margin, max_axis_ratio):
     """Choose where to cut: int32 per node, the part that the node belongs to (a node), or -1 above the cuts.
 
-    A node is kept whole unless the area-weighted score of the best parts of its two children exceeds its own by
-    ``margin`` and every part has at least ``area_min`` pixels.
+    A node is kept whole unless the area-weighted score of the best parts of its two children exceeds its own
+    by ``margin`` and every part has at least ``area_min`` pixels.
     """
     count = len(left)
     sums = np.zeros((count, 6), np.int64)

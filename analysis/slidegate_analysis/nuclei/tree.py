@@ -2,12 +2,12 @@
 """The component tree of a quantised image, and the best set of disjoint ellipse-like components in it.
 
 A node is one 8-connected component of the pixels at or above one level. Levels are flooded from the top;
-a union-find over pixels joins components, and every node's area, moments and bounding box come from whole-number
-sums, so that no value depends on the order of summation or on where the block begins.
+a union-find over pixels joins components, and every node's area, moments and bounding box come from
+whole-number sums, so that no value depends on the order of summation or on where the block begins.
 
-The tree is the max-tree of Salembier, Oliveras and Garrido (1998, doi 10.1109/83.663500); the best set of disjoint
-nodes by dynamic programming follows Arteta, Lempitsky, Noble and Zisserman (2012, doi 10.1007/978-3-642-33415-3_43),
-with the fit to the moment ellipse in place of a learned score.
+The tree is the max-tree of Salembier, Oliveras and Garrido (1998, doi 10.1109/83.663500); the best set of
+disjoint nodes by dynamic programming follows Arteta, Lempitsky, Noble and Zisserman (2012, doi
+10.1007/978-3-642-33415-3_43), with the fit to the moment ellipse in place of a learned score.
 """
 
 import math
@@ -19,7 +19,7 @@ SCORE_ONE = 1 << 20
 """Scores are whole numbers: a component that fills its moment ellipse has SCORE_ONE."""
 
 AREA, SUM_Y, SUM_X, SUM_YY, SUM_XX, SUM_YX, SUM_VALUE, Y_MIN, X_MIN, Y_MAX, X_MAX, ANCHOR = range(12)
-"""Columns of the table of node statistics; maxima are inclusive, ANCHOR is the raster-first pixel's flat index."""
+"""Columns of node statistics; maxima are inclusive, ANCHOR is the raster-first pixel's flat index."""
 
 
 @njit(cache=True, nogil=True)
@@ -46,10 +46,16 @@ def flood_order(quantised, level_count):
 
 
 @njit(cache=True, nogil=True)
-def _find(parent, pixel):
-    while parent[pixel] != pixel:
-        parent[pixel] = parent[parent[pixel]]
-        pixel = parent[pixel]
+def _find(up, pixel):
+    """Find the root of a pixel, halving the path; roots hold ``-1 - node``."""
+    above = up[pixel]
+    while above >= 0:
+        higher = up[above]
+        if higher < 0:
+            return above
+        up[pixel] = higher
+        pixel = higher
+        above = up[pixel]
     return pixel
 
 
@@ -128,15 +134,14 @@ def build_tree(quantised, smoothed, level_count):
     parent
         int32 per node, -1 at a root. A node's parent has a larger index than the node itself.
     stats
-        int64, shape (nodes, 12): the columns named in this module. Nodes with area 0 have been joined to another
-        node of their level (their parent) and mean nothing else.
+        int64, shape (nodes, 12): the columns named in this module. Nodes with area 0 have been joined to
+        another node of their level (their parent) and mean nothing else.
     """
     height, width = quantised.shape
     order, ends = flood_order(quantised, level_count)
     q = quantised.ravel()
     values = smoothed.ravel()
-    root_of = np.empty(height * width, np.int32)
-    root_node = np.empty(height * width, np.int32)
+    up = np.empty(height * width, np.int32)
     pixel_node = np.full(height * width, -1, np.int32)
     far = np.int64(height) * width
     capacity = max(1024, len(order) // 16)
@@ -152,16 +157,15 @@ def build_tree(quantised, smoothed, level_count):
                 capacity *= 2
             p = np.int64(order[position])
             root = p
-            root_of[p] = p
             node = count
             for direction in range(8):
                 n = p + steps[direction]
-                if q[n] < k or (q[n] == k and direction >= 4):
+                if q[n] < k or (q[n] == k and direction >= 4) or up[n] == root:
                     continue
-                other = np.int64(_find(root_of, n))
+                other = np.int64(_find(up, n))
                 if other == root:
                     continue
-                other_node = root_node[other]
+                other_node = -1 - up[other]
                 if level[other_node] == k:
                     if node == count:
                         node = other_node
@@ -175,21 +179,21 @@ def build_tree(quantised, smoothed, level_count):
                     _absorb(stats, node, other_node)
                     parent[other_node] = node
                 if root == p:
-                    root_of[p] = other
+                    up[p] = other
                     root = other
                 else:
-                    root_of[other] = root
-                root_node[root] = node
+                    up[other] = root
+                up[root] = -1 - node
             if node == count:
                 count = _new_node(stats, parent, level, count, k, far)
-                root_node[root] = node
+                up[p] = -1 - node
             _add_pixel(stats, node, p // width, p % width, np.int64(values[p]), p)
             pixel_node[p] = node
     return pixel_node, parent[:count].copy(), stats[:count].copy()
 
 
 @njit(cache=True, nogil=True)
-def moment_eccentricity_terms(area, sum_y, sum_x, sum_yy, sum_xx, sum_yx):
+def second_moments(area, sum_y, sum_x, sum_yy, sum_xx, sum_yx):
     """Give the second central moments (yy, xx, yx; px squared) of a set of pixel squares.
 
     The sums may be taken about any origin: the central moments are formed in whole numbers first.
@@ -203,8 +207,8 @@ def moment_eccentricity_terms(area, sum_y, sum_x, sum_yy, sum_xx, sum_yx):
 
 @njit(cache=True, nogil=True)
 def ellipse_score(area, sum_y, sum_x, sum_yy, sum_xx, sum_yx, max_axis_ratio):
-    """Score how well pixels fill the ellipse that has their moments: 0 (not at all, or too long) to SCORE_ONE."""
-    yy, xx, yx = moment_eccentricity_terms(area, sum_y, sum_x, sum_yy, sum_xx, sum_yx)
+    """Score how well pixels fill the ellipse with their moments: 0 (not at all, or too long) to SCORE_ONE."""
+    yy, xx, yx = second_moments(area, sum_y, sum_x, sum_yy, sum_xx, sum_yx)
     middle = 0.5 * (yy + xx)
     spread = math.sqrt(max(middle * middle - (yy * xx - yx * yx), 0.0))
     if middle + spread > max_axis_ratio * max_axis_ratio * (middle - spread):
@@ -224,8 +228,8 @@ def score_nodes(stats, shape, open_edges, areas, extent_max, max_axis_ratio):
     shape
         Shape (y, x) of the block with its rim.
     open_edges
-        Four booleans (top, left, bottom, right): the image goes on beyond that edge. A component that touches an
-        open edge may be cut off there and scores 0.
+        Four booleans (top, left, bottom, right): the image goes on beyond that edge. A component that touches
+        an open edge may be cut off there and scores 0.
     areas, extent_max
         Least and largest area (px), and the largest side of the bounding box (px).
     max_axis_ratio
