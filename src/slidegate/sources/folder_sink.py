@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ MARKER = ".slidegate.json"
 _SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".btf", ".tf8", ".zarr")
 _KEPT = set(" .()+-_")
 _NAME_BYTES = 120
+_PARTIAL = ".slidegate-partial-"
+_ABANDONED_SECONDS = 24 * 3600
 _BLOCK = 4 * 2**20
 
 
@@ -59,7 +63,8 @@ class FolderSink:
             return existing
         if existing is not None:
             self.undo(existing)
-        partial = self._root / f".slidegate-{os.urandom(8).hex()}.partial"
+        self._sweep()
+        partial = self._root / f"{_PARTIAL}{os.urandom(8).hex()}"
         try:
             entries = _copy(files, partial)
             _write(partial / MARKER, canonical_json(_marker(publication, entries)))
@@ -106,11 +111,18 @@ class FolderSink:
 
     def _folders(self) -> Iterator[Path]:
         if self._root.is_dir():
-            yield from sorted(path for path in self._root.iterdir() if not path.name.endswith(".partial"))
+            yield from sorted(path for path in self._root.iterdir() if not path.name.startswith(_PARTIAL))
+
+    def _sweep(self) -> None:
+        """Remove what a publication that was killed more than a day ago left half-written."""
+        for partial in self._root.glob(f"{_PARTIAL}*"):
+            if time.time() - partial.lstat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)
 
     def _of_task(self, publication: Publication) -> Published | None:
         """Return what already lies here for the same Run and Task."""
-        for name in _names(publication):
+        names = [*_names(publication), *_names(replace(publication, names=()))]
+        for name in dict.fromkeys(names):
             published = self._read(self._root / name)
             if published and (published.run, published.task) == (publication.run, publication.task):
                 return published

@@ -58,6 +58,8 @@ def lay_out(tiff: TiffFile, choice: Choice) -> Layout:
         layout = _from_imagej(tiff, description, choice)
     else:
         layout = _from_pages(tiff, choice)
+    if not layout.planes:
+        raise BadMetadataError("it has no channel")
     _refuse_colour(layout.planes)
     return layout
 
