@@ -99,6 +99,7 @@ class Gate:
         self._link: Link | None = None
         self._anchor: tuple[int, str] | None = None
         self._answered: set[str] = set()
+        self._trusted: set[str] = set()
 
     def hello(self) -> Hello:
         """Ask who is there and which Releases may be started.
@@ -217,7 +218,7 @@ class Gate:
         return answer
 
     def stream(self, requests: Iterable[Frame]) -> Iterator[Frame]:
-        """Send requests without waiting for each answer; a refusal is raised where its answer comes.
+        """Send requests without waiting for each answer; a refusal is raised when all is answered.
 
         Raises
         ------
@@ -227,24 +228,34 @@ class Gate:
             What was under way may or may not have been carried out.
         """
         link = self._open()
+        refusals: list[Refused] = []
+
+        def until_refused() -> Iterator[Frame]:
+            for request in requests:
+                if refusals:
+                    return
+                yield request
+
         try:
-            for answer, body in link.stream(requests):
-                yield self._accepted(answer), body
+            for answer, body in link.stream(until_refused()):
+                self._answered.add(str(answer.get("head")))
+                if answer.get("ok") is not True:
+                    error = answer.get("error")
+                    refusals.append(Refused.of(error if isinstance(error, dict) else {}))
+                elif not refusals:
+                    yield answer, body
         except (LinkDown, LinkNoise):
             self._drop()
             raise
-
-    def _accepted(self, answer: Message) -> Message:
-        self._answered.add(str(answer.get("head")))
-        if answer.get("ok") is True:
-            return answer
-        error = answer.get("error")
-        raise Refused.of(error if isinstance(error, dict) else {})
+        if refusals:
+            raise refusals[0]
 
     def _open(self) -> Link:
         if self._link is None:
+            # read before the connection is made: what others read later may be ahead of what it was told
+            promised = None if self._heads is None else self._heads.known()
             self._link = self._connect()
-            self.check_audit()
+            self._follow_audit(promised)
         return self._link
 
     def check_audit(self) -> None:
@@ -255,11 +266,13 @@ class Gate:
         AuditBroken
             The record does not continue what was seen of it.
         """
-        if self._heads is None:
+        self._follow_audit(None if self._heads is None else self._heads.known())
+
+    def _follow_audit(self, promised: tuple[int, str] | None) -> None:
+        if self._heads is None or promised is None:
             return
-        promised = dict([self._heads.known(), self._anchor or self._heads.known()])
-        seq, head = min(promised.items())
-        answered, self._answered = self._answered, set()
+        promises = dict([promised, self._anchor or promised])
+        seq, head = min(promises.items())
         chain = {seq: head}
         records = self.audit(max(0, seq - 1))["records"]
         if seq and (not records or digest_of(records.pop(0)) != head):
@@ -271,8 +284,10 @@ class Gate:
                 seq, head = record["seq"], digest_of(record)
                 chain[seq] = head
             records = self.audit(seq)["records"]
-        if not promised.items() <= chain.items() or not answered <= set(chain.values()):
+        if not promises.items() <= chain.items() or not self._answered - self._trusted <= set(chain.values()):
             self._broken()
+        self._trusted |= self._answered
+        self._answered.clear()
         self._anchor = seq, head
         self._heads.advance(seq, head)
 

@@ -48,7 +48,7 @@ class PipeLink:
                 start_new_session=True,
             )
         except OSError as error:
-            self._process = None
+            self._stderr.close()
             raise LinkDown(f"The gate cannot be started: {error.strerror}.") from error
         self._reader = frames.FrameReader(self._handle("stdout"), idle=idle_seconds)
 
@@ -61,24 +61,33 @@ class PipeLink:
         """See Link.stream."""
         sender = _Sender(self._handle("stdin"), self._numbers)
         finished = False
-        with ThreadPoolExecutor(1) as thread:
-            sending = thread.submit(sender.send, requests)
-            try:
-                for name in sender.sent():
-                    answer, body = self._read()
-                    if answer.pop("id", None) != name:
-                        raise LinkNoise("The site answered another request than the one that was sent.")
-                    sender.answered()
-                    yield answer, body
-                finished = True
-            finally:
-                if not finished:
-                    self._kill()
-                    sender.stop()
+        try:
+            with ThreadPoolExecutor(1) as thread:
+                sending = thread.submit(sender.send, requests)
+                try:
+                    yield from self._answers(sender)
+                    finished = True
+                finally:
+                    if not finished:
+                        self._kill()
+                        sender.stop()
+        finally:
+            if not finished:
+                self.close()
         try:
             sending.result()
         except BrokenPipeError as error:
-            raise LinkDown(self._down()) from error
+            words = self._down()
+            self.close()
+            raise LinkDown(words) from error
+
+    def _answers(self, sender: "_Sender") -> Iterator[Frame]:
+        for name in sender.sent():
+            answer, body = self._read()
+            if answer.pop("id", None) != name:
+                raise LinkNoise("The site answered another request than the one that was sent.")
+            sender.answered()
+            yield answer, body
 
     def _read(self) -> Frame:
         try:

@@ -37,20 +37,27 @@ def collect(tools: Tools, claim: Claim, hold: Holding) -> None:
     except Gone as error:
         tools.append(claim, tools.lost_data(row, error.message))
         return
-    _fetch_log(gate, row, folder)
+    _fetch_log(tools, gate, row, folder)
     shutil.rmtree(tools.places.fetched(key), ignore_errors=True)
     folder.rename(tools.places.fetched(key))
     artifacts = _artifacts(outputs_of(tools, run), entries)
     tools.append(claim, Collected(claim.task, State.COLLECTING, artifacts))
 
 
-def _fetch_log(gate: Gate, row: Mapping[str, Any], folder: Path) -> None:
-    """Put the Attempt's log beside its result; a site that has let go of it has none any more."""
+def _fetch_log(tools: Tools, gate: Gate, row: Mapping[str, Any], folder: Path) -> None:
+    """Put the Attempt's log beside its result, and keep it: the site lets go of it soon."""
+    kept = tools.places.logs / key_of(row)
+    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = folder / LOG_NAME
     try:
-        with (folder / LOG_NAME).open("wb") as file:
+        with part.open("wb") as file:
             file.writelines(gate.log(key_of(row)))
     except Gone:
-        (folder / LOG_NAME).unlink()
+        part.unlink()
+        if kept.is_file():
+            shutil.copyfile(kept, part)
+        return
+    shutil.copyfile(part, kept)
 
 
 def outputs_of(tools: Tools, run: Mapping[str, Any]) -> dict[str, Output]:

@@ -17,6 +17,7 @@ class Places:
     - ``staging/<tree>``: an image on its way to a site; ``staging/<task>.<token>``: being converted
     - ``collected/<attempt>``: a result on its way to where a person wants it;
       ``collected/<attempt>.<token>``: being fetched
+    - ``logs/<attempt>``: the log of an Attempt, for when its site has let go of it
     - ``workers/<owner>``: held locked by a worker that lives
     """
 
@@ -31,6 +32,11 @@ class Places:
     def collected(self) -> Path:
         """Results on their way back."""
         return self.home / "collected"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of Attempts that were collected."""
+        return self.home / "logs"
 
     @property
     def workers(self) -> Path:

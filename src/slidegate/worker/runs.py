@@ -17,7 +17,6 @@ from slidegate.sites.gate import Hello, Release
 from slidegate.sources.base import ImageSource
 from slidegate.store.history import NOTHING_HELD
 from slidegate.store.releases import KnownRelease
-from slidegate.worker.collecting import LOG_NAME
 from slidegate.worker.parameters import complete
 from slidegate.worker.staging import content_of
 from slidegate.worker.tools import Tools, key_of
@@ -257,7 +256,7 @@ class Runs:
     def log(self, run: RunId, number: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Yield (image name, piece of log) of a Run's Tasks, or of one of them.
 
-        The log is read from the site while it is kept there, then from where the results lie.
+        The log is read from the site while it is kept there, then from this computer.
 
         Raises
         ------
@@ -274,9 +273,9 @@ class Runs:
                 for piece in gate.log(key_of(task)):
                     yield task["name"], piece
             except Gone:
-                path = Path(task["published"] or "/nonexistent") / LOG_NAME
-                if path.is_file():
-                    yield task["name"], path.read_bytes()
+                kept = self._tools.places.logs / key_of(task)
+                if kept.is_file():
+                    yield task["name"], kept.read_bytes()
 
     # changing
 
@@ -324,6 +323,7 @@ class Runs:
         removed = [f"run {run}: {len(tasks)} tasks and their history"]
         for task in tasks:
             shutil.rmtree(self._tools.places.fetched(key_of(task)), ignore_errors=True)
+            (self._tools.places.logs / key_of(task)).unlink(missing_ok=True)
         for one in published:
             self._tools.sinks(row["out"]).undo(one)
             removed.append(f"results in {one.where}")
