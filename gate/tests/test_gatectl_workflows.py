@@ -34,6 +34,7 @@ FAULTS = [
     ({"command": ["sh", "-c", "true"]}, "first word"),
     ({"command": []}, "'command'"),
     ({"command": ["python", "./gone.py"]}, "gone.py, which is not in the folder"),
+    ({"prepare": ["make"]}, "first word"),
     ({"each": ["slide"]}, "which is no input"),
     ({"inputs": {"image": "image"}}, "'inputs'"),
     ({"inputs": {"image": {"type": "image", "many": True}}}, "'inputs'"),
@@ -149,6 +150,20 @@ class InstallWorkflowTest(HomeTest):
         os.unlink(os.path.join(path, "bin", "python"))
         self.assertEqual(self.installed(folder), ((release, False), (runtime, True)))
         self.assertTrue(os.path.exists(os.path.join(path, "bin", "python")))
+
+    def test_what_a_workflow_prepares_is_done_once_in_its_runtime(self):
+        program = "import sys\nopen(sys.prefix + '/prepared', 'a').write(sys.argv[1])\n"
+        prepare = {"prepare": ["python", "./prepare.py", "x"]}
+        folder = self.workflow(prepare, **{"prepare.py": program})
+        (_, (runtime, _)) = self.installed(folder)
+        self.installed(folder)
+        with open(os.path.join(self.home, "runtimes", runtime, "prepared")) as file:
+            self.assertEqual(file.read(), "x")
+
+    def test_a_preparation_that_fails_leaves_no_release(self):
+        folder = self.workflow({"prepare": ["python", "-c", "raise SystemExit('no compiler')"]})
+        self.assertIn("no compiler", self.refused("runtime-not-built", "workflow", "install", folder))
+        self.assertEqual(self.good("workflow", "list"), "")
 
     def test_a_class_that_the_site_does_not_have_is_refused(self):
         folder = self.workflow({"steps": [{"do": "train", "class": "gpu"}]})

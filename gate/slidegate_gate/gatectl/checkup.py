@@ -13,11 +13,11 @@ from typing import Any, Callable, Dict, Iterator, List
 from slidegate_gate.errors import GateError
 from slidegate_gate.schedulers import adapter
 from slidegate_gate.serve import audit, files
+from slidegate_gate.workflows.releases import find_releases, step_command
+from slidegate_gate.workflows.runtimes import ask_python, run_program
 
 from .errors import Unfit
 from .homes import check_alone, key_layouts, open_home
-from .releases import find_releases
-from .runtimes import ask_python, run_program
 
 __all__ = ["explain", "selftest", "verify_audit"]
 
@@ -43,15 +43,12 @@ def explain(asked: Namespace) -> None:
     print("  " + " ".join(program + [asked.home] + about))
     print("A job starts, with requests as JSON on its standard input:")
     for release in find_releases(asked.home):
-        print("  {}    ({name} {version})".format(" ".join(step_command(asked.home, release)), **release))
+        print("  {}    ({name} {version})".format(" ".join(_command(asked.home, release)), **release))
     print("Nothing else, and no shell.")
 
 
-def step_command(home: str, release: Dict[str, Any]) -> List[str]:
-    """Return the argument list of a Release's steps: the Runtime's interpreter, the Release's own files."""
-    folder = os.path.join(home, "releases", release["digest"])
-    words = release["manifest"]["command"][1:]
-    return [release["python"]] + [os.path.join(folder, one[2:]) if one[:2] == "./" else one for one in words]
+def _command(home: str, release: Dict[str, Any]) -> List[str]:
+    return step_command(release, os.path.join(home, "releases", release["digest"]))
 
 
 def verify_audit(asked: Namespace) -> int:
@@ -179,5 +176,5 @@ def _starts(home: str, release: Dict[str, Any]) -> None:
     _demand(
         stated["python"] == found, "built for Python {}, now {}: {}".format(stated["python"], found, again)
     )
-    code, words = run_program(step_command(home, release), "/", 300)
+    code, words = run_program(_command(home, release), "/", 300)
     _demand(code == 0, "exit code {}, {}: {}".format(code, words, again))

@@ -23,12 +23,6 @@ class UnknownName(GateError):
     code = "unknown-name"
 
 
-class RuntimeNotBuilt(GateError):
-    """The environment of a workflow cannot be built with the interpreter and wheels that were given."""
-
-    code = "runtime-not-built"
-
-
 class Unfit(GateError):
     """A check of the self-test failed."""
 

@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import stat
 from argparse import Namespace
 from typing import Any, Dict, Iterator, List
 
 import slidegate_gate
+from slidegate_gate import folders
 from slidegate_gate.serve import files, layout
 
 from .errors import NoHome, UnknownName, UnsafePermissions
@@ -28,8 +28,6 @@ __all__ = [
     "locked_home",
     "open_home",
     "remove_key",
-    "rename",
-    "write",
 ]
 
 WORD = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
@@ -152,7 +150,9 @@ def _first_config(home: str, asked: Namespace) -> Dict[str, Any]:
 def _write_config(home: str, config: Dict[str, Any]) -> None:
     # People read and edit this file, so it is not written in the one-line form of the gate's own records.
     name = files.temporary(home)
-    write(name, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode("ascii"))
+    folders.write(
+        home, {os.path.basename(name): (json.dumps(config, indent=2, sort_keys=True) + "\n").encode("ascii")}
+    )
     os.replace(name, os.path.join(home, "config.json"))
     files.fsync_dir(home)
 
@@ -171,29 +171,7 @@ def _copy_program(versions: str) -> str:
     target = os.path.join(versions, version)
     if not os.path.isdir(target):
         made = files.temporary(versions)
-        for name, data in contents.items():
-            write(os.path.join(made, name), data)
+        folders.write(made, contents)
         compileall.compile_dir(made, ddir=target, quiet=1)
-        rename(made, target)
+        folders.publish(made, target)
     return version
-
-
-def write(path: str, data: bytes) -> None:
-    """Write a new file that only this account can read, and flush it."""
-    files.make_dirs(os.path.dirname(path))
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def rename(made: str, target: str) -> None:
-    """Give a finished folder its name; where another process was faster, its equal folder stays."""
-    try:
-        os.rename(made, target)
-    except OSError:
-        shutil.rmtree(made)
-        if not os.path.isdir(target):
-            raise
-    files.fsync_dir(os.path.dirname(target))

@@ -12,7 +12,7 @@ from typing import Any, List, Optional
 
 from slidegate_gate.errors import GateError
 
-from . import checkup, homes, releases, upkeep
+from . import checkup, homes, upkeep, workflows
 
 __all__ = ["main"]
 
@@ -25,12 +25,12 @@ VERBS: Any = [
         "name": {}, "--workflow": {"action": "append", "required": True, "help": "its name, or * for all"}}),
     ("key list", homes.list_keys, "print the keys and what they may start", {}),
     ("key remove", homes.remove_key, "take a key off the list", {"name": {}}),
-    ("workflow check", releases.check, "say what is wrong with a workflow's folder", {"folder": {}}),
-    ("workflow install", releases.install, "make a Release and its Runtime", {
+    ("workflow check", workflows.check, "say what is wrong with a workflow's folder", {"folder": {}}),
+    ("workflow install", workflows.install, "make a Release and its Runtime", {
         "folder": {}, "--wheels": {"help": "where the wheels lie (default: FOLDER/wheels)"},
         "--python": {"default": sys.executable, "help": "its interpreter (default: %(default)s)"}}),
-    ("workflow list", releases.list_all, "print the Releases", {}),
-    ("workflow remove", releases.remove, "remove Releases", {"name": {"help": "a workflow or Release"}}),
+    ("workflow list", workflows.list_all, "print the Releases", {}),
+    ("workflow remove", workflows.remove, "remove Releases", {"name": {"help": "a workflow or Release"}}),
     ("explain", checkup.explain, "print every argument list that can be executed for a key", {}),
     ("selftest", checkup.selftest, "check that this place keeps what the gate promises", {}),
     ("audit verify", checkup.verify_audit, "walk the audit chains", {}),

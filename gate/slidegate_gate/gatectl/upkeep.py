@@ -15,9 +15,9 @@ from slidegate_gate.errors import GateError
 from slidegate_gate.serve import files, status, trees
 from slidegate_gate.serve.layout import Layout
 from slidegate_gate.serve.limits import limits_of
+from slidegate_gate.workflows.releases import find_releases
 
 from .homes import key_layouts, locked_home
-from .releases import find_releases
 
 __all__ = ["clean"]
 

@@ -11,11 +11,11 @@ import os
 import re
 from typing import Any, Dict, Iterator, NamedTuple
 
-from .errors import GateError
-from .schemas import check_schema
-from .serve import files
-from .serve.checks import is_name
-from .serve.messages import Check, integer, text
+from ..errors import GateError
+from ..schemas import check_schema
+from ..serve import files
+from ..serve.checks import is_name
+from ..serve.messages import Check, integer, text
 
 __all__ = ["BadWorkflow", "Workflow", "read_workflow"]
 
@@ -61,6 +61,7 @@ def named(check: Check) -> Check:
 
 word = text(re.compile("[a-z][a-z0-9_]{0,39}"))
 kind = text(re.compile("[a-z]{1,20}(/[a-z0-9-]{1,20})?"))
+words = several(text(re.compile("[^\0]{1,500}")))
 lock: Dict[str, Check] = {"lock": is_name}
 oldest = {"python": text(re.compile("3[.][0-9]{1,2}"))}
 version = text(re.compile("[0-9]+[.][0-9]+[.][0-9]+([.+-][0-9A-Za-z.-]{1,30})?"))
@@ -72,7 +73,7 @@ MUST = {
     "name": (word, "1 to 40 of a-z, 0-9 and _, beginning with a letter"),
     "version": (version, "a version like 1.0.0"),
     "runtime": (record(lock, oldest), '{"lock": a file}, and perhaps "python", the oldest that serves'),
-    "command": (several(text(re.compile("[^\0]{1,500}"))), 'a list of words of which the first is "python"'),
+    "command": (words, 'a list of words of which the first is "python"'),
     "each": (several(word), "a list of inputs"),
     "inputs": (named(record({"type": kind}, {"optional": lambda value: value in (True, False)})),
                'an object: for each input its "type", and whether it is "optional"'),
@@ -84,6 +85,7 @@ MUST = {
                 'an object: for each output its "type" and its "path"'),
 }  # fmt: skip
 MAY = {
+    "prepare": (words, 'a list of words of which the first is "python", run once when it is installed'),
     "title": (text(re.compile(".{1,100}")), "1 to 100 characters"),
     "description": (text(re.compile(".{1,2000}")), "1 to 2000 characters on one line"),
     "workers": (record({"max": integer(1, 1000)}, {}), '{"max": a number from 1 to 1000}'),
@@ -147,11 +149,11 @@ def _faults_of_fields(manifest: Dict[str, Any]) -> Iterator[str]:
 
 
 def _faults_between_fields(manifest: Dict[str, Any], contents: Dict[str, bytes]) -> Iterator[str]:
-    command = manifest["command"]
-    if command[0] != "python":
-        yield "The first word of 'command' must be \"python\"."
+    commands = [manifest["command"], manifest.get("prepare", ["python"])]
+    if [command[0] for command in commands] != ["python", "python"]:
+        yield "The first word of 'command' and of 'prepare' must be \"python\"."
     needed = [manifest["runtime"]["lock"], manifest["parameters"]]
-    for name in needed + [one[2:] for one in command if one.startswith("./")]:
+    for name in needed + [one[2:] for command in commands for one in command if one.startswith("./")]:
         if name not in contents:
             yield "workflow.json names the file {}, which is not in the folder.".format(name)
     for name in manifest["each"]:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
 """Runtimes: what Releases run in, built from hashed wheels without internet.
 
 A Runtime is named by what decides its contents: the bytes of the lock file, the version of the interpreter
@@ -14,12 +15,11 @@ import subprocess
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any, Dict, List, Tuple
 
-from slidegate_gate.serve import files
+from .. import folders
+from ..errors import GateError
+from ..serve import files
 
-from .errors import RuntimeNotBuilt
-from .homes import write
-
-__all__ = ["ask_python", "ensure_runtime", "read_lock", "run_program"]
+__all__ = ["BUILD_SECONDS", "RuntimeNotBuilt", "ask_python", "ensure_runtime", "read_lock", "run_program"]
 
 BUILD_SECONDS = 1800
 QUESTION = """
@@ -29,6 +29,12 @@ print(json.dumps({"python": platform.python_version(), "implementation": sys.imp
 """
 PIP_OPTIONS = ["--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--no-compile", "--quiet"]
 PIP_WHEEL = re.compile("pip-[0-9][0-9A-Za-z.]*-py3-none-any[.]whl")
+
+
+class RuntimeNotBuilt(GateError):
+    """The environment of a workflow cannot be built with the interpreter and wheels that were given."""
+
+    code = "runtime-not-built"
 
 
 def run_program(argv: List[str], home: str, seconds: float) -> Tuple[int, str]:
@@ -104,7 +110,7 @@ def _build(target: str, entries: List[str], wheels: str, python: str) -> None:
         return
     interpreter = os.path.join(target, "bin", "python")
     requirements = os.path.join(target, "requirements.txt")
-    write(requirements, "".join(entry + "\n" for entry in others).encode("utf-8"))
+    folders.write(target, {"requirements.txt": "".join(entry + "\n" for entry in others).encode("utf-8")})
     pip = [interpreter, "-I", os.path.join(_pip_wheel(entries, wheels), "pip"), "install"] + PIP_OPTIONS
     sources = ["--no-index", "--find-links", os.path.abspath(wheels), "--requirement", requirements]
     must("The wheels in {} cannot be installed".format(wheels), pip + sources)
