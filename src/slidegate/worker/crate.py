@@ -35,6 +35,7 @@ PROFILES = (
 
 _BASE = "https://w3id.org/ro/crate/1.1"
 _FORMAL_PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+_COMPUTATIONAL_WORKFLOW = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 _SHA256_TERM = "https://w3id.org/ro/terms/workflow-run#sha256"
 _KINDS = {"number": "Float", "integer": "Integer", "boolean": "Boolean", "string": "Text"}
 _FORMATS = {
@@ -84,7 +85,7 @@ class Account:
     started, ended
         When the work began and ended, with their time zones.
     software
-        Name to version of what computed it.
+        Name to version of the Python packages, and of Python, that computed it.
     """
 
     run: str
@@ -138,6 +139,12 @@ def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def _package(name: str, version: str) -> str:
+    """Name a piece of software by its package URL (https://github.com/package-url/purl-spec)."""
+    kind = "generic" if name.lower() == "python" else "pypi"
+    return f"pkg:{kind}/{name.lower()}@{version}"
+
+
 class _Crate:
     """Builds the graph of one crate, from the things that are acted on to the action."""
 
@@ -155,8 +162,8 @@ class _Crate:
         root = self._crate.root_dataset
         root["name"] = f"{title}: {self._image_words()}"
         root["description"] = (
-            f"Result of the workflow '{self._workflow_name()}' on one image, computed by slidegate at the site "
-            f"'{self._account.site}' for {self._account.person}; run {self._account.run}."
+            f"Result of the workflow '{self._workflow_name()}' on one image, computed by slidegate at "
+            f"the site '{self._account.site}' for {self._account.person}; run {self._account.run}."
         )
         root["datePublished"] = self._account.ended.isoformat()
         root["license"] = self._add("#terms", "CreativeWork", name="The terms of the image's owner apply")
@@ -193,13 +200,7 @@ class _Crate:
             alternateName="slidegate",
         )
         software = [
-            self._add(
-                f"#software-{name}",
-                "SoftwareApplication",
-                name=name,
-                softwareVersion=version,
-                version=version,
-            )
+            self._add(_package(name, version), "SoftwareApplication", name=name, version=version)
             for name, version in sorted(self._account.software.items())
         ]
         workflow = ComputationalWorkflow(
@@ -221,7 +222,10 @@ class _Crate:
         self._crate.add(workflow)
         workflow["programmingLanguage"] = language
         if software:
-            workflow["softwareRequirements"] = software
+            workflow["softwareRequirements"] = software if len(software) > 1 else software[0]
+        workflow["conformsTo"] = self._add(
+            _COMPUTATIONAL_WORKFLOW, "CreativeWork", name="ComputationalWorkflow", version="1.0-RELEASE"
+        )
         self._crate.root_dataset["mainEntity"] = workflow
         return workflow
 
@@ -337,6 +341,7 @@ class _Crate:
         """Describe what was done: by whom, when, with what, to what."""
         account = self._account
         person = self._crate.add(Person(self._crate, "#person", {"name": account.person}))
+        self._crate.root_dataset["author"] = person
         action = self._add(
             f"#{account.task}",
             "CreateAction",
