@@ -16,6 +16,7 @@ from slidegate.sites.trees import Entry, tree_digest
 from slidegate.sources.base import Output, Publication
 from slidegate.store.queue import Claim
 from slidegate.worker.holding import Holding
+from slidegate.worker.provenance import write_account
 from slidegate.worker.tools import Tools, digest, key_of, ref_of
 
 LOG_NAME = "run.log"
@@ -38,10 +39,11 @@ def collect(tools: Tools, claim: Claim, hold: Holding) -> None:
         tools.append(claim, tools.lost_data(row, error.message))
         return
     _fetch_log(tools, gate, row, folder)
+    outputs = outputs_of(tools, run)
+    write_account(tools, folder, run, row, outputs, entries)
     shutil.rmtree(tools.places.fetched(key), ignore_errors=True)
     folder.rename(tools.places.fetched(key))
-    artifacts = _artifacts(outputs_of(tools, run), entries)
-    tools.append(claim, Collected(claim.task, State.COLLECTING, artifacts))
+    tools.append(claim, Collected(claim.task, State.COLLECTING, _artifacts(outputs, entries)))
 
 
 def _fetch_log(tools: Tools, gate: Gate, row: Mapping[str, Any], folder: Path) -> None:
