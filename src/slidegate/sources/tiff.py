@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reading regions of TIFF and OME-TIFF files without holding a plane in memory."""
 
+import itertools
 import logging
 import os
 import struct
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from slidegate_analysis.images.arrays import threads
 from tifffile import TiffFile, TiffFileError, TiffPage
 
 from .base import Choice, Pixels, check_pixels
@@ -215,11 +219,13 @@ class _Reader:
         self._scratch = scratch
         self._file = path.open("rb")
         self._unpacked: tuple[int, IO[bytes]] | None = None
+        self._pool = ThreadPoolExecutor(threads())
 
     def __enter__(self) -> "_Reader":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
         self._file.close()
         self._drop()
 
@@ -244,17 +250,19 @@ class _Reader:
         page = plane.page
         region = np.zeros((y1 - y0, x1 - x0), page.dtype)
         height, width = page.tilelength, page.tilewidth
-        for row in range(y0 // height, -(-y1 // height)):
-            for column in range(x0 // width, -(-x1 // width)):
-                tile = self._segment(plane, row * _grid(page)[1] + column)
-                if tile is None:
-                    continue
-                ty, tx = row * height, column * width
-                top, left = max(y0, ty), max(x0, tx)
-                bottom = min(y1, ty + tile.shape[0])
-                right = min(x1, tx + tile.shape[1])
-                part = tile[top - ty : bottom - ty, left - tx : right - tx]
-                region[top - y0 : bottom - y0, left - x0 : right - x0] = part
+
+        def place(at: tuple[int, int]) -> None:
+            tile = self._segment(plane, at[0] * _grid(page)[1] + at[1])
+            if tile is None:
+                return
+            ty, tx = at[0] * height, at[1] * width
+            top, left = max(y0, ty), max(x0, tx)
+            bottom, right = min(y1, ty + tile.shape[0]), min(x1, tx + tile.shape[1])
+            part = tile[top - ty : bottom - ty, left - tx : right - tx]
+            region[top - y0 : bottom - y0, left - x0 : right - x0] = part
+
+        rows, columns = range(y0 // height, -(-y1 // height)), range(x0 // width, -(-x1 // width))
+        deque(self._pool.map(place, itertools.product(rows, columns)), maxlen=0)
         return region
 
     def _segment(self, plane: Plane, index: int) -> np.ndarray | None:
