@@ -85,7 +85,7 @@ class Account:
     started, ended
         When the work began and ended, with their time zones.
     software
-        Name to version of the Python packages, and of Python, that computed it.
+        Name to version of what computed it.
     """
 
     run: str
@@ -141,8 +141,7 @@ def _pretty(value: Any) -> str:
 
 def _package(name: str, version: str) -> str:
     """Name a piece of software by its package URL (https://github.com/package-url/purl-spec)."""
-    kind = "generic" if name.lower() == "python" else "pypi"
-    return f"pkg:{kind}/{name.lower()}@{version}"
+    return f"pkg:generic/{name.lower()}@{version}"
 
 
 class _Crate:
