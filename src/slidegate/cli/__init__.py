@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ``slidegate`` command: parses, asks the services, prints. No decision is made here.
 
-Exit codes: 0 done; 1 a Task failed; 2 the request cannot be carried out as given; 3 an image cannot be read or used;
-4 the site cannot be reached or refused; 5 a fault of slidegate itself (the trace is in the log); 130 interrupted.
+Exit codes: 0 done; 1 an image failed or was cancelled; 2 the request cannot be carried out as it was given;
+4 the site cannot be reached or refused; 5 a fault of slidegate itself (the trace is in the log); 130
+interrupted.
 """
 
 import sys
@@ -11,10 +12,11 @@ import traceback
 
 def main() -> None:
     """Run the command line and leave with a documented exit code."""
-    from slidegate.cli.app import app
-    from slidegate.cli.view import say_error
-    from slidegate.domain.errors import SlidegateError
     from slidegate_analysis.images import ImagesError
+
+    from slidegate.cli.app import app
+    from slidegate.cli.view import log_path, say_error
+    from slidegate.domain.errors import SlidegateError
 
     try:
         app()
@@ -23,17 +25,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ImagesError as error:
         say_error(str(error), error.code)
-        sys.exit(3)
+        sys.exit(2)
     except KeyboardInterrupt:
-        say_error("Interrupted. What the site computes goes on; the same command follows it again.", "interrupted")
+        say_error("Interrupted. What was begun goes on; the same command follows it again.", "interrupted")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
     except Exception:  # noqa: BLE001 - the edge: a person gets a sentence, the log gets the trace
-        from slidegate.cli.view import log_path
-
-        path = log_path()
-        with path.open("a", encoding="utf-8") as log:
+        with log_path().open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())
-        say_error(f"This is a fault of slidegate itself. Please report it with the end of {path}.", "internal")
+        say_error(f"This is a fault of slidegate itself; the end of {log_path()} says more.", "internal")
         sys.exit(5)

@@ -28,8 +28,9 @@ def slide(
     seed: Annotated[int, typer.Option(help="The same seed gives the same slide.")] = 1,
 ) -> None:
     """Write a synthetic fluorescence slide as OME-TIFF, with its exact truth beside it."""
-    from slidegate.cli.view import progress_bar
     from slidegate_analysis.nuclei.synth import PRESETS, write_slide
+
+    from slidegate.cli.view import progress_bar
 
     match = re.fullmatch(r"([0-9]{1,6})[xX]([0-9]{1,6})", size)
     if match is None:

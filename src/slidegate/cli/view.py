@@ -2,16 +2,24 @@
 """How things look in a terminal: bars with an estimate, tables, one sentence for an error."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
+
+from slidegate.worker.views import RunView, TaskView
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -38,7 +46,7 @@ def say_error(sentence: str, code: str) -> None:
 
 
 def log_path() -> Path:
-    """Where faults of slidegate itself are written: in $SLIDEGATE_HOME, or beside the caller if that fails."""
+    """Where faults of slidegate itself are written: in $SLIDEGATE_HOME, or here if that fails."""
     from slidegate.settings import Settings
 
     home = Settings().home
@@ -49,7 +57,7 @@ def log_path() -> Path:
     return home / "slidegate.log"
 
 
-def _columns() -> Progress:
+def _columns(quick: bool = False) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
@@ -58,13 +66,14 @@ def _columns() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=err,
+        transient=quick,
     )
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show one bar while the block runs; yields ``progress(done, total)``."""
-    with _columns() as bars:
+def progress_bar(title: str, quick: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show one bar while the block runs; yields ``progress(done, total)``. A quick one leaves no trace."""
+    with _columns(quick) as bars:
         task = bars.add_task(title, total=None)
 
         def advance(done: int, total: int) -> None:
@@ -74,11 +83,12 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class Watch:
-    """The Tasks of a Run while they move: a bar for each, with an estimate once Units are done."""
+    """The Tasks of a Run while they move: a bar for each, with an estimate for the step that it is in."""
 
     def __init__(self) -> None:
         self._bars = _columns()
         self._tasks: dict[str, TaskID] = {}
+        self._shown: dict[str, str] = {}
 
     def __enter__(self) -> "Watch":
         self._bars.start()
@@ -87,31 +97,55 @@ class Watch:
     def __exit__(self, *_exc: object) -> None:
         self._bars.stop()
 
-    def note(self, sentence: str) -> None:
-        """Print a line above the bars."""
-        self._bars.console.print(sentence)
-
-    def show(self, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Bring the bars up to date with the rows of a Run's Tasks."""
-        for row in tasks:
-            if row["id"] not in self._tasks:
-                self._tasks[row["id"]] = self._bars.add_task(row["name"], total=None)
+    def show(self, view: RunView) -> None:
+        """Bring the bars up to date."""
+        for task in view.tasks:
+            if task.task not in self._tasks:
+                self._tasks[task.task] = self._bars.add_task(task.name, total=None)
+            bar = self._tasks[task.task]
+            if self._shown.get(task.task) != task.state and task.state == "running":
+                self._bars.reset(bar, total=None)  # the estimate is one of this step alone
+            self._shown[task.task] = task.state
+            ended = task.state in _STATE_STYLE
             self._bars.update(
-                self._tasks[row["id"]],
-                description=f"{row['name']}: {describe_state(row)}",
-                total=row["total"] if row["total"] else 1 if row["state"] in _STATE_STYLE else None,
-                completed=row["done"] if row["total"] else int(row["state"] in _STATE_STYLE),
+                bar,
+                description=f"{task.name}: {describe(task)}",
+                total=1 if ended else task.total or None,
+                completed=1 if ended else task.done or 0,
             )
 
 
-def describe_state(row: Mapping[str, Any]) -> str:
-    """A Task's state in words; with the cause when it failed, and what was last heard when that is old."""
-    words = _STATE_WORDS[row["state"]]
-    if row["state"] == "failed" and row.get("error"):
-        return f"failed: {row['error']} [{row['error_code']}]"
-    if row["state"] not in _STATE_STYLE and row.get("trouble"):
-        return f"{words} ({row['trouble']})"
+def describe(task: TaskView) -> str:
+    """A Task's state in words; with the cause when it failed, and with what keeps it from going on."""
+    words = _STATE_WORDS[task.state]
+    if task.state == "failed" and task.error:
+        return f"failed: {task.error} [{task.error_code}]"
+    if task.state not in _STATE_STYLE and task.trouble:
+        return f"{words} ({task.trouble})"
+    if task.state not in _STATE_STYLE and task.wanted == "cancel":
+        return f"{words}, to be cancelled"
     return words
+
+
+def print_run(view: RunView, whole: bool = False) -> None:
+    """Print a Run: a line per image and where its results are; with `whole`, all that is known of it."""
+    out.print(
+        Text(f"run {view.run[:8]}  ")
+        .append_text(state_text(view.state))
+        .append(f"  {view.workflow} {view.version}")
+    )
+    if whole:
+        out.print(
+            f"asked for {ago(view.created_at)} by {view.person}, at {view.site}, release {view.release}"
+        )
+        out.print(", ".join(f"{name} = {value}" for name, value in view.parameters.items()), soft_wrap=True)
+    if view.trouble:
+        out.print(f"[yellow]The site does not answer: {view.trouble}[/yellow]", soft_wrap=True)
+    for number, task in enumerate(view.tasks, start=1):
+        heard = f", last heard {ago(task.confirmed_at)}" if whole and task.confirmed_at else ""
+        out.print(Text(f"{number:3}  {task.name}: {describe(task)}{heard}"), soft_wrap=True)
+        if task.published:
+            out.print(Text(f"     {task.published}/report.html"), soft_wrap=True)
 
 
 def ago(at: float) -> str:
@@ -127,7 +161,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     """Print a table; columns whose name begins with ``#`` are numbers."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        made.add_column(name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold")
+        made.add_column(
+            name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold"
+        )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
     out.print(made)
@@ -136,6 +172,3 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def state_text(state: str) -> Text:
     """A state in its colour."""
     return Text(state, style=_STATE_STYLE.get(state, "cyan"))
-
-
-

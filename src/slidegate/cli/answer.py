@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What ``--json`` prints: one object, described by answer.schema.json beside this file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from slidegate.worker.views import RunView, TaskView
+
+
+def print_answer(view: RunView, outcome: str | None = None) -> None:
+    """Print a Run as one JSON object on one line."""
+    print(json.dumps(answer(view, outcome), sort_keys=True))
+
+
+def answer(view: RunView, outcome: str | None = None) -> dict[str, Any]:
+    """Return a Run as JSON values; `outcome` is what became of the request, None when nothing was asked."""
+    return {
+        "slidegate": 1,
+        "run": view.run,
+        "outcome": outcome,
+        "state": view.state,
+        "site": view.site,
+        "workflow": {"name": view.workflow, "version": view.version, "release": view.release},
+        "parameters": dict(view.parameters),
+        "out": view.out,
+        "created_at": view.created_at,
+        "images": [_image(task) for task in view.tasks],
+    }
+
+
+def _image(task: TaskView) -> dict[str, Any]:
+    error = None if task.error_code is None else {"code": task.error_code, "message": task.error}
+    return {
+        "name": task.name,
+        "image": task.image,
+        "state": str(task.state),
+        "attempt": task.attempt,
+        "error": error,
+        "results": task.published,
+        "summary": _summary(task),
+        "usage": None if task.usage is None else dict(task.usage),
+    }
+
+
+def _summary(task: TaskView) -> dict[str, Any] | None:
+    """Return what the workflow summed up, where its results still lie."""
+    if task.published is None:
+        return None
+    try:
+        found = json.loads((Path(task.published) / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``slidegate run``: ask for a Run, or take up the one that was asked for before, and follow it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slidegate.domain.errors import BadParameter, BadRequest
+
+OUTCOMES = {
+    "created": "New run {run}.",
+    "resumed": "Run {run} was begun before; it goes on.",
+    "retried": "Run {run} had failed or was cancelled; what is missing is tried again.",
+    "published-again": "Run {run} was finished before; its results are put into {out}.",
+    "finished": "Run {run} was finished before; nothing had to be done. (--again makes a new one.)",
+}
+
+
+def run(
+    workflow: Annotated[str, typer.Argument(help="Its name, such as nuclei, or name@version.")],
+    images: Annotated[
+        list[str], typer.Argument(help="TIFF, OME-TIFF or OME-Zarr images, or folders of them.")
+    ],
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter; may be repeated.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Short for --param channel=...")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Short for --param pixel_size_um=...")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the results go: a folder per image.")] = Path(
+        "slidegate-results"
+    ),
+    again: Annotated[bool, typer.Option("--again", help="Make a new run even if there is one.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object at the end, nothing else.")
+    ] = False,
+) -> None:
+    """Run a workflow on images. The same command again resumes it, or shows what it found."""
+    from slidegate.cli.answer import print_answer
+    from slidegate.cli.follow import follow
+    from slidegate.cli.view import err, print_run, progress_bar
+    from slidegate.settings import Settings
+    from slidegate.wiring import open_house
+
+    parameters = _parameters(param or [], channel, pixel_size)
+    out = _writable(out.absolute())
+    with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
+        with progress_bar("reading images", quick=True) as progress:
+            asked = house.runs.request(workflow, images, parameters, str(out), again, progress=progress)
+        if not json:
+            err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True)
+        view = follow(house, asked.run)
+        if json:
+            print_answer(view, asked.outcome)
+        else:
+            print_run(view)
+    if view.state != "succeeded":
+        sys.exit(1)
+
+
+def _parameters(pairs: list[str], channel: str | None, pixel_size: float | None) -> dict[str, object]:
+    """Join the three ways to give a parameter; each may be given once."""
+    given: list[tuple[str, object]] = []
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise BadParameter(f"--param is NAME=VALUE, not {pair!r}.")
+        given.append((name, value))
+    if channel is not None:
+        given.append(("channel", channel))
+    if pixel_size is not None:
+        given.append(("pixel_size_um", pixel_size))
+    names = [name for name, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadParameter(f"Parameter {name!r} is given {names.count(name)} times; give it once.")
+    return dict(given)
+
+
+def _writable(out: Path) -> Path:
+    """Return a folder that results can be written to, made if it is not there; ask now, not after an hour."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".slidegate-can-write"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadRequest(
+            f"Results cannot be written to {out}: {error.strerror}. Name another --out."
+        ) from None
+    return out

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``clean`` and ``doctor``: keeping the installation well."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def clean(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what interrupted commands left behind, and what the embedded site keeps for nobody."""
+    import subprocess
+
+    from slidegate.settings import Settings
+    from slidegate.wiring import open_house
+
+    settings = Settings()
+    with open_house(settings) as house:
+        left = house.runs.clean(dry_run)
+    verb = "would remove" if dry_run else "removed"
+    for one in left:
+        typer.echo(f"{verb} {one.path} ({one.bytes / 1e6:.1f} MB)")
+    home = settings.local_site
+    command = [str(settings.python), "-IS", str(home / "current"), "ctl", "clean", "--home", str(home)]
+    sys.stdout.flush()
+    status = subprocess.run(command + ["--dry-run"] * dry_run, check=False, stdin=subprocess.DEVNULL)
+    sys.exit(status.returncode)
+
+
+def doctor() -> None:
+    """Say in words what is wrong with the installation, and what to do about it."""
+    from slidegate.cli.checkup import findings
+    from slidegate.cli.view import out
+    from slidegate.settings import Settings
+
+    faults = 0
+    for finding in findings(Settings()):
+        sign = "[green]ok[/green]   " if finding.remedy is None else "[red]fault[/red]"
+        out.print(f"{sign} {finding.what}", soft_wrap=True)
+        if finding.remedy is not None:
+            faults += 1
+            out.print(f"      {finding.remedy}", soft_wrap=True)
+    sys.exit(1 if faults else 0)
