@@ -23,7 +23,6 @@ PARAMETER_WORDS = {
 STEP_WORDS = {
     "plan": "Plan: grey levels of the whole slide",
     "detect": "Find and measure",
-    "finish": "Join, summarise, report",
 }
 
 MOST_CHANNELS = 8
@@ -211,9 +210,14 @@ def method() -> str:
 
 
 def settings(facts: Facts) -> str:
-    """List the parameters in words."""
+    """List the parameters in words, in the order of the launch form."""
+    given = facts.summary.get("parameters", {})
     rows = []
-    for name, value in facts.summary.get("parameters", {}).items():
+    for name in [
+        *(known for known in PARAMETER_WORDS if known in given),
+        *sorted(set(given) - set(PARAMETER_WORDS)),
+    ]:
+        value = given[name]
         title, unit = PARAMETER_WORDS.get(name, (name, ""))
         shown = number(value, 6) if isinstance(value, float) else str(value)
         rows.append((title, escape(f"{shown} {unit}".strip()), f"<code>{escape(name)}</code>"))
@@ -243,8 +247,9 @@ def timings(facts: Facts) -> str:
         )
     heads = ("Step", "Units of work", "Seconds of one core", "Million pixels per second and core")
     peak = facts.summary.get("peak_memory_bytes")
-    memory = f"<p>Peak memory of a process: {number(peak / 2**20)} MiB.</p>" if peak else ""
-    return f"<section><h2>Time</h2>{_table(heads, rows, numeric=True)}{memory}</section>"
+    memory = f"Peak memory of a process: {number(peak / 2**20)} MiB. " if peak else ""
+    words = f"<p>{memory}The step that wrote this page is not in the table.</p>"
+    return f"<section><h2>Time</h2>{_table(heads, rows, numeric=True)}{words}</section>"
 
 
 def origin(facts: Facts) -> str:
