@@ -104,6 +104,10 @@ class InstallTest(HomeTest):
         self.refused("no-home", "install")
         self.assertEqual(os.listdir(self.home), ["thesis.tex"])
 
+    def test_a_scheduler_that_nobody_wrote_an_adapter_for_is_refused(self):
+        self.assertIn("local", self.refused("unknown-name", "install", "--scheduler", "cron"))
+        self.assertEqual(os.path.exists(self.home), False)
+
     def test_a_verb_without_a_gate_says_what_to_do_first(self):
         self.assertIn("gatectl install", self.refused("no-home", "workflow", "list"))
 

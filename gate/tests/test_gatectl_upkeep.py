@@ -50,6 +50,18 @@ class SelftestTest(HomeTest):
         with mock.patch("time.time", lambda: 1.8e9 + 3600):
             self.assertEqual(len([line for line in self.bad() if "clock" in line]), 2)
 
+    def test_a_class_without_figures_is_found(self):
+        config = self.config()
+        config["classes"] = {
+            "cpu": {"members": 2, "minutes": 5},
+            "small": {"as": "cpu"},
+            "gpu": {"as": "big"},
+        }
+        files.write_json(os.path.join(self.home, "config.json"), config)
+        cpu, gpu, _ = self.bad()
+        self.assertIn("lacks its memory_mb", cpu)
+        self.assertIn("gpu", gpu)
+
     def test_a_home_that_others_can_write_to_is_found(self):
         os.chmod(self.home, 0o777)
         self.assertIn("chmod go-w", self.bad()[0])

@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterator, List
 
 from slidegate_gate.errors import GateError
-from slidegate_gate.schedulers import adapter
 from slidegate_gate.serve import audit, files
+from slidegate_gate.serve.layout import class_of
 from slidegate_gate.workflows.releases import find_releases, step_command
 from slidegate_gate.workflows.runtimes import ask_python, run_program
 
 from .errors import Unfit
-from .homes import check_alone, key_layouts, open_home
+from .homes import check_alone, key_layouts, open_home, open_scheduler
 
 __all__ = ["explain", "selftest", "verify_audit"]
 
@@ -33,11 +33,10 @@ except BlockingIOError:
 def explain(asked: Namespace) -> None:
     """Print every argument list that can be executed because of what arrives with a key."""
     config = open_home(asked.home)
-    scheduler = adapter(config)(config, os.path.join(config["state"], "scheduler"))
     program = [sys.executable, "-IS", os.path.join(asked.home, "versions", "<version>"), "runner", "--home"]
     about = ["--key", "<key>", "--submission", "<submission>", "--class", "<class>", "--round", "<round>"]
     print("The gate starts:")
-    for argv in scheduler.explain():
+    for argv in open_scheduler(config).explain():
         print("  " + " ".join(argv))
     print("The scheduler starts, in each job:")
     print("  " + " ".join(program + [asked.home] + about))
@@ -87,6 +86,8 @@ def _checks(home: str, config: Dict[str, Any]) -> "Iterator[tuple[str, Callable[
     for name in ("state", "data"):
         for what, check in FILE_CHECKS.items():
             yield "{}: {}".format(name, what), partial(_in, config[name], check)
+    for name in sorted(config["classes"]):
+        yield "the class {!r} has its figures".format(name), partial(_has_figures, config, name)
     yield "the scheduler answers", partial(_scheduler_answers, config)
     for release in find_releases(home):
         yield "{name} {version} starts in its Runtime".format(**release), partial(_starts, home, release)
@@ -163,9 +164,13 @@ FILE_CHECKS = {
 }
 
 
+def _has_figures(config: Dict[str, Any], name: str) -> None:
+    missing = {"members", "memory_mb", "minutes"} - set(class_of(config, name)[1])
+    _demand(not missing, "config.json lacks its {}: add it".format(", ".join(sorted(missing))))
+
+
 def _scheduler_answers(config: Dict[str, Any]) -> None:
-    scheduler = adapter(config)(config, os.path.join(config["state"], "scheduler"))
-    _demand(scheduler.find("sg-selftest") == [], "it knows jobs that were never started")
+    _demand(open_scheduler(config).find("sg-selftest") == [], "it knows jobs that were never started")
 
 
 def _starts(home: str, release: Dict[str, Any]) -> None:

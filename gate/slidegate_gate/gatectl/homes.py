@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List
 
 import slidegate_gate
 from slidegate_gate import folders
+from slidegate_gate.schedulers import adapter
 from slidegate_gate.serve import files, layout
 
 from .errors import NoHome, UnknownName, UnsafePermissions
@@ -27,6 +28,7 @@ __all__ = [
     "list_keys",
     "locked_home",
     "open_home",
+    "open_scheduler",
     "remove_key",
 ]
 
@@ -38,7 +40,16 @@ def open_home(home: str) -> Dict[str, Any]:
     try:
         return layout.load_config(home)
     except ValueError as error:
-        raise NoHome("{}: run `gatectl install --home {}` first.".format(error, home)) from error
+        words = "{}: run `gatectl install --home {}` first, or mend config.json."
+        raise NoHome(words.format(error, home)) from error
+
+
+def open_scheduler(config: Dict[str, Any]) -> Any:
+    """Return the scheduler of a configuration; raise UnknownName where there is no adapter for it."""
+    try:
+        return adapter(config)(config, os.path.join(config["state"], "scheduler"))
+    except ValueError as error:
+        raise UnknownName("{}: choose another in config.json.".format(error)) from error
 
 
 @contextlib.contextmanager
@@ -89,6 +100,7 @@ def install(asked: Namespace) -> None:
         raise NoHome("{} holds other things: choose a new or empty folder for the gate.".format(home))
     installed = os.path.exists(os.path.join(home, "config.json"))
     config = open_home(home) if installed else _first_config(home, asked)
+    open_scheduler(config)
     for path in (home, versions, config["state"], config["data"]):
         files.make_dirs(path)
         check_alone(path)
