@@ -62,9 +62,17 @@ class FolderSource:
 
     An image's name is its absolute path, with ``#z=3,t=0`` behind it where one plane of several is meant.
     Nothing in the folders is ever changed. Several threads and processes may use it at once.
+
+    Parameters
+    ----------
+    formats
+        The formats that are read; the first that accepts a path reads it.
     """
 
     name = "folder"
+
+    def __init__(self, formats: tuple[Format, ...] = FORMATS) -> None:
+        self._formats = formats
 
     def find(self, where: str) -> list[ImageRef]:
         """List the images at a path, sorted: itself, or all images below a folder but for results of Runs.
@@ -83,11 +91,11 @@ class FolderSource:
         if not _exists(path):
             raise ImageNotFoundError(where)
         suffix = f"#{choice.text}" if choice.text else ""
-        if _format(path) is not None:
+        if self._format(path) is not None:
             return [ImageRef(self.name, f"{path}{suffix}")]
         if not path.is_dir():
             raise NotAnImageError
-        return sorted(ImageRef(self.name, f"{found}{suffix}") for found in _walk(path))
+        return sorted(ImageRef(self.name, f"{found}{suffix}") for found in _walk(path, self._format))
 
     def describe(self, ref: ImageRef) -> ImageInfo:
         """Read an image's metadata; see `ImageSource.describe`. Reads a few kilobytes.
@@ -98,7 +106,7 @@ class FolderSource:
             One of them, for each thing that makes an image unfit.
         """
         path, choice = _located(ref)
-        with _opened(path, choice, None) as pixels:
+        with self._opened(path, choice, None) as pixels:
             c, y, x = pixels.shape
             size = c * y * x * pixels.dtype.itemsize
             name = f"{path.name}#{choice.text}" if choice.text else path.name
@@ -162,7 +170,7 @@ class FolderSource:
         with translated():
             with writing():
                 folder.parent.mkdir(parents=True, exist_ok=True)
-            with _opened(path, choice, folder.parent) as pixels:
+            with self._opened(path, choice, folder.parent) as pixels:
                 write_image(
                     folder,
                     pixels.shape,
@@ -175,6 +183,15 @@ class FolderSource:
         if self.fingerprint(ref) != before:
             shutil.rmtree(folder)
             raise ImageChangedError
+
+    def _format(self, path: Path) -> Format | None:
+        return next((format_ for format_ in self._formats if format_.accepts(path)), None)
+
+    def _opened(self, path: Path, choice: Choice, scratch: Path | None) -> AbstractContextManager[Pixels]:
+        format_ = self._format(path)
+        if format_ is None:
+            raise NotAnImageError
+        return format_.open_pixels(path, choice, scratch)
 
 
 def _exists(path: Path) -> bool:
@@ -194,18 +211,7 @@ def _located(ref: ImageRef) -> tuple[Path, Choice]:
     return path, choice
 
 
-def _format(path: Path) -> Format | None:
-    return next((format_ for format_ in FORMATS if format_.accepts(path)), None)
-
-
-def _opened(path: Path, choice: Choice, scratch: Path | None) -> AbstractContextManager[Pixels]:
-    format_ = _format(path)
-    if format_ is None:
-        raise NotAnImageError
-    return format_.open_pixels(path, choice, scratch)
-
-
-def _walk(top: Path) -> Iterator[Path]:
+def _walk(top: Path, format_of: Callable[[Path], Format | None]) -> Iterator[Path]:
     """Find images below a folder, following links, never into an image and never into a Run's results."""
     seen = 0
     waiting: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(top, ())]
@@ -224,7 +230,7 @@ def _walk(top: Path) -> Iterator[Path]:
             path = folder / name
             if name.startswith(".") or not path.exists():
                 continue
-            if _format(path) is not None:
+            if format_of(path) is not None:
                 if not (path.is_dir() and _is_label(path)):
                     yield path
             elif path.is_dir() and not (path / MARKER).is_file():
