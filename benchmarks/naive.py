@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faulty_site import NEVER, Fault, FaultySite, Lost
 
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
 MARKERS = {"gate": "read(0", "step": ".begun"}
 
 GATE = """
