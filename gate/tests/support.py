@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 from slidegate_gate.errors import SchedulerUnknown
 from slidegate_gate.serve import files, frames
@@ -180,6 +181,10 @@ class SiteTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.mkdtemp(prefix="gate-")
         self.addCleanup(shutil.rmtree, folder, True)
+        # No test pulls the plug, and waiting for the disk would take most of the time.
+        patch = mock.patch.object(os, "fsync", lambda handle: None)
+        patch.start()
+        self.addCleanup(patch.stop)
         self.site = Site(os.path.join(folder, "home"), self.limits, self.classes)
 
     def assert_refused(self, answer, code, transient=None):

@@ -20,8 +20,6 @@ from typing import Any, Dict, List, Tuple
 
 from . import files
 
-__all__ = ["Audit", "records_since", "verify"]
-
 FIRST = "0" * 64
 TAIL = 1 << 14  # longer than any record
 

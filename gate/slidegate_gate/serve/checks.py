@@ -14,10 +14,8 @@ import re
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from ..errors import BadParameters, BadPlan
-from . import files
-from .messages import DIGEST, MAX_BYTES
-
-__all__ = ["PATTERNS", "check_parameters", "check_plan", "check_schema", "is_entry", "is_name"]
+from . import files, messages
+from .messages import Check
 
 NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,11}")
 WORD = re.compile("[a-z][a-z0-9_]{0,39}")
@@ -61,7 +59,7 @@ def is_name(name: Any) -> bool:
 def is_entry(entry: Tuple[str, int, str]) -> bool:
     """Say whether (name, size, digest) may stand in a Tree: a safe name, a size, a digest."""
     name, size, digest = entry
-    return is_name(name) and 0 <= size <= MAX_BYTES and _is_digest(digest)
+    return is_name(name) and messages.offset(size) and messages.digest(digest)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -78,13 +76,11 @@ def broken_rule(rules: Dict[str, Any], value: Any) -> Optional[str]:
     return None
 
 
-def check_parameters(schema: Dict[str, Any], values: Any) -> Dict[str, Any]:
+def check_parameters(schema: Dict[str, Any], values: Dict[str, Any]) -> Dict[str, Any]:
     """Return the parameters with defaults filled in; raise BadParameters where one breaks its rule.
 
     `schema` passed ``check_schema``.  Equal parameters give equal results: 5.0 for an integer becomes 5.
     """
-    if not isinstance(values, dict):
-        raise BadParameters("Parameters must be an object.", parameter=None)
     properties = schema.get("properties", {})
     for name in sorted(values):
         if name not in properties:
@@ -104,38 +100,48 @@ def check_parameters(schema: Dict[str, Any], values: Any) -> Dict[str, Any]:
     return filled
 
 
+def check_inputs(described: Dict[str, Any], given: Dict[str, str]) -> None:
+    """Raise BadPlan where an Attempt lacks an input that its workflow needs, or has one that it does not know."""
+    needed = {name for name, about in described.items() if not about.get("optional")}
+    if set(given) - set(described) or needed - set(given):
+        raise BadPlan("The inputs of this workflow are: {}.".format(", ".join(sorted(described))))
+
+
 def check_plan(plan: Any) -> None:
     """Raise BadPlan where a plan does not have the form of one; parameters are not looked into."""
-    _demand(_has(plan, {"plan", "release", "note", "attempts"}), "It lacks a field or has another")
-    _demand(plan["plan"] == 1, "It is no plan of format 1")
-    _demand(_is_digest(plan["release"]), "Its Release is not named by a digest")
-    _demand(_is_note(plan["note"]), "Its note is no object of at most {} bytes".format(MAX_NOTE))
-    entries = plan["attempts"]
-    _demand(isinstance(entries, list) and 0 < len(entries) <= MAX_ATTEMPTS,
-            "It must have 1 to {} Attempts".format(MAX_ATTEMPTS))
-    for entry in entries:
-        _demand(_has(entry, {"attempt", "inputs", "parameters", "note"}), "An Attempt lacks a field or has more")
-        _demand(_is_digest(entry["attempt"]), "An Attempt's key is not 64 hexadecimal digits")
-        _demand(_is_note(entry["note"]), "Its note is no object of at most {} bytes".format(MAX_NOTE))
-        inputs = entry["inputs"]
-        _demand(isinstance(inputs, dict) and len(inputs) <= MAX_INPUTS, "Inputs must be a small object")
-        for name, tree in inputs.items():
-            _demand(WORD.fullmatch(name) is not None and _is_digest(tree), "An input is no name and digest")
-    _demand(len({entry["attempt"] for entry in entries}) == len(entries), "An Attempt comes twice")
+    _check_form(plan, PLAN, "The plan")
+    for entry in plan["attempts"]:
+        _check_form(entry, ATTEMPT, "An Attempt")
+    if len({entry["attempt"] for entry in plan["attempts"]}) < len(plan["attempts"]):
+        raise BadPlan("An Attempt comes twice.")
 
 
-def _demand(holds: bool, fault: str) -> None:
-    if not holds:
-        raise BadPlan("The plan cannot be accepted. {}.".format(fault))
-
-
-def _has(value: Any, names: Any) -> bool:
-    return isinstance(value, dict) and set(value) == names
-
-
-def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and DIGEST.fullmatch(value) is not None
+def _check_form(value: Any, form: Dict[str, Check], what: str) -> None:
+    if not isinstance(value, dict) or set(value) != set(form):
+        raise BadPlan("{} must have exactly the fields {}.".format(what, ", ".join(sorted(form))))
+    for field, holds in form.items():
+        if not holds(value[field]):
+            raise BadPlan("{}: {} is not as it must be.".format(what, field))
 
 
 def _is_note(value: Any) -> bool:
     return isinstance(value, dict) and len(files.canonical(value)) <= MAX_NOTE
+
+
+def _are_inputs(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) <= MAX_INPUTS and all(map(WORD.fullmatch, value)) and all(
+        map(messages.digest, value.values()))
+
+
+PLAN: Dict[str, Check] = {
+    "plan": lambda value: type(value) is int and value == 1,
+    "release": messages.digest,
+    "note": _is_note,
+    "attempts": lambda value: isinstance(value, list) and 0 < len(value) <= MAX_ATTEMPTS,
+}
+ATTEMPT: Dict[str, Check] = {
+    "attempt": messages.digest,
+    "inputs": _are_inputs,
+    "parameters": lambda value: isinstance(value, dict),
+    "note": _is_note,
+}

@@ -22,9 +22,6 @@ import json
 import os
 from typing import Any, Iterator
 
-__all__ = ["canonical", "create_json", "digest_of", "fsync_dir", "locked", "make_dirs", "read_json",
-           "read_once", "temporary", "write_json"]
-
 
 def canonical(obj: Any) -> bytes:
     """Return the one spelling of a JSON value whose SHA-256 may name it.

@@ -28,8 +28,6 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 from ..errors import BadFrame, Idle
 from . import files
 
-__all__ = ["MAX_BODY", "MAX_JSON", "Frame", "FrameReader", "parse_object", "read_ahead", "write_frame"]
-
 MAX_JSON = 1 << 20
 MAX_BODY = 8 << 20
 MAX_HEADER = 128

@@ -18,8 +18,6 @@ from typing import Any, Dict, Tuple
 from ..errors import UnknownClass
 from . import files
 
-__all__ = ["Layout", "class_of", "load_config"]
-
 CONFIG_FORMAT = 1
 
 

@@ -17,8 +17,6 @@ from ..errors import OverLimit
 from . import files
 from .layout import Layout
 
-__all__ = ["DEFAULTS", "Limits", "limits_of"]
-
 DEFAULTS = {
     "requests_per_minute": 1200,
     "bytes": 1 << 42,

@@ -23,8 +23,6 @@ from . import audit, files, frames, limits, messages, status, trees
 from .journal import Journal
 from .layout import Layout
 
-__all__ = ["Gate", "serve"]
-
 PROTOCOL = 1
 Fields = Dict[str, Any]
 NOTHING: Fields = {}

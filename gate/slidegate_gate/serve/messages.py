@@ -28,8 +28,6 @@ from typing import Any, Callable, Dict, List, Tuple
 from ..errors import BadRequest
 from .frames import MAX_BODY
 
-__all__ = ["ANSWERS", "DIGEST", "MAX_BYTES", "REQUESTS", "check_request", "request_id"]
-
 Check = Callable[[Any], bool]
 
 DIGEST = re.compile("[0-9a-f]{64}")

@@ -13,14 +13,14 @@ told once more.
 """
 
 import os
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from ..errors import SchedulerUnknown
 from . import files
 from .layout import Layout
 
-__all__ = ["Board", "alive", "array_of", "crews_of", "open_submissions", "owned",
-           "progress", "used"]
+Crew = NamedTuple("Crew", [("submission", str), ("name", str), ("round", int)])
+Crew.__doc__ = """The workers of a Submission: `name` is that of their resource class."""
 
 MAX_ANSWER = 1 << 19
 FINAL = ("succeeded", "failed", "cancelled", "ended")
@@ -46,19 +46,16 @@ def alive(layout: Layout, submission: str, plan: Dict[str, Any]) -> List[Dict[st
             if not os.path.exists(layout.result(entry["attempt"]))]
 
 
-def crews_of(layout: Layout, submission: str) -> List[Tuple[str, int]]:
-    """Return class and round of each crew that was ever meant to be started."""
+def crews_of(layout: Layout, submission: str) -> List[Crew]:
+    """Return every crew that was ever meant to be started."""
     parts = [name.split(".") for name in os.listdir(layout.submission_dir(submission))]
-    return sorted((part[0], int(part[1])) for part in parts if part[2:] == ["intent", "json"])
+    return sorted(Crew(submission, part[0], int(part[1])) for part in parts if part[2:] == ["intent", "json"])
 
 
-def array_of(layout: Layout, submission: str, crew_class: str, number: int) -> str:
+def array_of(layout: Layout, crew: Crew) -> str:
     """Return the array that does a crew's work: the one that claimed it, else the one that was started, else ''."""
-    for path in (layout.claim(submission, crew_class, number), layout.receipt(submission, crew_class, number)):
-        record = files.read_json(path)
-        if record is not None:
-            return str(record["array"])
-    return ""
+    record = files.read_json(layout.claim(*crew)) or files.read_json(layout.receipt(*crew)) or {"array": ""}
+    return str(record["array"])
 
 
 def progress(layout: Layout, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
@@ -115,8 +112,6 @@ class Board:
         for number, view in sorted(told["items"].values(), key=lambda item: int(item[0])):
             if number <= since:
                 continue
-            if "attempt" in view:
-                view = dict(view, note=self._note(view["submission"], view["attempt"]))
             room -= len(files.canonical(view))
             if room < 0:
                 break
@@ -125,31 +120,27 @@ class Board:
         cursor = "{}.{}".format(told["epoch"], since)
         return {"cursor": cursor, "more": room < 0, "attempts": attempts, "crews": crews}
 
-    def _note(self, submission: str, attempt: str) -> Any:
-        plan = files.read_once(self._layout.plan(submission))
-        return next(entry["note"] for entry in plan["attempts"] if entry["attempt"] == attempt)
-
     def _views(self, before: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
         """Return everything that was not released as it is now; what has ended is not looked at again."""
         views: Dict[str, Dict[str, Any]] = {}
         for submission, plan in open_submissions(self._layout):
-            for crew_class, number in crews_of(self._layout, submission):
-                array = array_of(self._layout, submission, crew_class, number)
-                views["{}.{}.{}".format(submission, crew_class, number)] = {
-                    "submission": submission, "class": crew_class, "round": number, "array": array}
+            for crew in crews_of(self._layout, submission):
+                views["{}.{}.{}".format(*crew)] = {"submission": submission, "class": crew.name, "round": crew.round,
+                                                   "array": array_of(self._layout, crew)}
             for entry in owned(self._layout, submission, plan):
                 attempt = entry["attempt"]
                 if os.path.exists(self._layout.released(attempt)):
                     continue
                 old = before.get(attempt, [0, {}])[1]
-                views[attempt] = old if old.get("state") in FINAL else self._attempt(submission, attempt, plan)
+                views[attempt] = old if old.get("state") in FINAL else self._attempt(submission, plan, entry)
         self._ask_for([view for view in views.values() if "array" in view])
         return views
 
-    def _attempt(self, submission: str, attempt: str, plan: Dict[str, Any]) -> Dict[str, Any]:
+    def _attempt(self, submission: str, plan: Dict[str, Any], entry: Dict[str, Any]) -> Dict[str, Any]:
+        attempt = entry["attempt"]
         release = files.read_json(self._layout.release(plan["release"])) or {"manifest": {"steps": []}}
         view = progress(self._layout, submission, attempt, release["manifest"]["steps"])
-        view.update(attempt=attempt, submission=submission)
+        view.update(attempt=attempt, submission=submission, note=entry["note"])
         result = files.read_json(self._layout.result(attempt))
         if result:
             view.update((name, result[name]) for name in ("state", "tree", "error", "usage") if name in result)
