@@ -19,7 +19,7 @@ Region = tuple[int, int, int, int]
 ZOOM = (480, 640)
 """Height and width of a zoom in image pixels; in small images half the side, but at least half of this."""
 _OVERVIEW = 1100
-_CELLS = 64
+_CELLS = 120
 _SMOOTHINGS = 12
 
 VIRIDIS = (
@@ -148,9 +148,12 @@ def draw_overview(image: Image, labels: Labels, channel: int, y: np.ndarray, x: 
 def draw_zoom(image: Image, labels: Labels, channel: int, region: Region) -> Shown:
     """Draw a region at full resolution, every pixel two by two, with the outlines of its nuclei."""
     pixels = image.read(channel, *region)
-    low, high = np.quantile(pixels, (0.005, 0.997))
-    grey = _stretch(pixels, float(low), float(high)).repeat(2, 0).repeat(2, 1)
     found = labels.read(*region)
+    low, high = np.quantile(pixels, (0.005, 0.997))
+    if found.any():
+        # A few saturated nuclei must not leave all others in the dark.
+        high = min(high, 2.2 * np.quantile(pixels[found > 0], 0.7))
+    grey = _stretch(pixels, float(low), float(high)).repeat(2, 0).repeat(2, 1)
     over = edges(found).repeat(2, 0).repeat(2, 1)
     size = (2 * pixels.shape[0], 2 * pixels.shape[1])
     return Shown(_photo(grey), _drawing(over, [(0, 0, 0), OUTLINE], clear=True), *size, region)
@@ -196,9 +199,9 @@ def choose_zooms(shape: tuple[int, int], y: np.ndarray, x: np.ndarray) -> list[t
 def map_density(shape: tuple[int, int], y: np.ndarray, x: np.ndarray, across: float) -> Density:
     """Count nuclei on a grid and smooth it, with what lies beyond the edge left out of the mean.
 
-    `across` is the typical diameter in pixels: a cell holds at least a nucleus and a half.
+    `across` is the typical diameter in pixels: a cell is at least two nuclei wide.
     """
-    cell = max(max(shape) / _CELLS, 1.5 * across, 1.0)
+    cell = max(max(shape) / _CELLS, 2.0 * across, 1.0)
     rows, columns = (max(1, int(np.ceil(side / cell - 1e-9))) for side in shape)
     counts = np.zeros((rows, columns))
     at = (np.minimum(y / cell, rows - 1).astype(np.int64), np.minimum(x / cell, columns - 1).astype(np.int64))
