@@ -31,6 +31,8 @@ class Pace:
         A Submission is sealed when so many Tasks are ready, or so long after the first one was.
     poll_seconds, poll_seconds_most
         How often a site is asked for news: at first, and at most when nothing has changed for long.
+    retry_seconds
+        How long to wait before a site that did not answer is asked again, and after the first failure of a step.
     tries
         How often a step is tried that failed for a reason that may pass.
     restagings
@@ -45,6 +47,7 @@ class Pace:
     seal_seconds: float = 0.3
     poll_seconds: float = 0.1
     poll_seconds_most: float = 1.0
+    retry_seconds: float = 0.5
     tries: int = 3
     restagings: int = 3
     rounds: int = 3

@@ -21,7 +21,6 @@ from slidegate.worker.tools import Tools, at_attempt, digest, key_of
 
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _DATA_LOST = frozenset({"input-vanished", "missing-blobs"})
-_BACKOFF = 5.0
 
 Row = Mapping[str, Any]
 
@@ -43,7 +42,7 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     try:
         changed, pause = _look(tools, watch)
     except SlidegateError as error:
-        trouble, pause = error.message, _BACKOFF
+        trouble, pause = error.message, tools.pace.retry_seconds
     finally:
         tools.store.sites.release(watch, tools.clock() + pause, trouble)
     return changed > 0

@@ -28,8 +28,8 @@ from slidegate.worker.watching import watch_site
 
 log = logging.getLogger(__name__)
 
-_BACKOFF = 0.5
-_BACKOFF_MOST = 15.0
+_PAUSE_MOST = 15.0
+_LOOK_FOR_DEAD_SECONDS = 2.0
 _WAITS_FOR_EVER = frozenset({"busy", "limit", "scheduler-unknown", "round-too-early"})
 
 
@@ -59,10 +59,13 @@ class Worker:
         False when there is nothing to be done just now; the caller then waits a little.
         """
         tools = self._tools
-        changed = sum(self._watch(site) for site in tools.gates) > 0
+        if sum(self._watch(site) for site in tools.gates):
+            return True
         claim = tools.store.queue.claim(self._owner, tools.clock(), tools.pace.lease_seconds, self._runs)
         if claim is None:
-            return changed
+            if tools.clock() - self._looked_at > _LOOK_FOR_DEAD_SECONDS:
+                self._free_the_dead()
+            return False
         self._do(claim)
         return True
 
@@ -84,7 +87,8 @@ class Worker:
     def _free_the_dead(self) -> None:
         """Take over at once what workers of this home that were killed had in their hands."""
         queue = self._tools.store.queue
-        for owner in queue.owners(self._tools.clock()):
+        self._looked_at = self._tools.clock()
+        for owner in queue.owners(self._looked_at):
             if self._presence.is_dead(owner):
                 queue.free(owner)
         self._presence.sweep()
@@ -153,7 +157,7 @@ class Worker:
             extra={"action": "step_failed", "task": claim.task, "code": error.code, "tries": tries},
         )
         if error.transient and (patient or tries < self._tools.pace.tries):
-            pause = min(_BACKOFF_MOST, _BACKOFF * 2 ** min(tries - 1, 10))
+            pause = min(_PAUSE_MOST, self._tools.pace.retry_seconds * 2 ** min(tries - 1, 10))
             return self._tools.clock() + pause, error.message
         self._fail(claim, error)
         return None, None
