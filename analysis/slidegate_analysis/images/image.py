@@ -156,7 +156,9 @@ def write_image(
     name = np.dtype(dtype).name
     if name not in ("uint8", "uint16"):
         raise UnsupportedPixelsError(name)
+    shape = (int(shape[0]), int(shape[1]), int(shape[2]))
     layout.check_size(*shape, np.dtype(dtype).itemsize)
+    layout.check_pixel_size(pixel_size_um)
     if len(channels) != shape[0]:
         raise WrongPixelsError(f"{len(channels)} channel labels for {shape[0]} channels")
     if shard % chunk or shard % 2 or chunk < 1:

@@ -115,7 +115,9 @@ def create_labels(
     UnreasonableSizeError, CannotWriteError
         The size is beyond any slide; the disk does not take it.
     """
+    shape = (int(shape[0]), int(shape[1]))
     layout.check_size(1, *shape, 4)
+    layout.check_pixel_size(pixel_size_um)
     if shard < 1:
         raise ValueError("a shard has at least one pixel")
     folder = Path(path).absolute()

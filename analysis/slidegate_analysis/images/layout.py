@@ -6,6 +6,7 @@ Sources: OME-Zarr 0.5 (https://ngff.openmicroscopy.org/0.5/), Zarr 3 core specif
 """
 
 import json
+import math
 from typing import Any
 
 from .errors import UnreasonableSizeError
@@ -46,6 +47,12 @@ def check_size(channels: int, y: int, x: int, itemsize: int) -> None:
     size = channels * y * x * itemsize
     if size > MAX_BYTES:
         raise UnreasonableSizeError(f"{size} bytes of pixels, at most {MAX_BYTES} are taken")
+
+
+def check_pixel_size(pixel_size_um: float | None) -> None:
+    """Raise `ValueError` unless the pixel size is unknown or a positive number."""
+    if pixel_size_um is not None and not (math.isfinite(pixel_size_um) and pixel_size_um > 0):
+        raise ValueError("a pixel size is a positive number of micrometres, or None")
 
 
 def array_metadata(

@@ -292,12 +292,12 @@ class ResultSinkContract:
         self, tmp_path: Path
     ) -> None:
         names = ("slide.tif", "slide.ome.tif", "other/slide.tif", "Slide.TIFF")
-        places = []
+        places: list[dict[int, str]] = []
         for order in (range(4), reversed(range(4))):
             folder = tmp_path / f"sink{len(places)}"
             folder.mkdir()
             arranged = self.arrange(folder)
-            where = {}
+            where: dict[int, str] = {}
             for index in order:
                 publication = self.publication(
                     arranged, task=TaskId(f"task-{index}"), name=names[index].rpartition("/")[2], names=names

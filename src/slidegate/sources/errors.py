@@ -32,6 +32,13 @@ class ImageUnreadableError(SourceError):
     code = "image-unreadable"
 
 
+class StorageFailedError(SourceError):
+    """The storage that holds the image did not answer as it should."""
+
+    code = "image-storage-failed"
+    transient = True
+
+
 class NotAnImageError(SourceError):
     """It is not an image in a format that slidegate reads: TIFF, OME-TIFF or OME-Zarr."""
 
@@ -160,8 +167,21 @@ class ImageRefusedError(SourceError):
 
     def __init__(self, cause: ImagesError) -> None:
         SlidegateError.__init__(self, str(cause))
-        self.code = cause.code  # type: ignore[misc]
-        self.transient = cause.transient  # type: ignore[misc]
+        self.code = cause.code
+        self.transient = cause.transient
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Turn the system's errors while looking at files into ours."""
+    try:
+        yield
+    except PermissionError as error:
+        raise ImageUnreadableError from error
+    except FileNotFoundError as error:
+        raise ImageChangedError("a file of it is gone") from error
+    except OSError as error:
+        raise StorageFailedError(error.strerror or "") from error
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from slidegate.domain.values import ImageRef, digest_of
 from . import ome_zarr, tiff
 from .base import CONVERTER, Choice, ImageInfo, Pixels, Progress, split_choice, text_digest
 from .errors import (
-    DamagedImageError,
     ImageChangedError,
     ImageNotFoundError,
     ImageUnreadableError,
@@ -27,6 +26,7 @@ from .errors import (
     NotAnImageError,
     SourceError,
     TooManyFilesError,
+    looking,
     translated,
 )
 from .folder_sink import MARKER, FolderSink
@@ -91,11 +91,12 @@ class FolderSource:
         if not _exists(path):
             raise ImageNotFoundError(where)
         suffix = f"#{choice.text}" if choice.text else ""
-        if self._format(path) is not None:
-            return [ImageRef(self.name, f"{path}{suffix}")]
-        if not path.is_dir():
-            raise NotAnImageError
-        return sorted(ImageRef(self.name, f"{found}{suffix}") for found in _walk(path, self._format))
+        with looking():
+            if self._format(path) is not None:
+                return [ImageRef(self.name, f"{path}{suffix}")]
+            if not path.is_dir():
+                raise NotAnImageError
+            return sorted(ImageRef(self.name, f"{found}{suffix}") for found in _walk(path, self._format))
 
     def describe(self, ref: ImageRef) -> ImageInfo:
         """Read an image's metadata; see `ImageSource.describe`. Reads a few kilobytes.
@@ -133,7 +134,7 @@ class FolderSource:
         path, choice = _located(ref)
         files = _files(path)
         total = sum(state.st_size for _, state in files)
-        entries = []
+        entries: list[tuple[str, int, str]] = []
         done = 0
         for name, state in files:
             digest = hashlib.sha256()
@@ -142,12 +143,9 @@ class FolderSource:
                 done += len(block)
                 if progress is not None:
                     progress(done, max(total, done))
-            entries.append([name, state.st_size, digest.hexdigest()])
-        whole = (
-            entries[0][2]
-            if len(entries) == 1 and not entries[0][0]
-            else digest_of({"tree": 1, "entries": entries})
-        )
+            entries.append((name, state.st_size, digest.hexdigest()))
+        one_file = len(entries) == 1 and not entries[0][0]
+        whole = entries[0][2] if one_file else digest_of({"tree": 1, "entries": entries})
         return text_digest(whole, choice.text) if choice.text else whole
 
     def stage(self, ref: ImageRef, folder: Path, progress: Progress | None = None) -> None:
@@ -188,7 +186,8 @@ class FolderSource:
         return next((format_ for format_ in self._formats if format_.accepts(path)), None)
 
     def _opened(self, path: Path, choice: Choice, scratch: Path | None) -> AbstractContextManager[Pixels]:
-        format_ = self._format(path)
+        with looking():
+            format_ = self._format(path)
         if format_ is None:
             raise NotAnImageError
         return format_.open_pixels(path, choice, scratch)
@@ -223,7 +222,7 @@ def _walk(top: Path, format_of: Callable[[Path], Format | None]) -> Iterator[Pat
             raise LoopingFolderError
         if len(above) > MAX_DEPTH:
             raise TooManyFilesError(f"deeper than {MAX_DEPTH} folders")
-        for name in _names(folder):
+        for name in sorted(path.name for path in folder.iterdir()):
             seen += 1
             if seen > MAX_ENTRIES:
                 raise TooManyFilesError(f"more than {MAX_ENTRIES} entries")
@@ -244,40 +243,28 @@ def _is_label(path: Path) -> bool:
         return False  # listed, so that opening it says what is wrong
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise ImageUnreadableError("a folder in it may not be read") from error
-
-
 def _files(path: Path) -> list[tuple[str, os.stat_result]]:
     """Return names below `path` and states of an image's files, sorted; just one without name for a file."""
-    state = path.stat()
-    if stat.S_ISREG(state.st_mode):
-        return [("", state)]
-    if not stat.S_ISDIR(state.st_mode):
-        raise NotAnImageError("it is neither a file nor a folder")
-    with translated():
+    with looking(), translated():
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode):
+            return [("", state)]
+        if not stat.S_ISDIR(state.st_mode):
+            raise NotAnImageError("it is neither a file nor a folder")
         refuse_links(path)
-    found = []
-    for folder, _, names in os.walk(path, onerror=_unreadable):
-        for name in names:
-            file = Path(folder) / name
-            found.append((file.relative_to(path).as_posix(), file.lstat()))
+        found = []
+        for folder, _, names in os.walk(path, onerror=_raise):
+            for name in names:
+                file = Path(folder) / name
+                found.append((file.relative_to(path).as_posix(), file.lstat()))
     return sorted(found, key=lambda entry: entry[0])
 
 
-def _unreadable(error: OSError) -> None:
-    raise ImageUnreadableError("a folder in it may not be read") from error
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
-    try:
-        with file.open("rb") as stream:
-            while block := stream.read(_READ_BYTES):
-                yield block
-    except PermissionError as error:
-        raise ImageUnreadableError from error
-    except OSError as error:
-        raise DamagedImageError("its file cannot be read") from error
+    with looking(), file.open("rb") as stream:
+        while block := stream.read(_READ_BYTES):
+            yield block

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Results in folders of this computer: one folder per image, with a marker that says whose it is."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -10,7 +11,7 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slidegate.domain.values import AttemptKey, Digest, RunId, TaskId, canonical_json
@@ -59,7 +60,7 @@ class FolderSink:
             The result holds a link or a special file.
         """
         existing = self._of_task(publication)
-        if existing is not None and existing.tree == publication.tree:
+        if existing is not None and _same(existing, publication):
             return existing
         if existing is not None:
             self.undo(existing)
@@ -98,11 +99,17 @@ class FolderSink:
         try:
             for name, size, digest in marker["entries"]:
                 file = folder / name
-                if _is_plain(folder, file) and file.stat().st_size == size and _digest(file) == digest:
+                if (
+                    file.is_file()
+                    and _inside(folder, file)
+                    and file.stat().st_size == size
+                    and _digest(file) == digest
+                ):
                     file.unlink()
-            for inner, _, _ in os.walk(folder, topdown=False):
-                if Path(inner) != folder and not any(Path(inner).iterdir()):
-                    Path(inner).rmdir()
+            for inner in _folders_of(marker["entries"]):
+                emptied = folder / inner
+                if emptied.is_dir() and _inside(folder, emptied) and not any(emptied.iterdir()):
+                    emptied.rmdir()
             (folder / MARKER).unlink(missing_ok=True)
             if not any(folder.iterdir()):
                 folder.rmdir()
@@ -116,8 +123,9 @@ class FolderSink:
     def _sweep(self) -> None:
         """Remove what a publication that was killed more than a day ago left half-written."""
         for partial in self._root.glob(f"{_PARTIAL}*"):
-            if time.time() - partial.lstat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(partial, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another publication swept it
+                if time.time() - partial.lstat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(partial, ignore_errors=True)
 
     def _of_task(self, publication: Publication) -> Published | None:
         """Return what already lies here for the same Run and Task."""
@@ -136,7 +144,7 @@ class FolderSink:
                 _sync_folder(self._root)
                 return _published(publication, target)
             published = self._read(target)
-            if published == _published(publication, target):
+            if published is not None and _same(published, publication):
                 return published  # the same result was published at the same time
         raise TargetNotWritableError("every name for the result is taken")
 
@@ -196,6 +204,11 @@ def _published(publication: Publication, folder: Path) -> Published:
     return Published(p.run, p.task, p.attempt, p.tree, str(folder))
 
 
+def _same(published: Published, publication: Publication) -> bool:
+    one = (published.run, published.task, published.tree)
+    return one == (publication.run, publication.task, publication.tree)
+
+
 def _marker(publication: Publication, entries: list[tuple[str, int, str]]) -> dict[str, Any]:
     outputs = {role: {"type": out.type, "path": out.path} for role, out in publication.outputs.items()}
     return {
@@ -237,11 +250,16 @@ def _is_entry(entry: object) -> bool:
     )
 
 
-def _is_plain(folder: Path, file: Path) -> bool:
-    """Return whether a path below `folder` is a file that is reached through no link."""
-    steps = [file, *file.parents]
-    inside = steps[: steps.index(folder)]
-    return file.is_file() and not any(step.is_symlink() for step in inside)
+def _folders_of(entries: list[tuple[str, int, str]]) -> list[str]:
+    """Return the folders that a list of files needs, the deepest first."""
+    folders = {parent.as_posix() for name, _, _ in entries for parent in PurePosixPath(name).parents}
+    return sorted(folders - {"."}, key=lambda name: name.count("/"), reverse=True)
+
+
+def _inside(folder: Path, path: Path) -> bool:
+    """Return whether a path below `folder` is reached through no link."""
+    steps = [path, *path.parents]
+    return not any(step.is_symlink() for step in steps[: steps.index(folder)])
 
 
 def _copy(files: Path, target: Path) -> list[tuple[str, int, str]]:
@@ -257,8 +275,8 @@ def _copy(files: Path, target: Path) -> list[tuple[str, int, str]]:
             mode = (Path(folder) / name).lstat().st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise UnsafeResultError
-        for name in inner:
-            (there / name).mkdir()
+        if names:
+            there.mkdir(parents=True, exist_ok=True)
         for name in sorted(names):
             size, digest = _copy_file(Path(folder) / name, there / name)
             entries.append(((there / name).relative_to(target).as_posix(), size, digest))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reading regions of TIFF and OME-TIFF files without holding a plane in memory."""
 
+import errno
 import itertools
 import logging
 import os
@@ -26,6 +27,9 @@ from .errors import (
     EmptyFileError,
     ImageUnreadableError,
     NotAnImageError,
+    SourceError,
+    StorageFailedError,
+    TargetNotWritableError,
     TruncatedImageError,
 )
 from .tiff_layout import MAX_PAGES, Layout, Plane, lay_out
@@ -104,7 +108,7 @@ def _open(path: Path) -> Iterator[TiffFile]:
     except TiffFileError as error:
         raise NotAnImageError from error
     except _DAMAGE as error:
-        raise DamagedImageError from error
+        raise _read_failure(error) from error
     try:
         yield tiff
     finally:
@@ -124,7 +128,7 @@ def _check_directories(file: IO[bytes]) -> None:
     # where the first offset is; formats of offset and of entry count; bytes of an entry
     first, offset_format, count_format, entry = (4, "I", "H", 12) if kind == 42 else (8, "Q", "Q", 20)
     size = os.fstat(file.fileno()).st_size
-    seen = set()
+    seen: set[int] = set()
     at = first
     while offset := _unpack_at(file, at, f"{order}{offset_format}"):
         if offset in seen:
@@ -163,16 +167,16 @@ def _check_complete(plane: Plane, size: int) -> None:
         rows, columns = _grid(page)
         expected = rows * columns * (page.samplesperpixel if page.planarconfig == 2 else 1)
         segment = page.tilelength * page.tilewidth if page.is_tiled else _strip_rows(page) * page.imagewidth
-        segment *= (1 if page.planarconfig == 2 else page.samplesperpixel) * page.dtype.itemsize
+        start = _contiguous_start(plane)
+        segment *= (1 if page.planarconfig == 2 else page.samplesperpixel) * np.dtype(page.dtype).itemsize
     except _DAMAGE as error:
         raise DamagedImageError from error
-    if not page.is_contiguous and segment > MAX_SEGMENT_BYTES:
+    if not _is_plain(page) and segment > MAX_SEGMENT_BYTES:
         raise BadMetadataError(
             f"it is stored in pieces of {segment} bytes, at most {MAX_SEGMENT_BYTES} are taken"
         )
-    if page.is_contiguous:
-        plane_bytes = page.imagelength * page.imagewidth * page.dtype.itemsize
-        start = _contiguous_start(plane)
+    if _is_plain(page):
+        plane_bytes = page.imagelength * page.imagewidth * np.dtype(page.dtype).itemsize
         if start <= 0:
             raise DamagedImageError
         if start + plane_bytes > size:
@@ -184,6 +188,11 @@ def _check_complete(plane: Plane, size: int) -> None:
         raise TruncatedImageError
     if not bool(np.any(counts)):
         raise TruncatedImageError("no pixel is stored")
+
+
+def _is_plain(page: TiffPage) -> bool:
+    """Return whether each channel lies in the file as one uncompressed piece."""
+    return bool(page.is_contiguous) and (page.samplesperpixel == 1 or page.planarconfig == 2)
 
 
 def _strip_rows(page: TiffPage) -> int:
@@ -204,10 +213,6 @@ def _contiguous_start(plane: Plane) -> int:
     page = plane.page
     rows, columns = _grid(page)
     index = plane.sample * rows * columns if page.planarconfig == 2 and page.samplesperpixel > 1 else 0
-    if index >= len(page.dataoffsets):
-        return (
-            int(page.dataoffsets[0]) + plane.sample * page.imagelength * page.imagewidth * page.dtype.itemsize
-        )
     return int(page.dataoffsets[index]) + plane.shift
 
 
@@ -234,7 +239,7 @@ class _Reader:
         plane = self._layout.planes[c]
         page = plane.page
         try:
-            if page.is_contiguous and (page.samplesperpixel == 1 or page.planarconfig == 2):
+            if _is_plain(page):
                 stored = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
                 return _rows(
                     self._file.fileno(), _contiguous_start(plane), stored, page.imagewidth, y0, y1, x0, x1
@@ -244,7 +249,7 @@ class _Reader:
             unpacked = self._unpack(c, plane)
             return _rows(unpacked.fileno(), 0, np.dtype(page.dtype), page.imagewidth, y0, y1, x0, x1)
         except _DAMAGE as error:
-            raise DamagedImageError from error
+            raise _read_failure(error) from error
 
     def _tiles(self, plane: Plane, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         page = plane.page
@@ -307,13 +312,27 @@ class _Reader:
         self._unpacked = None
 
 
+def _read_failure(error: BaseException) -> SourceError:
+    """Tell storage that fails, which may pass, from a file that is damaged, which will not."""
+    if isinstance(error, OSError) and error.errno in (
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+    ):
+        return StorageFailedError(error.strerror or "")
+    return DamagedImageError()
+
+
 def _write_all(file: IO[bytes], pixels: np.ndarray) -> None:
-    left = memoryview(pixels).cast("B")
+    left = memoryview(pixels.data).cast("B")
     try:
         while left:
             left = left[file.write(left) :]
     except OSError as error:
-        raise DiskFullError("while unpacking the image") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError from error
+        raise TargetNotWritableError(error.strerror or "") from error
 
 
 def _rows(

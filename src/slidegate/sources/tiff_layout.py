@@ -18,7 +18,7 @@ from .base import Choice, pick, plane_of, square_pixel_size
 from .errors import BadMetadataError, BrightfieldError, NotAnImageError, PixelTypeError, SeriesNeededError
 
 MAX_PAGES = 100_000
-_COLOUR = {"RGB", "PALETTE", "YCBCR", "CIELAB", "ICCLAB", "ITULAB", "SEPARATED"}
+_COLOUR = {"RGB", "PALETTE", "YCBCR", "CIELAB", "ICCLAB", "ITULAB", "SEPARATED", "CFA", "LOGLUV"}
 _SIDE_PICTURE = re.compile(r"(?i).*\b(label|macro|thumbnail|overview|barcode)\b.*")
 _MICROMETRE = {"um", "µm", "μm", "micron", "microns", "micrometer", "\\u00b5m"}
 _PLAUSIBLE_UM = (0.01, 20.0)

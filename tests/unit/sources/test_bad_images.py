@@ -300,6 +300,18 @@ def test_each_plane_of_a_stack_of_channels_over_time_is_the_right_one(tmp_path, 
             assert image.read(0, 0, 20, 0, 30).min() == 100 * time + 10 * depth
 
 
+def test_an_imagej_stack_that_lists_only_its_first_page_is_read_to_the_end(tmp_path):
+    pixels = np.arange(3, dtype=np.uint16)[:, None, None] + np.zeros((3, 40, 50), np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif", imagej=True) as writer:
+        writer.write(pixels, truncate=True, metadata={"axes": "CYX"})
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert len(tiff.pages) == 1
+    image = staged(tmp_path / "a.tif", tmp_path)
+    assert [int(image.read(c, 0, 40, 0, 50).max()) for c in range(3)] == [0, 1, 2]
+    os.truncate(tmp_path / "a.tif", (tmp_path / "a.tif").stat().st_size - 500)
+    assert refused(tmp_path / "a.tif", tmp_path).code == "image-truncated"
+
+
 def test_more_channels_than_are_taken(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((65, 16, 16), np.uint8), photometric="minisblack")
     error = refused(tmp_path / "a.tif", tmp_path)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -142,13 +143,45 @@ def test_a_folder_deeper_than_any_is_refused(tmp_path):
     assert code_of(FolderSource().find, str(tmp_path)) == "folder-too-large"
 
 
-@pytest.mark.parametrize("where", ["", "nothing-here", "x" * 5000, "a\0b"])
+@pytest.mark.parametrize("where", ["", "nothing-here", "x" * 5000, "x" * 5000 + "#z=1", "a\0b", "a\0b#z=1"])
 def test_a_place_that_is_not_there_is_said_to_be_so(tmp_path, monkeypatch, where):
     monkeypatch.chdir(tmp_path)
     if where == "":
         assert FolderSource().find(where) == []
     else:
         assert code_of(FolderSource().find, where) == "image-not-found"
+
+
+@pytest.mark.root
+def test_a_folder_that_may_not_be_entered_is_said_to_be_so():
+    """In a child of another account, because root enters everything."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        tiff(folder / "closed" / "a.tif")
+        ome_zarr(folder / "half.zarr")
+        (folder / "closed").chmod(0o700)
+        (folder / "half.zarr").chmod(0o744)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.setuid(65534)
+                closed, half = folder / "closed", folder / "half.zarr"
+                told = {
+                    code_of(FolderSource().find, str(place)) for place in (folder, closed, closed / "a.tif")
+                }
+                for action in (
+                    FolderSource().describe,
+                    FolderSource().fingerprint,
+                    FolderSource().content_digest,
+                ):
+                    told.add(code_of(action, ImageRef("folder", str(half))))
+                    told.add(code_of(action, ImageRef("folder", str(closed / "a.tif"))))
+                code = 0 if told == {"image-unreadable"} else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_the_plane_is_split_from_the_path_unless_the_file_is_called_so(tmp_path):

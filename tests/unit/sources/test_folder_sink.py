@@ -149,6 +149,28 @@ def test_an_entry_that_became_a_link_is_not_followed_by_undo(tmp_path, files):
     inner.symlink_to(tmp_path / "precious")
     sink.undo(published)
     assert (tmp_path / "precious" / "zarr.json").exists()
+    assert inner.is_symlink()
+
+
+def test_an_empty_folder_that_became_a_link_is_left_by_undo(tmp_path, files):
+    sink = FolderSink(tmp_path / "out")
+    published = sink.publish(PUBLICATION, files)
+    inner = Path(published.where) / "labels.zarr" / "0"
+    (inner / "zarr.json").unlink()
+    inner.rmdir()
+    (tmp_path / "precious").mkdir()
+    inner.symlink_to(tmp_path / "precious")
+    sink.undo(published)
+    assert inner.is_symlink()
+    assert sink.find_published(PUBLICATION.run) == []
+
+
+def test_an_empty_folder_that_somebody_made_is_left_by_undo(tmp_path, files):
+    sink = FolderSink(tmp_path / "out")
+    published = sink.publish(PUBLICATION, files)
+    (Path(published.where) / "figures").mkdir()
+    sink.undo(published)
+    assert [path.name for path in Path(published.where).iterdir()] == ["figures"]
 
 
 def test_what_a_killed_publication_left_half_written_is_swept_away_after_a_day(tmp_path, files):

@@ -59,7 +59,7 @@ def survive(folder: Path, rounds: int, seed: int) -> None:
 
 
 def test_flipped_bytes_are_survived(tmp_path):
-    survive(tmp_path, 150, 7)
+    survive(tmp_path, 100, 7)
 
 
 @pytest.mark.slow
