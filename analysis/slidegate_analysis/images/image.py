@@ -166,7 +166,7 @@ def write_image(
     target = Path(path).absolute()
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise AlreadyThereError(target.name)
-    partial = target.with_name(f".{target.name}.partial-{os.urandom(6).hex()}")
+    partial = target.with_name(f"{target.name}.partial-{os.urandom(6).hex()}")
     try:
         with arrays.writing():
             partial.mkdir(parents=True)
