@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from slidegate_analysis.images import ImagesError, plan_blocks
-from slidegate_analysis.nuclei.detect import ReliefDetector, levels_of
+from slidegate_analysis.nuclei.detect import ReliefDetector, levels_of_array
 from slidegate_analysis.nuclei.errors import NucleiError
 from slidegate_analysis.nuclei.geometry import geometry_for
 from slidegate_analysis.nuclei.measure import intensities, outline
@@ -71,7 +71,7 @@ def compile_all() -> None:
         pixels = np.full((96, 96), 10, kind)
         for y, x in ((20, 20), (20, 27), (60, 50)):
             pixels[y : y + 8, x : x + 8] = 200
-        detector = ReliefDetector(geometry, levels_of(pixels, geometry, 0.5))
+        detector = ReliefDetector(geometry, levels_of_array(pixels, geometry, 0.5))
         block = plan_blocks(pixels.shape, 96, detector.halo)[0]
         outlines = outline(detector.detect(pixels, block, pixels.shape), block, pixels.shape)
         intensities(pixels, (0, 0), outlines, outlines.windows(pixels.shape)[0])

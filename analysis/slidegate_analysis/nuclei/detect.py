@@ -8,10 +8,11 @@ the distance (the larger of that in y and in x) of a pixel to the nearest open e
 is whole-number arithmetic, so a value is right as soon as everything that enters it is right, in whatever
 order it enters.
 
-1. *Smoothing, brightest pixel nearby, distance to the end of the foreground, smoothing of that* look no
-farther than
-   ``blur_reach`` together, and the levels are those of the whole image. So the relief is right where D >
-   ``blur_reach``. The rest is cut off; from here on D is measured to the edge of what is left.
+1. *Smoothing, background, brightest pixel nearby, distance to the end of the foreground, smoothing of that*
+look no
+   farther than ``blur_reach`` together; the background's cells lie on one lattice for the whole image, and
+   the levels are those of the whole image. So the relief is right where D > ``blur_reach``. The rest is cut
+   off; from here on D is measured to the edge of what is left.
 2. *Seeds.* A node of the component tree is a set of connected pixels. One that touches an open edge may be
 cut off and is
    refused; every other node is a node of the whole image's tree, with the same descendants, hence the same
@@ -33,7 +34,7 @@ decides. Each block writes the labels of its core, and the rows of the objects w
 in its core: no pixel and no row is written twice or forgotten.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +42,7 @@ import numpy as np
 from numba import njit
 
 from slidegate_analysis.images import Block, plan_blocks
+from slidegate_analysis.nuclei.background import height_above_background
 from slidegate_analysis.nuclei.errors import ImageTooLargeError
 from slidegate_analysis.nuclei.geometry import Geometry
 from slidegate_analysis.nuclei.grow import grow
@@ -51,7 +53,10 @@ from slidegate_analysis.nuclei.split import split_object
 from slidegate_analysis.nuclei.tree import ANCHOR, AREA, SUM_VALUE, build_tree, choose_nodes, score_nodes
 
 LARGEST_ID = 2**32 - 1
-STRIP = 1024
+TILE = 1024
+MOST_TILES = 64
+
+Read = Callable[[int, int, int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,8 @@ class ReliefDetector:
         if self.levels.plain == 0:
             nothing = np.zeros((box[1] - box[0], box[3] - box[2]), np.int32)
             return Found(nothing, origin, np.zeros(1, np.uint32))
-        smoothed = smooth(pixels, np.array(geometry.weights, np.uint32))
-        quantised, values = relief(smoothed, self.levels.background, self.levels.faint, geometry, box)
+        above = heights(pixels, (block.outer[0], block.outer[2]), geometry)
+        quantised, values = relief(above, self.levels.background, self.levels.faint, geometry, box)
         labels, count = self._objects(quantised, values, open_edges)
         y0, y1, x0, x1 = block.core
         core = (y0 - origin[0] + 1, y1 - origin[0] + 1, x0 - origin[1] + 1, x1 - origin[1] + 1)
@@ -159,39 +164,53 @@ class ReliefDetector:
         return labels, len(seeds)
 
 
-def measure_levels(strips: Iterator[np.ndarray], geometry: Geometry) -> Histograms:
-    """Count the smoothed values of a whole image.
+def heights(pixels: np.ndarray, origin: tuple[int, int], geometry: Geometry) -> np.ndarray:
+    """Smooth pixels and subtract the background around them: uint32, shape (y, x), in sixteenths of a count.
 
     Parameters
     ----------
-    strips
-        The image's pixels from top to bottom: uint8 or uint16, shape (rows, x), whole rows, each strip at
-        least 1.
-    geometry
-        The detector's.
+    pixels
+        uint8 or uint16, shape (y, x).
+    origin
+        Place (y, x) of the first one in the image.
     """
-    weights = np.array(geometry.weights, np.uint32)
-    reach = len(weights) // 2
-    histograms = Histograms(lag=2 * reach + 1)
-    held: np.ndarray | None = None
-    counted = 0
-    for strip in strips:
-        held = strip if held is None else np.concatenate([held, strip])
-        ready = len(held) - reach
-        if ready > counted:
-            histograms.add(smooth(held, weights)[counted:ready])
-            drop = max(0, ready - reach)
-            held = held[drop:]
-            counted = ready - drop
-    if held is not None:
-        histograms.add(smooth(held, weights)[counted:])
-    return histograms
+    smoothed = smooth(pixels, np.array(geometry.weights, np.uint32))
+    return height_above_background(smoothed, origin, geometry.cell, geometry.ground_reach)
 
 
-def levels_of(image: np.ndarray, geometry: Geometry, sensitivity: float) -> Levels:
+def sample_tiles(shape: tuple[int, int], halo: int) -> list[Block]:
+    """Choose the tiles of an image from which its levels are derived: all, or some sixty spread evenly."""
+    tiles = plan_blocks(shape, TILE, halo)
+    every = -(-len(tiles) // MOST_TILES)
+    columns = -(-shape[1] // TILE)
+    shift = max(1, round(0.618 * every))
+    return [tile for i, tile in enumerate(tiles) if (i % columns + i // columns * shift) % every == 0]
+
+
+def levels_of(read: Read, shape: tuple[int, int], geometry: Geometry, sensitivity: float) -> Levels:
+    """Derive the levels of an image from tiles spread over all of it.
+
+    Parameters
+    ----------
+    read
+        ``read(y0, y1, x0, x1)`` gives the pixels of a half-open region: uint8 or uint16, shape (y, x).
+    shape
+        Shape (y, x) of the image.
+    geometry, sensitivity
+        The detector's geometry; from 0 (only what is plainly there) to 1 (dim nuclei too).
+    """
+    histograms = Histograms(lag=2 * (len(geometry.weights) // 2) + 1)
+    for tile in sample_tiles(shape, geometry.height_reach):
+        top, bottom, left, right = tile.outer
+        y0, y1, x0, x1 = tile.core
+        above = heights(read(top, bottom, left, right), (top, left), geometry)
+        histograms.add(above[y0 - top : y1 - top, x0 - left : x1 - left])
+    return derive_levels(histograms, sensitivity)
+
+
+def levels_of_array(image: np.ndarray, geometry: Geometry, sensitivity: float) -> Levels:
     """Derive the levels of an image in memory: uint8 or uint16, shape (y, x)."""
-    strips = (image[top : top + STRIP] for top in range(0, len(image), STRIP))
-    return derive_levels(measure_levels(strips, geometry), sensitivity)
+    return levels_of(lambda y0, y1, x0, x1: image[y0:y1, x0:x1], image.shape, geometry, sensitivity)
 
 
 def detect(image: np.ndarray, detector: Detector, block_px: int = 2048) -> np.ndarray:

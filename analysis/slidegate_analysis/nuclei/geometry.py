@@ -22,6 +22,8 @@ class Geometry:
     ----------
     weights, relief_weights
         Smoothing of the pixels, and of the distance map; each sums to 256.
+    cell, ground_reach
+        Side of a cell of the background, px, and how many cells its square reaches to each side.
     nearby
         How far to look for the brightest pixel, px.
     distance_cap
@@ -45,6 +47,8 @@ class Geometry:
     """
 
     weights: tuple[int, ...]
+    cell: int
+    ground_reach: int
     relief_weights: tuple[int, ...]
     nearby: int
     distance_cap: int
@@ -63,10 +67,14 @@ class Geometry:
     axis_ratio: int
 
     @property
+    def height_reach(self) -> int:
+        """How far away a pixel can influence the height above the background, px."""
+        return len(self.weights) // 2 + (2 * self.ground_reach + 1) * self.cell
+
+    @property
     def blur_reach(self) -> int:
         """How far away a pixel can influence the relief, px."""
-        filters = len(self.weights) // 2 + len(self.relief_weights) // 2
-        return filters + self.nearby + self.distance_cap
+        return self.height_reach + self.nearby + self.distance_cap + len(self.relief_weights) // 2
 
     @property
     def object_extent(self) -> int:
@@ -100,6 +108,8 @@ def geometry_for(diameter_px: float) -> Geometry:
     area = math.pi / 4 * diameter_px**2
     return Geometry(
         weights=tuple(int(weight) for weight in gaussian_weights(diameter_px / 20)),
+        cell=max(1, round(diameter_px / 6)),
+        ground_reach=8,
         relief_weights=tuple(int(weight) for weight in gaussian_weights(diameter_px / 11)),
         nearby=max(1, round(0.2 * diameter_px)),
         distance_cap=math.ceil(0.75 * diameter_px),

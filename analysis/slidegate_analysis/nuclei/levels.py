@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Grey levels of a whole image from its exact global histograms: the same for every block of the image.
 
-All values are in sixteenths of a count of the smoothed image.
+All values are heights above the local background of the smoothed image, in sixteenths of a count.
 """
 
 import math
@@ -12,6 +12,9 @@ from numba import njit
 
 from slidegate_analysis.nuclei.smooth import SMOOTH_RANGE, UNITS_PER_COUNT
 
+STRONG = 20.0
+"""What stands so many standard deviations of the noise above the background is about as bright as nuclei are."""
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -20,7 +23,7 @@ class Levels:
     Attributes
     ----------
     background
-        Median of the background.
+        Median height of the background.
     threshold
         Otsu's threshold on a logarithmic scale.
     faint
@@ -38,7 +41,7 @@ class Levels:
 class Histograms:
     """Counts of smoothed values, and of jumps between pixels of a row that smoothing does not tie together.
 
-    Strips of whole rows may be added in any order: the counts are whole numbers.
+    Tiles may be added in any order: the counts are whole numbers.
     """
 
     def __init__(self, lag: int) -> None:
@@ -47,7 +50,7 @@ class Histograms:
         self._lag = lag
 
     def add(self, smoothed: np.ndarray) -> None:
-        """Count whole rows of the smoothed image: uint32, shape (y, x)."""
+        """Count the heights of a tile: uint32, shape (y, x)."""
         _count(smoothed, self.values, self.jumps, self._lag)
 
 
@@ -88,30 +91,34 @@ def otsu_of_logarithms(counts: np.ndarray, darkest: int, scale: float) -> int:
 def derive_levels(histograms: Histograms, sensitivity: float) -> Levels:
     """Derive the levels of an image.
 
-    The background is the median of what Otsu's threshold leaves below. The faintest pixel of a nucleus lies
-    part of the way from there to the threshold, and several standard deviations of the noise above the
-    background. The noise is the smaller of two robust estimates, because dense tissue inflates the first
-    (small jumps along rows) and uneven light the second (the darker half of the background).
+    The background is the median of what Otsu's threshold leaves below. The noise is the smaller of two robust
+    estimates, because dense tissue inflates the first (small jumps along rows) and uneven light the second
+    (the darker half of the background). What stands out by 20 standard deviations tells how bright nuclei
+    typically are; a nucleus must reach, on average, a share of that (which keeps out-of-focus haze away), at
+    least several standard deviations, and at least one count. Its faintest pixels may have 10/17 of that.
 
     Parameters
     ----------
     histograms
-        Of the whole image, at least one pixel.
+        Of heights above the background: the whole image, or tiles spread over it; at least one pixel.
     sensitivity
         0 (only what is plainly there) to 1 (dim nuclei too).
     """
     values = histograms.values
     jumps = histograms.jumps
-    noise = quantile(jumps, 0.25) / (0.31864 * math.sqrt(2)) if jumps.any() else 0.0
+    noise = quantile(jumps, 0.1) / (0.12566 * math.sqrt(2)) if jumps.any() else 0.0
     scale = max(float(UNITS_PER_COUNT), 4.0 * noise)
     threshold = otsu_of_logarithms(values, quantile(values, 0.001), scale)
     background = quantile(values[: threshold + 1], 0.5)
     noise = min(noise, float(background - quantile(values[: threshold + 1], 0.15865)))
-    share = 0.6 - 0.5 * sensitivity
-    deviations = 8.0 - 6.0 * sensitivity
-    rise = math.ceil(max(share * (threshold - background), deviations * noise, float(UNITS_PER_COUNT)))
-    faint = background + rise
-    plain = background + (17 * rise) // 10
+    floor = max(threshold, math.ceil(background + STRONG * noise)) + 1
+    strong = values[floor:]
+    typical = (floor + quantile(strong, 0.5) if strong.any() else threshold) - background
+    share = 0.3 - 0.2 * sensitivity
+    deviations = 8.0 - 4.0 * sensitivity
+    rise = max(min(share * typical, STRONG * noise), deviations * noise, float(UNITS_PER_COUNT))
+    plain = background + math.ceil(rise)
+    faint = background + math.ceil(10.0 * rise / 17.0)
     if not values[min(plain, SMOOTH_RANGE - 1) :].any():
         plain = 0
     return Levels(background, threshold, faint, plain)

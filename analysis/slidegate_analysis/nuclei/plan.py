@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from slidegate_analysis.images import Block, Image, plan_blocks
 from slidegate_analysis.nuclei.compiled import numeric_class
-from slidegate_analysis.nuclei.detect import STRIP, ReliefDetector, check_size, measure_levels
+from slidegate_analysis.nuclei.detect import ReliefDetector, check_size, levels_of
 from slidegate_analysis.nuclei.errors import (
     BadParameterError,
     BadPlanError,
@@ -18,7 +20,7 @@ from slidegate_analysis.nuclei.errors import (
     PixelSizeMissingError,
 )
 from slidegate_analysis.nuclei.geometry import Geometry, geometry_for
-from slidegate_analysis.nuclei.levels import Levels, derive_levels
+from slidegate_analysis.nuclei.levels import Levels
 
 FORMAT = 1
 DEFAULTS = {"diameter_um": 8.0, "sensitivity": 0.5, "channel": "0", "pixel_size_um": None, "block_px": 2048}
@@ -106,8 +108,11 @@ def make_plan(image: Image, parameters: Mapping[str, Any]) -> Plan:
     check_size((height, width))
     diameter_px = float(full["diameter_um"]) / float(pixel_size_um)
     geometry = geometry_for(diameter_px)
-    strips = (image.read(channel, top, min(top + STRIP, height), 0, width) for top in range(0, height, STRIP))
-    levels = derive_levels(measure_levels(strips, geometry), float(full["sensitivity"]))
+
+    def read(y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        return image.read(channel, y0, y1, x0, x1)
+
+    levels = levels_of(read, (height, width), geometry, float(full["sensitivity"]))
     return Plan(
         shape=image.shape,
         channels=image.channels,
