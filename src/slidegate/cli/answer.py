@@ -25,6 +25,7 @@ def answer(view: RunView, outcome: str | None = None) -> dict[str, Any]:
         "parameters": dict(view.parameters),
         "out": view.out,
         "created_at": view.created_at,
+        "changed_at": view.changed_at,
         "images": [_image(task) for task in view.tasks],
     }
 

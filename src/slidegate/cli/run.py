@@ -36,9 +36,7 @@ def run(
         "slidegate-results"
     ),
     again: Annotated[bool, typer.Option("--again", help="Make a new run even if there is one.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object at the end, nothing else.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")] = False,
 ) -> None:
     """Run a workflow on images. The same command again resumes it, or shows what it found."""
     from slidegate.cli.answer import print_answer
@@ -52,8 +50,7 @@ def run(
     with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
         with progress_bar("reading images", quick=True) as progress:
             asked = house.runs.request(workflow, images, parameters, str(out), again, progress=progress)
-        if not json:
-            err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True)
+        err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True)
         view = follow(house, asked.run)
         if json:
             print_answer(view, asked.outcome)
