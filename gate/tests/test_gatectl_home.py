@@ -15,6 +15,11 @@ from gatectl_home import HomeTest
 from slidegate_gate.serve import files
 
 
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 class InstallTest(HomeTest):
     def test_an_installed_gate_runs_from_its_home_alone(self):
         self.good("install")
@@ -31,11 +36,7 @@ class InstallTest(HomeTest):
         for folder, _, names in os.walk(source):
             for name in [name for name in names if name.endswith(".py")]:
                 path = os.path.join(folder, name)
-                with (
-                    open(path, "rb") as here,
-                    open(os.path.join(copy, os.path.relpath(path, source)), "rb") as there,
-                ):
-                    self.assertEqual(here.read(), there.read())
+                self.assertEqual(read(path), read(os.path.join(copy, os.path.relpath(path, source))))
 
     def test_a_repeat_changes_nothing_and_an_edited_configuration_stays(self):
         self.good("install", "--site", "here", "--cores", "3")

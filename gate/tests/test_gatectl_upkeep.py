@@ -100,7 +100,7 @@ class AuditTest(HomeTest):
         self.head = chain.head
 
     def test_a_whole_chain_is_walked_to_its_head(self):
-        self.assertEqual(self.good("audit", "verify"), "lab  3 records  head {}\n".format(self.head))
+        self.assertEqual(self.good("audit", "verify"), "lab  3 records  head {}  whole\n".format(self.head))
 
     def test_an_altered_record_is_found(self):
         with open(self.path) as file:

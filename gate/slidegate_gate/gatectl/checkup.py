@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What an administrator wants to know: what can be started, is this place fit, are the records whole?"""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,10 +9,10 @@ import sys
 import time
 from argparse import Namespace
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from slidegate_gate.errors import GateError
-from slidegate_gate.serve import audit, files
+from slidegate_gate.serve import files
 from slidegate_gate.serve.layout import class_of
 from slidegate_gate.workflows.releases import find_releases, step_command
 from slidegate_gate.workflows.runtimes import ask_python, run_program
@@ -54,15 +55,31 @@ def verify_audit(asked: Namespace) -> int:
     """Walk the audit chain of each key and print its length and head; 1 where one is broken."""
     broken = 0
     for layout in key_layouts(asked.home):
-        path = layout.audit
-        if not os.path.exists(path):
-            continue
-        try:
-            print("{}  {} records  head {}".format(layout.key, *audit.verify(path)))
-        except ValueError as error:
-            broken = 1
-            print("{}  BROKEN: {}: compare with the heads that the server keeps".format(layout.key, error))
+        if os.path.exists(layout.audit):
+            number, head, whole = _walk(layout.audit)
+            broken |= not whole
+            state = "whole" if whole else "BROKEN here: compare with the heads that the server keeps"
+            print("{}  {} records  head {}  {}".format(layout.key, number, head, state))
     return broken
+
+
+def _walk(path: str) -> Tuple[int, str, bool]:
+    """Return number and digest of the last record that continues the chain, and whether it is the last."""
+    number, head = 0, "0" * 64
+    with open(path, "rb") as file:
+        for data in file:
+            line = data.rstrip(b"\n")
+            try:
+                record = json.loads(line.decode("ascii"))
+                good = (record["prev"], record["seq"]) == (head, number + 1) and files.canonical(
+                    record
+                ) == line
+            except (ValueError, KeyError, TypeError):
+                good = False
+            if not good:
+                return number, head, False
+            number, head = number + 1, files.digest_of(line)
+    return number, head, True
 
 
 def selftest(asked: Namespace) -> int:
@@ -79,7 +96,7 @@ def selftest(asked: Namespace) -> int:
     return failed
 
 
-def _checks(home: str, config: Dict[str, Any]) -> "Iterator[tuple[str, Callable[[], None]]]":
+def _checks(home: str, config: Dict[str, Any]) -> Iterator[Tuple[str, Callable[[], None]]]:
     yield "Python is 3.6 or later", partial(_demand, sys.version_info >= (3, 6), "use a newer python3")
     for name, root in (("home", home), ("state", config["state"]), ("data", config["data"])):
         yield "{} is this account's alone".format(name), partial(check_alone, root)

@@ -21,17 +21,6 @@ from slidegate_gate.serve import files, layout
 
 from .errors import NoHome, UnknownName, UnsafePermissions
 
-__all__ = [
-    "add_key",
-    "check_alone",
-    "install",
-    "list_keys",
-    "locked_home",
-    "open_home",
-    "open_scheduler",
-    "remove_key",
-]
-
 WORD = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 
 

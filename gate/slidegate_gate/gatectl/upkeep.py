@@ -14,7 +14,7 @@ from typing import Iterator, List, Set, Tuple
 from slidegate_gate.errors import GateError
 from slidegate_gate.serve import files, status, trees
 from slidegate_gate.serve.layout import Layout
-from slidegate_gate.serve.limits import limits_of
+from slidegate_gate.serve.limits import Limits
 from slidegate_gate.workflows.releases import find_releases
 
 from .homes import key_layouts, locked_home
@@ -95,7 +95,7 @@ def _least_used(layout: Layout, needed: Set[str], keep: int) -> Needless:
         except GateError:
             continue  # it vanished, so there is nothing to pin
     # Nobody can ask for the contents of a key that was removed.
-    most = limits_of(layout)["bytes"] if layout.key in layout.config["keys"] else 0
+    most = Limits(layout).values["bytes"] if layout.key in layout.config["keys"] else 0
     blobs = [(os.lstat(path), path) for folder in _inside(layout.blobs) for path in _inside(folder)]
     over = sum(info.st_size for info, _ in blobs) - most * keep // 100
     for info, path in sorted(blobs, key=lambda each: max(each[0].st_atime, each[0].st_mtime)):

@@ -9,7 +9,7 @@ silently without effect.
 
 import os
 import re
-from typing import Any, Dict, Iterator, NamedTuple
+from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 from ..errors import GateError
 from ..schemas import check_schema
@@ -109,7 +109,7 @@ def read_workflow(folder: str) -> Workflow:
     return Workflow(manifest, schema, contents)
 
 
-def _read_folder(folder: str, prefix: str) -> "Iterator[tuple[str, bytes]]":
+def _read_folder(folder: str, prefix: str) -> Iterator[Tuple[str, bytes]]:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:

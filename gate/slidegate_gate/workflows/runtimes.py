@@ -28,7 +28,7 @@ print(json.dumps({"python": platform.python_version(), "implementation": sys.imp
                   "platform": sysconfig.get_platform()}))
 """
 PIP_OPTIONS = ["--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--no-compile", "--quiet"]
-PIP_WHEEL = re.compile("pip-[0-9][0-9A-Za-z.]*-py3-none-any[.]whl")
+PIP_WHEEL = re.compile("pip-[0-9][0-9A-Za-z.]*-(py2[.])?py3-none-any[.]whl")
 
 
 class RuntimeNotBuilt(GateError):
