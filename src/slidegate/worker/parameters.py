@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Parameters as a person gives them, checked against a workflow's schema and completed with its defaults."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,10 +52,16 @@ def _read(name: str, rules: Mapping[str, Any], value: Any) -> Any:
         if kind == "integer":
             return int(value)
         if kind == "number":
-            return float(value)
+            return _finite(float(value))
         if kind == "boolean":
             return _BOOLEANS[value.strip().lower()]
     except (ValueError, KeyError):
         words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
         raise BadParameter(f"Parameter {name!r} must be {words[str(kind)]}, not {value!r}.") from None
+    return value
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError
     return value

@@ -32,7 +32,7 @@ class Pace:
     poll_seconds, poll_seconds_most
         How often a site is asked for news: at first, and at most when nothing has changed for long.
     retry_seconds
-        How long to wait before a site that did not answer is asked again, and after the first failure of a step.
+        How long to wait after a site did not answer, and after the first failure of a step.
     tries
         How often a step is tried that failed for a reason that may pass.
     restagings

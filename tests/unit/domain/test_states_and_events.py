@@ -3,7 +3,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slidegate.domain.errors import IllegalMove
@@ -35,6 +35,7 @@ def test_success_can_be_reached_from_every_state(state: State) -> None:
     assert State.SUCCEEDED in seen
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(State)), st.sampled_from(sorted(State)))
 def test_what_is_not_in_the_table_is_refused(frm: State, to: State) -> None:
     if to in MOVES[frm]:
@@ -63,6 +64,7 @@ def test_the_state_of_a_run_is_derived_from_its_tasks(tasks: list[str], expected
     assert run_state(State(task) for task in tasks) == expected
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_events_survive_json_and_fold_to_where_the_moves_lead(draw: st.DataObject) -> None:
     asked = request()

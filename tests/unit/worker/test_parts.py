@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The small parts of a worker."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slidegate.domain.errors import BadParameter
+from slidegate.domain.events import Retried, StagedDataLost
+from slidegate.domain.states import State
+from slidegate.domain.values import AttemptKey
+from slidegate.store import Store
+from slidegate.store.queue import Claim
+from slidegate.worker.errors import DataKeepsVanishing, NoLongerWanted
+from slidegate.worker.holding import Holding
+from slidegate.worker.parameters import complete
+from slidegate.worker.places import Places
+from slidegate.worker.plans import make_plan
+from slidegate.worker.tools import Tools
+from tests.unit.domain.histories import request
+from tests.unit.worker.conftest import Clock
+
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["diameter"],
+    "properties": {
+        "diameter": {"type": "number", "minimum": 2, "maximum": 50},
+        "block": {"type": "integer", "default": 2048},
+        "channel": {"type": "string", "default": "0", "maxLength": 10},
+        "fast": {"type": "boolean", "default": False},
+        "mode": {"type": "string", "enum": ["a", "b"]},
+    },
+}
+
+
+def test_parameters_are_completed_with_defaults_and_read_from_text() -> None:
+    found = complete(SCHEMA, {"diameter": "8.5", "block": "512", "fast": "yes", "channel": 1})
+    assert found == {"diameter": 8.5, "block": 512, "fast": True, "channel": "1"}
+    assert complete(SCHEMA, {"diameter": 8, "block": 512.0})["block"] == 512
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "'diameter' is a required"),
+        ({"diameter": "eight"}, "'diameter' must be a number, not 'eight'"),
+        ({"diameter": 1}, "'diameter' does not fit: 1 is less than"),
+        ({"diameter": 8, "block": "1.5"}, "'block' must be a whole number"),
+        ({"diameter": 8, "block": 1.5}, "'block' does not fit"),
+        ({"diameter": 8, "fast": "maybe"}, "'fast' must be true or false"),
+        ({"diameter": 8, "mode": "c"}, "'mode' does not fit"),
+        ({"diameter": 8, "speed": 1}, "no parameter 'speed'. This workflow has: block, channel, diameter"),
+        ({"diameter": "nan"}, "'diameter'"),
+        ({"diameter": "inf"}, "'diameter'"),
+        ({"diameter": True}, "'diameter' does not fit"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_refused_by_name(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadParameter, match=words):
+        complete(SCHEMA, given)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(
+        st.sampled_from([*SCHEMA["properties"], "x"]), st.text(max_size=9) | st.integers() | st.none()
+    )
+)
+def test_whatever_is_given_is_completed_or_refused(given: dict[str, Any]) -> None:
+    try:
+        found = complete(SCHEMA, given)
+    except BadParameter:
+        return
+    assert set(SCHEMA["properties"]) - {"mode"} <= set(found)
+
+
+RUN = {
+    "id": "0123456789ab",
+    "person": "ada",
+    "workflow": "count",
+    "identity": "i" * 64,
+    "release": "r" * 64,
+    "parameters": {"byte": 0},
+}
+
+
+def row(number: int) -> dict[str, Any]:
+    return {
+        "id": f"0123456789ab.{number}",
+        "number": number,
+        "attempt": 1,
+        "attempt_key": f"{number:064d}",
+        "input": "t" * 64,
+        "content": "c" * 64,
+        "image": "/data/Jane_Doe.tif",
+        "name": "Jane_Doe.tif",
+    }
+
+
+def test_a_plan_is_the_same_whenever_and_in_whatever_order_it_is_made() -> None:
+    assert make_plan(RUN, [row(1), row(2)]) == make_plan(RUN, [row(2), row(1)])
+    assert make_plan(RUN, [row(1)]).submission != make_plan(RUN, [row(2)]).submission
+
+
+def test_a_plan_names_no_image() -> None:
+    assert b"Jane" not in make_plan(RUN, [row(1)]).text
+
+
+def claim(token: int) -> Claim:
+    return Claim("run.1", "me", token, {"id": "run.1"})
+
+
+def test_what_an_earlier_lease_fetched_is_taken_over_and_what_it_converted_is_not(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    key = AttemptKey("a" * 64)
+    for folder in (
+        places.fetching(key, 1),
+        places.converting(claim(1)),
+        places.converting(claim(1)).parent / "other",
+    ):
+        folder.mkdir(parents=True)
+        (folder / "x").write_text("x")
+    assert (places.fetching(key, 2) / "x").is_file()
+    assert not places.converting(claim(2)).exists()
+    assert sorted(path.name for path in places.staging.iterdir()) == ["other"]
+
+
+def test_leftovers_are_what_no_unfinished_task_needs(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    for name in ("staging/run.1.2", "staging/gone.1.2", "staging/tree", "collected/key", "collected/old.1"):
+        (tmp_path / name).mkdir(parents=True)
+    found = places.leftovers({"run.1"}, {"tree"}, {"key"})
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "staging/gone.1.2",
+        "collected/old.1",
+    ]
+
+
+def test_progress_of_a_task_that_is_not_wanted_any_more_ends_the_work(store: Store, clock: Clock) -> None:
+    asked = request(tasks=1)
+    store.history.request(asked, 1.0)
+    held = store.queue.claim("me", clock.now, 100.0)
+    assert held is not None
+    with Holding(store, [held], clock, 100.0) as hold:
+        note = hold.note("reading")
+        note(1, 10)
+        assert store.runs.task(held.task)["done"] == 1
+        note(2, 10)
+        assert store.runs.task(held.task)["done"] == 1
+        store.runs.want_cancelled(asked.run, 2.0)
+        clock.now += 1
+        with pytest.raises(NoLongerWanted):
+            note(3, 10)
+
+
+def test_a_lease_is_renewed_beside_the_work(store: Store, clock: Clock) -> None:
+    store.history.request(request(tasks=1), 1.0)
+    held = store.queue.claim("me", clock.now, 0.1)
+    assert held is not None
+    with Holding(store, [held], clock, 0.1) as hold:
+        clock.now += 500
+        assert hold._done.wait(0.3) is False
+    assert store.runs.task(held.task)["lease_until"] > clock.now
+
+
+def test_data_that_keeps_vanishing_is_given_up_and_a_new_try_starts_the_count_anew(
+    tools: Tools, store: Store
+) -> None:
+    asked = request(tasks=1)
+    task = asked.tasks[0].task
+    store.history.request(asked, 1.0)
+    history = store.history
+
+    def to_submitting() -> None:
+        from slidegate.domain.events import Staged, StagingBegan
+
+        if store.runs.task(task)["state"] == "waiting":
+            history.append(asked.run, StagingBegan(task, State.WAITING), 2.0)
+        history.append(asked.run, Staged(task, State.STAGING, "t" * 64), 2.0)
+
+    for _ in range(tools.pace.restagings):
+        to_submitting()
+        lost = tools.lost_data(store.runs.task(task), "gone")
+        assert isinstance(lost, StagedDataLost)
+        history.append(asked.run, lost, 3.0)
+    to_submitting()
+    with pytest.raises(DataKeepsVanishing, match="gone"):
+        tools.lost_data(store.runs.task(task), "gone")
+    from slidegate.domain.events import Failed
+
+    history.append(asked.run, Failed(task, State.SUBMITTING, "x", "X."), 4.0)
+    history.append(asked.run, Retried(task, State.FAILED, asked.run, 9), 5.0)
+    to_submitting()
+    assert tools.lost_data(store.runs.task(task), "gone").attempt == 10

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What becomes of a step that fails, and of the Task that it was for."""
+
+import errno
+import logging
+
+import pytest
+
+from slidegate.domain import events
+from slidegate.domain.states import State
+from slidegate.sites.errors import LinkDown, Refused
+from slidegate.sources.errors import BrightfieldError, ImageChangedError
+from slidegate.store import Store
+from slidegate.worker import Worker
+from slidegate.worker.tools import Tools
+from tests.unit.domain.histories import request
+from tests.unit.worker.conftest import Clock, Source
+
+
+@pytest.fixture
+def task(store: Store) -> str:
+    """A Task that is to be staged."""
+    asked = request(tasks=1)
+    store.history.request(asked, 1.0)
+    store.history.append(asked.run, events.StagingBegan(asked.tasks[0].task, State.WAITING), 2.0)
+    return asked.tasks[0].task
+
+
+def raising(error: BaseException) -> object:
+    def do() -> None:
+        raise error
+
+    return do
+
+
+def test_a_task_begins_and_nothing_is_left_in_the_workers_hands(
+    store: Store, worker: Worker, clock: Clock
+) -> None:
+    asked = request(tasks=1)
+    store.history.request(asked, 1.0)
+    assert worker.step()
+    row = store.runs.task(asked.tasks[0].task)
+    assert (row["state"], row["owner"]) == ("staging", None)
+
+
+def test_a_bad_image_fails_its_task_with_the_sentence_and_the_code(
+    store: Store, worker: Worker, source: Source, task: str
+) -> None:
+    source.do = raising(BrightfieldError())
+    assert worker.step()
+    row = store.runs.task(task)
+    assert (row["state"], row["error_code"], row["owner"]) == ("failed", "image-brightfield", None)
+    assert "colour" in row["error"]
+    assert not worker.step()
+
+
+def test_what_may_pass_is_tried_again_later_and_not_for_ever(
+    store: Store, worker: Worker, source: Source, clock: Clock, task: str
+) -> None:
+    source.do = raising(ImageChangedError())
+    assert worker.step()
+    row = store.runs.task(task)
+    assert (row["state"], row["tries"]) == ("staging", 1)
+    assert row["trouble"]
+    assert not worker.step()
+    for pause in (1.0, 2.0):
+        clock.now += pause
+        assert worker.step()
+    assert store.runs.task(task)["error_code"] == "image-changed"
+
+
+@pytest.mark.parametrize("error", [LinkDown(), Refused("Too much.", "limit", True)])
+def test_a_site_that_does_not_answer_or_asks_for_patience_is_waited_for(
+    store: Store, worker: Worker, source: Source, clock: Clock, task: str, error: Exception
+) -> None:
+    source.do = raising(error)
+    for _ in range(20):
+        clock.now += 100
+        worker.step()
+    row = store.runs.task(task)
+    assert (row["state"], row["trouble"]) == ("staging", str(error))
+    source.do = lambda: None
+
+
+def test_a_full_disk_is_said_in_words(
+    store: Store, worker: Worker, source: Source, clock: Clock, task: str
+) -> None:
+    source.do = raising(OSError(errno.ENOSPC, "No space left on device", "/secret/path"))
+    for _ in range(3):
+        clock.now += 100
+        worker.step()
+    row = store.runs.task(task)
+    assert row["error_code"] == "disk-full-here"
+    assert "/secret" not in row["error"]
+
+
+def test_what_nobody_expected_is_told_by_a_number_that_stands_in_the_log(
+    store: Store, worker: Worker, source: Source, task: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.do = raising(ZeroDivisionError("the patient's name"))
+    with caplog.at_level(logging.ERROR):
+        assert worker.step()
+    row = store.runs.task(task)
+    assert (row["state"], row["error_code"]) == ("failed", "internal")
+    assert "patient" not in row["error"]
+    number = row["error"].rstrip(".").rpartition(" ")[2]
+    assert number in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_cancelled_task_is_not_begun(
+    store: Store, worker: Worker, source: Source, clock: Clock, task: str
+) -> None:
+    store.runs.want_cancelled(task.partition(".")[0], 3.0)
+    assert worker.step()
+    assert store.runs.task(task)["state"] == "cancelled"
+    assert source.staged == []
+
+
+def test_an_image_that_was_changed_since_is_not_staged(
+    store: Store, worker: Worker, source: Source, task: str
+) -> None:
+    source.print = "f2"
+    assert worker.step()
+    assert store.runs.task(task)["error_code"] == "image-changed-since"
+
+
+def test_a_worker_takes_over_from_a_dead_one_at_once_but_not_from_a_living_one(
+    tools: Tools, store: Store, clock: Clock
+) -> None:
+    asked = request(tasks=1)
+    store.history.request(asked, 1.0)
+    first = Worker(tools)
+    claim = store.queue.claim(first._owner, clock.now, 1e6)
+    assert claim is not None
+    second = Worker(tools)
+    assert not second.step()
+    first._presence._handle, handle = -1, first._presence._handle
+    import os
+
+    os.close(handle)
+    third = Worker(tools)
+    assert third.step()
+    for each in (second, third):
+        each.close()
+    assert list(tools.places.workers.iterdir()) == []
+
+
+def test_a_worker_that_lost_its_task_changes_nothing(
+    store: Store, worker: Worker, source: Source, clock: Clock, task: str
+) -> None:
+    def sleep_too_long() -> None:
+        clock.now += 1000
+        assert store.queue.claim("another", clock.now, 1e6) is not None
+        raise BrightfieldError
+
+    source.do = sleep_too_long
+    assert worker.step()
+    row = store.runs.task(task)
+    assert (row["state"], row["owner"]) == ("staging", "another")
