@@ -163,7 +163,7 @@ def write_image(
         raise WrongPixelsError(f"{len(channels)} channel labels for {shape[0]} channels")
     if shard % chunk or shard % 2 or chunk < 1:
         raise ValueError("a shard must be even and a whole number of chunks")
-    target = Path(path).absolute()
+    target = Path(path).parent.resolve() / Path(path).name
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise AlreadyThereError(target.name)
     partial = target.with_name(f"{target.name}.partial-{os.urandom(6).hex()}")

@@ -120,7 +120,7 @@ def create_labels(
     layout.check_pixel_size(pixel_size_um)
     if shard < 1:
         raise ValueError("a shard has at least one pixel")
-    folder = Path(path).absolute()
+    folder = Path(path).resolve()
     shapes = layout.level_shapes(shape)
     files = {"zarr.json": layout.encode(layout.label_group(len(shapes), pixel_size_um))}
     for level, level_shape in enumerate(shapes):

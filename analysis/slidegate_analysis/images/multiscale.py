@@ -129,7 +129,7 @@ def read_multiscale(folder: Path) -> Multiscale:
     UnreadableImageError
         A folder of it may not be read.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()
     attributes, version = _attributes(folder)
     multiscales = attributes.get("multiscales")
     if not (isinstance(multiscales, list) and multiscales and isinstance(multiscales[0], dict)):

@@ -39,6 +39,13 @@ class StorageFailedError(SourceError):
     transient = True
 
 
+class NotEnoughMemoryError(SourceError):
+    """There was not enough memory to read the image."""
+
+    code = "image-not-enough-memory"
+    transient = True
+
+
 class NotAnImageError(SourceError):
     """It is not an image in a format that slidegate reads: TIFF, OME-TIFF or OME-Zarr."""
 

@@ -87,9 +87,9 @@ class FolderSource:
             A link leads back up; the folder is too large.
         """
         path, choice = split_choice(where)
-        path = path.absolute()
         if not _exists(path):
             raise ImageNotFoundError(where)
+        path = path.resolve() if ".." in path.parts else path.absolute()
         suffix = f"#{choice.text}" if choice.text else ""
         with looking():
             if self._format(path) is not None:

@@ -27,6 +27,7 @@ from .errors import (
     EmptyFileError,
     ImageUnreadableError,
     NotAnImageError,
+    NotEnoughMemoryError,
     SourceError,
     StorageFailedError,
     TargetNotWritableError,
@@ -321,6 +322,8 @@ def _read_failure(error: BaseException) -> SourceError:
         errno.ENOTCONN,
     ):
         return StorageFailedError(error.strerror or "")
+    if isinstance(error, MemoryError):
+        return NotEnoughMemoryError()
     return DamagedImageError()
 
 

@@ -21,6 +21,7 @@ MAX_PAGES = 100_000
 _COLOUR = {"RGB", "PALETTE", "YCBCR", "CIELAB", "ICCLAB", "ITULAB", "SEPARATED", "CFA", "LOGLUV"}
 _SIDE_PICTURE = re.compile(r"(?i).*\b(label|macro|thumbnail|overview|barcode)\b.*")
 _MICROMETRE = {"um", "µm", "μm", "micron", "microns", "micrometer", "\\u00b5m"}
+_OWN_LAYOUT = (33628, 33629, 34412)  # UIC1 and UIC2 of MetaMorph STK, CZ_LSMINFO: planes that no page lists
 _PLAUSIBLE_UM = (0.01, 20.0)
 
 
@@ -51,6 +52,8 @@ def lay_out(tiff: TiffFile, choice: Choice) -> Layout:
         One of them, for each thing that can be wrong.
     """
     first = _page(tiff, 0)
+    if any(tag in first.tags for tag in _OWN_LAYOUT):
+        raise NotAnImageError("it is a MetaMorph or Zeiss file under another name")
     description = first.description
     if description.lstrip("\ufeff \r\n\t")[:5] in ("<?xml", "<OME ") and "<OME" in description[:4096]:
         layout = _from_ome(tiff, ome_xml.parse(description.strip("\ufeff \r\n\t\0")), choice)
@@ -111,11 +114,13 @@ def _from_ome(tiff: TiffFile, images: list[ome_xml.OmeImage], choice: Choice) ->
 def _from_imagej(tiff: TiffFile, description: str, choice: Choice) -> Layout:
     """Planes come channels fastest, then slices, then frames; beyond 4 GB ImageJ lists only one page."""
     entries = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
-    sizes = {
-        axis: _count(entries.get(key)) for axis, key in (("c", "channels"), ("z", "slices"), ("t", "frames"))
-    }
+    images = _count(entries.get("images"))
+    keys = {"c": "channels", "z": "slices", "t": "frames"}
+    if not any(key in entries for key in keys.values()):
+        entries["slices"] = str(images)
+    sizes = {axis: _count(entries.get(key)) for axis, key in keys.items()}
     total = math.prod(sizes.values())
-    if total != _count(entries.get("images")):
+    if total != images:
         raise BadMetadataError("its ImageJ description does not add up")
     chosen = plane_of(sizes, choice)
     pick("images", 1, choice.series, SeriesNeededError)

@@ -276,6 +276,18 @@ def test_a_path_below_a_file_is_said_to_be_not_writable(tmp_path):
     assert caught.value.transient
 
 
+@pytest.mark.parametrize(
+    "name", ["../here/image", "./image", "a #1?%20;é|*", "with\nnewline", "~", "folder/deeper/image"]
+)
+def test_any_path_of_a_file_system_will_do(tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    pixels = picture((1, 9, 9))
+    write(Path(name), pixels)
+    np.testing.assert_array_equal(open_image(Path(name)).read(0, 0, 9, 0, 9), pixels[0])
+    np.testing.assert_array_equal(open_image(Path.cwd() / name).read(0, 0, 9, 0, 9), pixels[0])
+
+
 @pytest.mark.root
 def test_a_full_disk_is_called_a_full_disk_and_leaves_nothing(small_disk):
     with pytest.raises(DiskFullError) as caught:

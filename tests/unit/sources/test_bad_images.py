@@ -201,7 +201,10 @@ def test_a_header_of_absurd_dimensions(tmp_path, size):
 
 
 def test_dimensions_beyond_what_the_file_holds(tmp_path):
-    assert refused(handmade(tmp_path / "a.tif", 60_000, 60_000), tmp_path).code == "image-truncated"
+    path = handmade(tmp_path / "a.tif", 60_000, 60_000)
+    with pytest.raises(SlidegateError) as caught:
+        describe(path)
+    assert caught.value.code == refused(path, tmp_path).code == "image-truncated"
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
@@ -310,6 +313,22 @@ def test_an_imagej_stack_that_lists_only_its_first_page_is_read_to_the_end(tmp_p
     assert [int(image.read(c, 0, 40, 0, 50).max()) for c in range(3)] == [0, 1, 2]
     os.truncate(tmp_path / "a.tif", (tmp_path / "a.tif").stat().st_size - 500)
     assert refused(tmp_path / "a.tif", tmp_path).code == "image-truncated"
+
+
+def test_an_imagej_stack_that_does_not_say_of_what_is_a_stack(tmp_path):
+    description = "ImageJ=1.53t\nimages=3\n"
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for plane in range(3):
+            pixels = np.full((40, 50), plane, np.uint8)
+            writer.write(pixels, description=description.encode() if not plane else None, metadata=None)
+    assert refused(tmp_path / "a.tif", tmp_path).code == "image-plane-needed"
+    assert staged(f"{tmp_path}/a.tif#z=2", tmp_path).read(0, 0, 40, 0, 50).min() == 2
+
+
+def test_a_metamorph_stack_whose_planes_no_page_lists(tmp_path):
+    planes = [(33629, 5, 2, (1, 1, 1, 1), True)]
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS[0], metadata=None, photometric="minisblack", extratags=planes)
+    assert refused(tmp_path / "a.tif", tmp_path).code == "not-an-image"
 
 
 def test_more_channels_than_are_taken(tmp_path):

@@ -85,11 +85,9 @@ def test_a_file_is_found_by_itself_with_the_plane_that_is_meant(tmp_path):
 def test_a_relative_path_is_made_absolute(tmp_path, monkeypatch):
     tiff(tmp_path / "a.tif")
     monkeypatch.chdir(tmp_path)
-    assert (
-        FolderSource().find("a.tif")
-        == FolderSource().find(".")
-        == [ImageRef("folder", str(tmp_path / "a.tif"))]
-    )
+    (tmp_path / "sub").mkdir()
+    for where in ("a.tif", ".", "sub/..", "sub/../a.tif"):
+        assert FolderSource().find(where) == [ImageRef("folder", str(tmp_path / "a.tif"))]
 
 
 @pytest.mark.parametrize(
