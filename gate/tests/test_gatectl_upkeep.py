@@ -183,6 +183,13 @@ class CleanTest(HomeTest):
         self.assertEqual(self.good("clean").replace(" freed", " could be freed"), said)
         self.assertFalse(os.path.exists(path))
 
+    def test_a_content_with_two_names_is_counted_once_when_both_go(self):
+        self.limit(0)
+        self.tree("a" * 3000000, "b")
+        said = self.good("clean", "--dry-run")
+        self.assertIn("      3.0 MB  could be freed", said)
+        self.assertEqual(self.good("clean").replace(" freed", " could be freed"), said)
+
     def test_inputs_and_results_of_work_that_was_not_released_stay(self):
         self.limit(0)
         image, image_paths = self.tree("one", "two")

@@ -15,9 +15,11 @@ import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import slidegate_gate
 from gatectl_home import MANIFEST, SCHEMA, HomeTest
 from slidegate_gate.serve import files
 
+ENVIRONMENT = {"PYTHONPATH": os.path.dirname(os.path.dirname(slidegate_gate.__file__))}
 STEP = dict(MANIFEST["steps"][1])
 
 # what is wrong -> a part of the sentence that says so
@@ -130,6 +132,26 @@ class InstallWorkflowTest(HomeTest):
         first = self.installed(folder)
         self.assertEqual([new for _, new in first], [True, True])
         self.assertEqual(self.installed(folder), tuple((digest, False) for digest, _ in first))
+
+    def test_two_at_once_build_one_runtime(self):
+        argv = [
+            sys.executable,
+            "-m",
+            "slidegate_gate",
+            "ctl",
+            "workflow",
+            "install",
+            self.workflow(),
+            "--home",
+            self.home,
+        ]
+        both = [subprocess.Popen(argv, stdout=subprocess.PIPE, env=ENVIRONMENT) for _ in range(2)]
+        said = [each.communicate()[0].decode().splitlines() for each in both]
+        self.assertEqual([each.returncode for each in both], [0, 0])
+        self.assertEqual(
+            sorted(line.split("(")[1] for lines in said for line in lines[1:]),
+            ["new)"] * 2 + ["was there)"] * 2,
+        )
 
     def test_another_file_makes_another_release_in_the_same_runtime(self):
         first = self.installed(self.workflow())

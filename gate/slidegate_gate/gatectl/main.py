@@ -14,8 +14,6 @@ from slidegate_gate.errors import GateError
 
 from . import checkup, homes, upkeep, workflows
 
-__all__ = ["main"]
-
 NEW = "for a new config.json (default: %(default)s)"
 VERBS: Any = [
     ("install", homes.install, "copy this gate to its home and make it the current version", {

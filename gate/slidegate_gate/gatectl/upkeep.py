@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from argparse import Namespace
-from typing import Iterator, List, Set, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 from slidegate_gate.errors import GateError
 from slidegate_gate.serve import files, status, trees
@@ -18,8 +18,6 @@ from slidegate_gate.serve.limits import Limits
 from slidegate_gate.workflows.releases import find_releases
 
 from .homes import key_layouts, locked_home
-
-__all__ = ["clean"]
 
 Needless = Iterator[Tuple[str, str]]  # (why, path)
 PART_SECONDS = 24 * 3600
@@ -30,11 +28,10 @@ def clean(asked: Namespace) -> None:
 
     Contents that are not pinned stay, the last used ones, up to ``--keep`` percent of the key's limit.
     """
-    total = 0
     with locked_home(asked.home):
-        for why, path in _needless(asked.home, asked.keep):
-            size = _size(path)
-            total += size
+        names: Dict[Tuple[int, int], int] = {}
+        found = [(why, path, _size(path, names)) for why, path in _needless(asked.home, asked.keep)]
+        for why, path, size in found:
             print("{:>9.1f} MB  {}: {}".format(size / 1e6, why, path))
             if asked.dry_run:
                 continue
@@ -42,6 +39,7 @@ def clean(asked: Namespace) -> None:
                 shutil.rmtree(path)
             else:
                 os.unlink(path)
+    total = sum(size for _, _, size in found)
     print("{:>9.1f} MB  {}".format(total / 1e6, "could be freed" if asked.dry_run else "freed"))
 
 
@@ -111,7 +109,12 @@ def _inside(*parts: str) -> List[str]:
     )
 
 
-def _size(path: str) -> int:
-    # A file with other names frees nothing.
-    found = [path] + [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    return sum(info.st_size for info in map(os.lstat, found) if info.st_nlink == 1)
+def _size(path: str, names: Dict[Tuple[int, int], int]) -> int:
+    # A file is freed with the last of its names; `names` counts those that go.
+    size = 0
+    for each in [path] + [os.path.join(folder, name) for folder, _, found in os.walk(path) for name in found]:
+        info = os.lstat(each)
+        file = (info.st_dev, info.st_ino)
+        names[file] = names.get(file, 0) + 1
+        size += info.st_size if names[file] == info.st_nlink else 0
+    return size

@@ -13,8 +13,6 @@ from slidegate_gate.workflows.runtimes import ensure_runtime
 from .errors import StillInUse, UnknownName
 from .homes import key_layouts, locked_home, open_home
 
-__all__ = ["check", "install", "list_all", "remove"]
-
 
 def check(asked: Namespace) -> None:
     """Say whether a folder can be installed; raise BadWorkflow with a sentence for each fault."""
