@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The gate's one program: ``python3 -IS <home>/current serve|runner|ctl ...``.
 
-``serve --key NAME`` answers the frames on its standard input (``--home`` where it is not started from the home's
-own ``current``); ``runner`` is a member of a crew, inside a job; ``ctl`` is the administrator's hand tool.  Here,
-and nowhere else, the scheduler that ``config.json`` names is built and handed to ``serve``, which knows none.
+``serve --key NAME`` answers the frames on its standard input (``--home`` where it is not started from the
+home's own ``current``); ``runner`` is a member of a crew, inside a job; ``ctl`` is the administrator's hand
+tool.  Here, and nowhere else, the scheduler that ``config.json`` names is built and handed to ``serve``,
+which knows none.
 """
 
 import argparse
@@ -31,7 +32,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     if command == "ctl":
         from slidegate_gate.gatectl.main import main as gatectl
         return gatectl(rest)
-    print("usage: serve|runner|ctl ...  (slidegate-gate {})".format(slidegate_gate.__version__), file=sys.stderr)
+    usage = "usage: serve|runner|ctl ...  (slidegate-gate {})".format(slidegate_gate.__version__)
+    print(usage, file=sys.stderr)
     return 2
 
 

@@ -25,7 +25,7 @@ def materialise(layout: Layout, digest: str) -> str:
     number of processes at once.
     """
     entries = trees.load_tree(layout, digest)
-    home = layout.tree_dir(digest)
+    home = os.path.join(layout.trees, digest)
     files.make_dirs(layout.trees)
     target = home if os.path.isdir(home) else files.temporary(layout.trees)
     wanted = [entry for entry in entries if trees.file_size(os.path.join(target, entry[0])) != entry[1]]
@@ -71,7 +71,7 @@ def link_output(layout: Layout, path: str) -> Tuple[int, str]:
         files.make_dirs(layout.parts)
         name = files.temporary(layout.parts)
         os.link(path, name)
-        trees.adopt(layout, name, digest)
+        _adopt(layout, name, digest)
     return size, digest
 
 
@@ -90,5 +90,10 @@ def add_bytes(layout: Layout, data: bytes) -> str:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        trees.adopt(layout, path, digest)
+        _adopt(layout, path, digest)
     return digest
+
+
+def _adopt(layout: Layout, path: str, digest: str) -> None:
+    trees.adopt(layout, path, digest)
+    files.fsync_dir(os.path.dirname(layout.blob(digest)))

@@ -46,6 +46,23 @@ def key_of(number):
     return digest_of(b"attempt %d" % number)
 
 
+def verify(path):
+    """Return number and digest of the last record of an audit chain; ValueError where it is broken."""
+    number, head = 0, "0" * 64
+    with open(path, "rb") as file:
+        for line in file.read().splitlines():
+            number += 1
+            try:
+                record = json.loads(line.decode("ascii"))
+                good = (record["prev"], record["seq"]) == (head, number) and files.canonical(record) == line
+            except (ValueError, KeyError, TypeError):
+                good = False
+            if not good:
+                raise ValueError("line {} does not continue the chain".format(number))
+            head = digest_of(line)
+    return number, head
+
+
 class FolderScheduler:
     """Keeps one file per array, so that what a killed process has submitted stays submitted."""
 

@@ -5,7 +5,7 @@ import multiprocessing
 import unittest
 
 from slidegate_gate.serve import audit
-from support import SiteTest, digest_of, key_of
+from support import SiteTest, digest_of, key_of, verify
 
 
 def write_records(path, count):
@@ -33,7 +33,7 @@ class Chain(SiteTest):
     def test_the_answer_names_the_last_line(self):
         answer = self.site.ask("hello")
         self.assertEqual(answer["head"], hashlib.sha256(self.lines()[-1].rstrip(b"\n")).hexdigest())
-        self.assertEqual(audit.verify(self.path), (1, answer["head"]))
+        self.assertEqual(verify(self.path), (1, answer["head"]))
 
     def test_a_line_that_is_altered_left_out_or_put_in_is_found(self):
         for _ in range(5):
@@ -49,17 +49,17 @@ class Chain(SiteTest):
             lines[:2] + [b"noise\n"] + lines[2:],
             lines[:2] + [b"[1]\n"] + lines[2:],
         ]
-        audit.verify(self.path)
+        verify(self.path)
         for changed in altered:
             self.write(changed)
             with self.assertRaises(ValueError):
-                audit.verify(self.path)
+                verify(self.path)
 
     def test_a_chain_cut_at_its_end_no_longer_has_the_head_that_was_told(self):
         for _ in range(3):
             head = self.site.ask("hello")["head"]
         self.write(self.lines()[:-1])
-        self.assertNotEqual(audit.verify(self.path)[1], head)
+        self.assertNotEqual(verify(self.path)[1], head)
 
     def test_half_a_line_is_replaced_by_the_next_record(self):
         head = self.site.ask("hello")["head"]
@@ -68,7 +68,7 @@ class Chain(SiteTest):
         self.site.reconnect()
         self.assertEqual(self.site.ask("audit", since=0)["head"], head)
         self.site.ask("hello")
-        self.assertEqual(audit.verify(self.path)[0], 2)
+        self.assertEqual(verify(self.path)[0], 2)
 
     def test_records_of_several_processes_form_one_chain(self):
         workers = [multiprocessing.Process(target=write_records, args=(self.path, 20)) for _ in range(4)]
@@ -76,7 +76,7 @@ class Chain(SiteTest):
             worker.start()
         for worker in workers:
             worker.join()
-        self.assertEqual(audit.verify(self.path)[0], 80)
+        self.assertEqual(verify(self.path)[0], 80)
 
     def test_what_must_be_recorded_is_recorded(self):
         self.site.ask("hello")
@@ -102,7 +102,7 @@ class Chain(SiteTest):
     def test_a_hostile_request_cannot_make_a_long_record_or_a_second_line(self):
         self.site.say({"id": "1\n2", "verb": "x\n" * 100000, "y" * 100000: 1})
         self.site.ask("cancel", attempts=[key_of(number) for number in range(1000)])
-        self.assertEqual(audit.verify(self.path)[0], 2)
+        self.assertEqual(verify(self.path)[0], 2)
         self.assertLess(max(map(len, self.lines())), 1000)
 
     def test_records_are_told_from_a_number_on_and_only_to_their_key(self):

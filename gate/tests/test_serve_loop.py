@@ -4,8 +4,8 @@ import os
 import unittest
 from unittest import mock
 
-from slidegate_gate.serve import audit, files, frames, trees
-from support import Process, SiteTest, digest_of, key_of
+from slidegate_gate.serve import files, frames, trees
+from support import Process, SiteTest, digest_of, key_of, verify
 
 
 class Pipe(SiteTest):
@@ -104,7 +104,7 @@ class Faults(SiteTest):
         self.assertEqual(self.site.ask("have", blobs=[[digest_of(b"x"), 1]])["partial"], {})
         self.site.put(b"x")
         self.assertEqual(len(self.site.scheduler.arrays()), 1)
-        audit.verify(self.site.layout().audit)
+        verify(self.site.layout().audit)
 
     def test_temporary_files_of_a_full_disk_do_not_stay(self):
         full = OSError(errno.ENOSPC, "No space left on device")

@@ -13,6 +13,7 @@ A record is flushed before its request is answered.  A killed gate can leave hal
 was told of it, the next record takes its place.
 """
 
+import itertools
 import json
 import os
 import time
@@ -29,8 +30,7 @@ class Audit:
 
     def __init__(self, path: str, key: str, peer: str) -> None:
         self._path = path
-        self._key = key
-        self._peer = peer
+        self._who = {"key": key, "peer": peer}
         files.make_dirs(os.path.dirname(path))
         with files.locked(path) as handle:
             self.head = _end(handle)[2]
@@ -40,10 +40,9 @@ class Audit:
         with files.locked(self._path) as handle:
             end, seq, previous = _end(handle)
             os.ftruncate(handle, end)
-            line = files.canonical({
-                "seq": seq + 1, "prev": previous, "at": round(time.time(), 3), "key": self._key,
-                "peer": self._peer, "verb": verb, "id": request, "what": what, "decision": decision,
-            })
+            line = files.canonical(dict(self._who, **{  # noqa: PIE804
+                "seq": seq + 1, "prev": previous, "at": round(time.time(), 3), "verb": verb, "id": request,
+                "what": what, "decision": decision}))
             os.write(handle, line + b"\n")
             os.fsync(handle)
             self.head = files.digest_of(line)
@@ -63,30 +62,6 @@ def _end(handle: int) -> Tuple[int, int, str]:
 
 def records_since(path: str, since: int, most: int = 1000) -> List[Dict[str, Any]]:
     """Return up to `most` records with numbers above `since`."""
-    found: List[Dict[str, Any]] = []
     with open(path, "rb") as file:
-        for line in file:
-            if len(found) == most or not line.endswith(b"\n"):
-                break
-            record = json.loads(line.decode("ascii"))
-            if record["seq"] > since:
-                found.append(record)
-    return found
-
-
-def verify(path: str) -> Tuple[int, str]:
-    """Return number and digest of the last record; raise ``ValueError`` at the first line that is wrong."""
-    number, head = 0, FIRST
-    with open(path, "rb") as file:
-        for data in file:
-            line = data.rstrip(b"\n")
-            number += 1
-            try:
-                record = json.loads(line.decode("ascii"))
-                good = (record["prev"], record["seq"]) == (head, number) and files.canonical(record) == line
-            except (ValueError, KeyError, TypeError):
-                good = False
-            if not good:
-                raise ValueError("line {} of {} does not continue the chain".format(number, path))
-            head = files.digest_of(line)
-    return number, head
+        records = (json.loads(line.decode("ascii")) for line in file if line.endswith(b"\n"))
+        return list(itertools.islice((record for record in records if record["seq"] > since), most))

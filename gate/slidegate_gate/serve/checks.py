@@ -26,12 +26,8 @@ MAX_INPUTS = 20
 MAX_TEXT = 1000
 
 # what a schema may write -> what must match from end to end
-PATTERNS = {
-    "^[0-9]+$": re.compile("[0-9]+"),
-    "^[A-Za-z0-9_-]+$": re.compile("[A-Za-z0-9_-]+"),
-    "^[A-Za-z0-9._-]+$": re.compile("[A-Za-z0-9._-]+"),
-    "^[A-Za-z0-9 ,._-]+$": re.compile("[A-Za-z0-9 ,._-]+"),
-}
+SIGNS = ("[0-9]", "[A-Za-z0-9_-]", "[A-Za-z0-9._-]", "[A-Za-z0-9 ,._-]")
+PATTERNS = {"^{}+$".format(signs): re.compile(signs + "+") for signs in SIGNS}
 
 TYPES: Dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
@@ -101,7 +97,7 @@ def check_parameters(schema: Dict[str, Any], values: Dict[str, Any]) -> Dict[str
 
 
 def check_inputs(described: Dict[str, Any], given: Dict[str, str]) -> None:
-    """Raise BadPlan where an Attempt lacks an input that its workflow needs, or has one that it does not know."""
+    """Raise BadPlan where an Attempt lacks an input that its workflow needs, or has an unknown one."""
     needed = {name for name, about in described.items() if not about.get("optional")}
     if set(given) - set(described) or needed - set(given):
         raise BadPlan("The inputs of this workflow are: {}.".format(", ".join(sorted(described))))

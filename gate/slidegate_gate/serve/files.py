@@ -16,11 +16,10 @@ process leaves behind starts with ``.tmp-`` and means nothing.
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import json
 import os
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 
 def canonical(obj: Any) -> bytes:
@@ -72,16 +71,12 @@ def read_json(path: str) -> Any:
     return json.loads(data.decode("utf-8"))
 
 
-@functools.lru_cache(maxsize=256)
-def read_once(path: str) -> Any:
-    """Like `read_json`, for records that never change: what was read is remembered, what is missing is not.
-
-    Raises ``FileNotFoundError``.  The value must not be changed by its readers.
-    """
-    value = read_json(path)
-    if value is None:
-        raise FileNotFoundError(path)
-    return value
+def names_in(folder: str) -> List[str]:
+    """Return the names in a folder in order, without temporary ones; none where there is no folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def write_json(path: str, obj: Any) -> None:

@@ -34,8 +34,8 @@ MAX_HEADER = 128
 CHUNK = 1 << 20
 HEADER = re.compile(rb"SLIDEGATE/1 (0|[1-9][0-9]{0,7}) (0|[1-9][0-9]{0,7}) ([0-9a-f]{64})\n")
 
+# a message, its body (empty where there is none) and the SHA-256 of the body, which was checked
 Frame = NamedTuple("Frame", [("message", Dict[str, Any]), ("body", bytearray), ("digest", str)])
-Frame.__doc__ = """A message, its body (empty where there is none) and the checked SHA-256 of the body."""
 
 
 def parse_object(data: Union[bytes, bytearray]) -> Dict[str, Any]:
@@ -45,8 +45,8 @@ def parse_object(data: Union[bytes, bytearray]) -> Dict[str, Any]:
     digits, and nesting deeper than the interpreter's stack.
     """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant,
-                           parse_int=_integer, parse_float=_number)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer,
+                           parse_float=_number, parse_constant=_number)
     except RecursionError:
         raise ValueError("nested too deeply")
     if not isinstance(value, dict):
@@ -61,10 +61,6 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return found
 
 
-def _no_constant(text: str) -> Any:
-    raise ValueError("not a number of JSON: " + text)
-
-
 def _integer(text: str) -> int:
     if len(text) > 20:
         raise ValueError("a number is too long")
@@ -74,25 +70,24 @@ def _integer(text: str) -> int:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError("a number is too large")
+        raise ValueError("a number is too large or none")
     return value
 
 
 class FrameReader:
     """Frames from a file descriptor: a pipe, a socket or a file."""
 
-    def __init__(self, handle: int, idle: Optional[float] = None) -> None:
-        """Read from `handle`; give up when nothing arrives for `idle` seconds (None: wait for ever)."""
+    def __init__(self, handle: int, idle: float) -> None:
+        """Read from `handle`; give up when nothing arrives for `idle` seconds."""
         self._handle = handle
         self._ready = select.poll()
         self._ready.register(handle, select.POLLIN)
-        self._idle = None if idle is None else int(idle * 1000)
-        self._ahead = b""
+        self._idle = int(idle * 1000)
 
     def read(self) -> Optional[Frame]:
         """Return the next frame, or None where the channel ended between two frames."""
         header = self._header()
-        if header is None:
+        if not header:
             return None
         found = HEADER.fullmatch(header)
         if not found:
@@ -112,31 +107,23 @@ class FrameReader:
             raise BadFrame("The body of the frame does not have the digest that its JSON names.")
         return Frame(message, body, digest)
 
-    def _header(self) -> Optional[bytes]:
-        line = self._ahead
-        while b"\n" not in line:
-            if len(line) >= MAX_HEADER:
-                raise BadFrame("This is not the beginning of a frame: {!r}".format(line[:60]))
+    def _header(self) -> bytes:
+        # one byte at a time, so that nothing behind the line is taken from the channel
+        line = b""
+        while not line.endswith(b"\n") and len(line) < MAX_HEADER:
             self._wait()
-            more = os.read(self._handle, MAX_HEADER)
-            if not more:
-                if line:
-                    raise BadFrame("The channel ended inside a frame.")
-                return None
-            line += more
-        end = line.index(b"\n") + 1
-        self._ahead = line[end:]
-        return line[:end]
+            sign = os.read(self._handle, 1)
+            if not sign:
+                break
+            line += sign
+        return line
 
     def _exactly(self, count: int) -> Tuple[bytearray, str]:
         # hashed piece by piece, while the pieces are still in the processor's cache
         data = bytearray(count)
         view = memoryview(data)
         digest = hashlib.sha256()
-        done = min(count, len(self._ahead))
-        view[:done] = self._ahead[:done]
-        self._ahead = self._ahead[done:]
-        digest.update(view[:done])
+        done = 0
         while done < count:
             self._wait()
             got = os.readv(self._handle, [view[done:done + CHUNK]])

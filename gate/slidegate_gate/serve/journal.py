@@ -60,8 +60,7 @@ class Journal:
     def releases(self) -> List[Dict[str, Any]]:
         """Return the Releases that this key may start."""
         folder = os.path.join(self._layout.home, "releases")
-        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        found = [files.read_json(self._layout.release(name)) for name in names]
+        found = [files.read_json(self._layout.release(name)) for name in files.names_in(folder)]
         return [release for release in found if release and self._allowed(release)]
 
     def _release(self, digest: str) -> Dict[str, Any]:
@@ -73,7 +72,7 @@ class Journal:
         return release
 
     def _allowed(self, release: Dict[str, Any]) -> bool:
-        workflows = self._layout.config["keys"][self._layout.key]["workflows"]
+        workflows = self._layout.settings["workflows"]
         return "*" in workflows or release["name"] in workflows
 
     # submit
@@ -82,16 +81,15 @@ class Journal:
         """Accept the plan, or do what is left of accepting it, and let its crew of round `number` start."""
         submission = digest[:32]
         plan = files.read_json(self._layout.plan(submission)) or self._load(digest)
-        release = self._release(plan["release"])
         files.make_dirs(self._layout.submission_dir(submission))
-        with files.locked(self._layout.submission_lock(submission)):
+        with files.locked(os.path.join(self._layout.submission_dir(submission), "lock")):
             begun = [crew for crew in status.crews_of(self._layout, submission) if crew.round == number]
             if not begun:
                 self._check_contents(plan)
             self._check_attempts(plan)
             files.create_json(self._layout.plan(submission), plan)
             answers = {entry["attempt"]: self._accept(submission, entry) for entry in plan["attempts"]}
-            crews = begun or self._intend(submission, plan, release, number)
+            crews = begun or self._intend(submission, plan, number)
             started = [{"class": crew.name, "round": number, "array": self._start(crew, fresh=not begun)}
                        for crew in crews]
         return {"submission": submission, "attempts": answers, "crews": started}
@@ -129,8 +127,8 @@ class Journal:
     def _check_attempts(self, plan: Dict[str, Any]) -> None:
         new = sum(self._owner(entry) is None for entry in plan["attempts"])
         if new:
-            alive = sum(len(status.alive(self._layout, *each)) for each in status.open_submissions(self._layout))
-            self._limits.check_attempts(alive, new)
+            alive = [status.alive(self._layout, *each) for each in status.open_submissions(self._layout)]
+            self._limits.check_attempts(sum(map(len, alive)), new)
 
     def _accept(self, submission: str, entry: Dict[str, Any]) -> str:
         attempt = entry["attempt"]
@@ -152,16 +150,16 @@ class Journal:
 
     # crews
 
-    def _intend(self, submission: str, plan: Dict[str, Any], release: Dict[str, Any], number: int) -> List[Crew]:
-        """Write down which crews a new round has: one for each class that has work and no living crew."""
+    def _intend(self, submission: str, plan: Dict[str, Any], number: int) -> List[Crew]:
+        """Write down the crews of a new round: one for each class that has work and no living crew."""
         crews = status.crews_of(self._layout, submission)
         if number > 1 + max([crew.round for crew in crews] or [0]):
             raise errors.BadRequest("Rounds follow one another.", field="round")
-        steps = release["manifest"]["steps"]
-        classes = {step["do"]: class_of(self._layout.config, step["class"]) for step in steps}
+        manifest = self._release(plan["release"])["manifest"]
+        classes = {step["do"]: class_of(self._layout.config, step["class"]) for step in manifest["steps"]}
         needed = {}
         for entry in status.alive(self._layout, submission, plan):
-            step = status.progress(self._layout, submission, entry["attempt"], steps)["step"]
+            step = status.progress(self._layout, submission, entry["attempt"], manifest["steps"])["step"]
             name, needed[name] = classes[step]
         living = {crew.name for crew in crews if crew.name in needed and self._lives(crew)}
         if needed and living == set(needed):
@@ -174,7 +172,7 @@ class Journal:
                 "argv": [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home,
                          "--key", self._layout.key, "--submission", submission, "--class", crew.name,
                          "--round", str(number)],
-                "count": min(settings["members"], release["manifest"].get("workers", {}).get("max", 1000)),
+                "count": min(settings["members"], manifest.get("workers", {}).get("max", 1000)),
                 "resources": settings, "at": _now()})
         return fresh
 
@@ -182,7 +180,7 @@ class Journal:
         array = status.array_of(self._layout, crew)
         state = self._scheduler.states([array]).get(array) if array else None
         if state not in ("queued", "running", "ended"):
-            raise errors.SchedulerUnknown("Whether the crew of round {} has ended is not known.".format(crew.round))
+            raise errors.SchedulerUnknown("It is not known whether an earlier crew has ended.")
         return bool(state != "ended")
 
     def _start(self, crew: Crew, fresh: bool) -> str:
@@ -208,11 +206,12 @@ class Journal:
             states[attempt] = files.read_json(self._layout.result(attempt))["state"]
         for submission, plan in self._submissions_of(attempts):
             if not status.alive(self._layout, submission, plan):
-                arrays = [status.array_of(self._layout, crew) for crew in status.crews_of(self._layout, submission)]
-                for array in filter(None, arrays):
+                for crew in status.crews_of(self._layout, submission):
+                    array = status.array_of(self._layout, crew)
                     # A crew that cannot be reached finds nothing to do and leaves by itself.
                     with contextlib.suppress(errors.SchedulerError, errors.SchedulerUnknown):
-                        self._scheduler.cancel(array)
+                        if array:
+                            self._scheduler.cancel(array)
         return {"attempts": states}
 
     def release(self, attempts: List[str]) -> Dict[str, Any]:
@@ -243,7 +242,7 @@ class Journal:
     def _submissions_of(self, attempts: List[str]) -> List[Tuple[str, Dict[str, Any]]]:
         owners = [files.read_json(self._layout.owner(attempt)) for attempt in attempts]
         names = sorted({owner["submission"] for owner in owners if owner})
-        return [(name, files.read_once(self._layout.plan(name))) for name in names]
+        return [(name, files.read_json(self._layout.plan(name))) for name in names]
 
 
 def _now() -> str:

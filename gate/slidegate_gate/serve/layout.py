@@ -30,10 +30,8 @@ def load_config(home: str) -> Dict[str, Any]:
     config = files.read_json(os.path.join(home, "config.json"))
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
         raise ValueError("no config.json of format {} in {}".format(CONFIG_FORMAT, home))
-    loaded = dict(config)
-    for root in ("state", "data"):
-        loaded[root] = os.path.abspath(config.get(root) or os.path.join(home, root))
-    return loaded
+    roots = {root: config.get(root) or os.path.join(home, root) for root in ("state", "data")}
+    return dict(config, **{root: os.path.abspath(path) for root, path in roots.items()})
 
 
 def class_of(config: Dict[str, Any], name: str) -> Tuple[str, Dict[str, Any]]:
@@ -43,11 +41,9 @@ def class_of(config: Dict[str, Any], name: str) -> Tuple[str, Dict[str, Any]]:
     Raises UnknownClass where the site has no such class.
     """
     classes = config.get("classes", {})
-    settings = classes.get(name, {})
+    name = classes.get(name, {}).get("as", name)
+    settings = classes.get(name, {"as": name})
     if "as" in settings:
-        name = settings["as"]
-        settings = classes.get(name, {})
-    if not settings or "as" in settings:
         raise UnknownClass("This site has no resource class {!r}.".format(name))
     return name, settings
 
@@ -59,9 +55,10 @@ class Layout:
         self.home = os.path.abspath(home)
         self.config = config
         self.key = key
-        self.state = os.path.join(config.get("state") or os.path.join(self.home, "state"), "keys", key)
-        self.data = os.path.join(config.get("data") or os.path.join(self.home, "data"), "keys", key)
-        self.scheduler = os.path.join(os.path.dirname(os.path.dirname(self.state)), "scheduler")
+        self.settings: Dict[str, Any] = config.get("keys", {}).get(key, {})
+        self.state = os.path.join(config["state"], "keys", key)
+        self.data = os.path.join(config["data"], "keys", key)
+        self.scheduler = os.path.join(config["state"], "scheduler")
         self.attempts = os.path.join(self.state, "attempts")
         self.submissions = os.path.join(self.state, "submissions")
         self.audit = os.path.join(self.state, "audit.jsonl")
@@ -80,9 +77,6 @@ class Layout:
 
     def release(self, digest: str) -> str:
         return os.path.join(self.release_dir(digest), "release.json")
-
-    def runtime_dir(self, digest: str) -> str:
-        return os.path.join(self.home, "runtimes", digest)
 
     # state: the journal
 
@@ -107,9 +101,6 @@ class Layout:
     def submission_released(self, submission: str) -> str:
         return os.path.join(self.submissions, submission, "released.json")
 
-    def submission_lock(self, submission: str) -> str:
-        return os.path.join(self.submissions, submission, "lock")
-
     def intent(self, submission: str, crew_class: str, number: int) -> str:
         return self._crew(submission, crew_class, number, "intent")
 
@@ -130,12 +121,6 @@ class Layout:
 
     def part(self, digest: str) -> str:
         return os.path.join(self.parts, digest)
-
-    def tree_dir(self, digest: str) -> str:
-        return os.path.join(self.trees, digest)
-
-    def submission_work(self, submission: str) -> str:
-        return os.path.join(self.work, submission)
 
     def work_dir(self, submission: str, attempt: str) -> str:
         return os.path.join(self.work, submission, attempt)

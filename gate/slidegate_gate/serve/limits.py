@@ -7,14 +7,14 @@ one key (``keys.<key>.limits``).  ``have``, ``put`` and ``read`` move contents; 
 bytes and do not count as requests unless they are refused.
 """
 
-import contextlib
 import json
+import math
 import os
 import time
-from typing import Dict, Optional
+from typing import Dict
 
 from ..errors import OverLimit
-from . import files
+from . import files, trees
 from .layout import Layout
 
 DEFAULTS = {
@@ -28,20 +28,15 @@ RECOUNT_SECONDS = 60.0
 PENALTY_SECONDS = 1.0  # a refusal costs the client this long, so that it cannot flood the audit
 
 
-def limits_of(layout: Layout) -> Dict[str, int]:
-    """Return the figures that hold for a key: its own, else the site's, else these."""
-    of_key = layout.config["keys"][layout.key].get("limits", {})
-    return dict(DEFAULTS, **dict(layout.config.get("limits", {}), **of_key))
-
-
 class Limits:
-    """The limits of one key."""
+    """The limits of one key; `values` are its own figures, else the site's, else the defaults."""
 
     def __init__(self, layout: Layout) -> None:
-        self.values = limits_of(layout)
+        of_site = layout.config.get("limits", {})
+        self.values: Dict[str, int] = dict(DEFAULTS, **dict(of_site, **layout.settings.get("limits", {})))
         self._layout = layout
         self._bytes = 0
-        self._counted: Optional[float] = None
+        self._counted = -math.inf
 
     def count_request(self) -> None:
         """Count one request of this minute; raise OverLimit, late, where there were too many."""
@@ -58,7 +53,7 @@ class Limits:
     def check_bytes(self, more: int) -> None:
         """Raise OverLimit where `more` bytes would be too many; else count them as kept."""
         now = time.monotonic()
-        if self._counted is None or now - self._counted > RECOUNT_SECONDS:
+        if now - self._counted > RECOUNT_SECONDS:
             self._bytes = self.bytes_kept()
             self._counted = now
         if self._bytes + more > self.values["bytes"]:
@@ -72,10 +67,6 @@ class Limits:
 
     def bytes_kept(self) -> int:
         """Count the bytes of all contents of this key, also of unfinished uploads."""
-        total = 0
-        for root in (self._layout.blobs, self._layout.parts):
-            for folder, _, names in os.walk(root):
-                for name in names:
-                    with contextlib.suppress(FileNotFoundError):
-                        total += os.lstat(os.path.join(folder, name)).st_size
-        return total
+        roots = (os.walk(self._layout.blobs), os.walk(self._layout.parts))
+        paths = (os.path.join(folder, name) for root in roots for folder, _, names in root for name in names)
+        return sum(trees.file_size(path) or 0 for path in paths)

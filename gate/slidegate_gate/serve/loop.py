@@ -16,7 +16,7 @@ import contextlib
 import errno
 import os
 import traceback
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 from ..errors import BadFrame, GateError, Internal, NoSpace
 from . import audit, files, frames, limits, messages, status, trees
@@ -25,7 +25,6 @@ from .layout import Layout
 
 PROTOCOL = 1
 Fields = Dict[str, Any]
-NOTHING: Fields = {}
 RECORDED = ("hello", "submit", "cancel", "release")
 
 
@@ -36,18 +35,17 @@ class Gate:
         self._layout = layout
         self._version = version
         self._audit = audit.Audit(layout.audit, layout.key, peer)
-        self._limits = limits.Limits(layout)
-        self._uploads = trees.Uploads(layout)
-        self._journal = Journal(layout, scheduler, self._limits, program)
+        self.limits = limits.Limits(layout)
+        self._uploads = trees.Uploads(layout, self.limits.check_bytes)
+        self._journal = Journal(layout, scheduler, self.limits, program)
         self._board = status.Board(layout, scheduler)
         self._verbs: Dict[str, Callable[[Fields, frames.Frame], Fields]] = {
-            "hello": self._hello, "have": self._have, "put": self._put,
+            "hello": self._hello, "put": self._put, "read": self._read, "audit": self._records,
+            "have": lambda fields, _: trees.have(layout, fields["blobs"]),
             "submit": lambda fields, _: self._journal.submit(fields["plan"], fields["round"]),
             "status": lambda fields, _: self._board.changes(fields["cursor"]),
             "cancel": lambda fields, _: self._journal.cancel(fields["attempts"]),
-            "read": self._read,
             "release": lambda fields, _: self._journal.release(fields["attempts"]),
-            "audit": self._records,
         }
 
     def handle(self, frame: frames.Frame) -> Tuple[Fields, bytes]:
@@ -57,16 +55,16 @@ class Gate:
         try:
             verb, fields = messages.check_request(frame.message, len(frame.body))
             if verb not in limits.UNCOUNTED:
-                self._limits.count_request()
+                self.limits.count_request()
             answer = self._verbs[verb](fields, frame)
             if verb in RECORDED or answer.get("committed") or (verb == "read" and fields["offset"] == 0):
                 self._audit.record(verb, name, _summary(fields), "ok")
-        except Exception as error:  # the edge of the gate
+        except Exception as error:  # noqa: BLE001 - the edge of the gate
             return self.refuse(error, name, verb, fields), b""
         body = answer.pop("body", b"")
         return dict(answer, id=name, ok=True, head=self._audit.head), body
 
-    def refuse(self, error: Exception, name: str = "", verb: str = "?", fields: Mapping[str, Any] = NOTHING) -> Fields:
+    def refuse(self, error: Exception, name: str, verb: str, fields: Fields) -> Fields:
         """Return the answer to a request that failed, and record it."""
         told = self._explain(error)
         with contextlib.suppress(OSError):  # a full disk must not keep the answer back
@@ -88,17 +86,10 @@ class Gate:
         shown = ("digest", "name", "version", "manifest", "schema", "runtime")
         releases = [{name: release[name] for name in shown} for release in self._journal.releases()]
         return {"protocol": PROTOCOL, "gate": self._version, "site": self._layout.config["site"],
-                "key": self._layout.key, "releases": releases, "limits": self._limits.values}
-
-    def _have(self, fields: Fields, frame: frames.Frame) -> Fields:
-        missing, partial = trees.have(self._layout, fields["blobs"])
-        return {"missing": missing, "partial": partial}
+                "key": self._layout.key, "releases": releases, "limits": self.limits.values}
 
     def _put(self, fields: Fields, frame: frames.Frame) -> Fields:
-        digest, size = fields["digest"], fields["size"]
-        if not trees.held(self._layout, digest, size):
-            self._limits.check_bytes(len(frame.body))
-        place, committed = self._uploads.put(digest, size, fields["offset"], frame.body, frame.digest)
+        place, committed = self._uploads.put(fields["digest"], fields["size"], fields["offset"], frame)
         return {"next": place, "committed": committed}
 
     def _read(self, fields: Fields, frame: frames.Frame) -> Fields:
@@ -110,11 +101,11 @@ class Gate:
         return {"size": size, "body": body}
 
     def _records(self, fields: Fields, frame: frames.Frame) -> Fields:
-        used = dict(status.used(self._layout), bytes=self._limits.bytes_kept())
+        used = dict(status.used(self._layout), bytes=self.limits.bytes_kept())
         return {"records": audit.records_since(self._layout.audit, fields["since"]), "usage": used}
 
 
-def _summary(fields: Mapping[str, Any]) -> Fields:
+def _summary(fields: Fields) -> Fields:
     """Return what the audit keeps of a request: short values as they are, lists by length and digest."""
     return {name: {"count": len(value), "sha256": files.digest_of(files.canonical(value))}
             if isinstance(value, list) else value for name, value in fields.items()}
@@ -123,12 +114,12 @@ def _summary(fields: Mapping[str, Any]) -> Fields:
 def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str) -> int:
     """Answer the requests on standard input until it ends; return the exit code."""
     gate = Gate(layout, scheduler, version, program, peer)
-    reader = frames.FrameReader(0, limits.limits_of(layout)["idle_seconds"])
+    reader = frames.FrameReader(0, gate.limits.values["idle_seconds"])
     try:
         for frame in frames.read_ahead(reader):
             frames.write_frame(1, *gate.handle(frame))
     except BadFrame as error:
-        frames.write_frame(1, gate.refuse(error))
+        frames.write_frame(1, gate.refuse(error, "", "?", {}))
         return 2
     except ConnectionError:
         return 1

@@ -2,22 +2,24 @@
 """What may be said.
 
 This is the only description of the messages; the gate refuses what it does not describe, and a client may
-use it too.  A request is ``{"id":..., "verb":..., field:...}`` with exactly the fields of its verb.  The
-answer is ``{"id":..., "ok":true, field:..., "head":...}`` with the fields in ``ANSWERS``, or
+use it too.  A request is ``{"id":..., "verb":..., field:...}`` with exactly the fields of its verb in
+``REQUESTS``.  The answer is ``{"id":..., "ok":true, field:..., "head":...}`` with the fields below, or
 ``{"id":..., "ok":false, "error":{"code","message","transient","detail"}, "head":...}``.  ``head`` is the end
 of the audit chain (see ``audit``).
 
-=========  =====================================================================================
-hello      who are you, what may I start?
-have       which of these contents are missing, and where do unfinished uploads continue?
-put        the next piece of one content; committed when it is complete and matches its digest
-submit     start the Attempts of a plan; or one more crew (``round``) for what is missing of it
-status     what changed since this cursor?  ``more``: ask again at once
-cancel     these Attempts shall have no effect any more, even if they are not known yet
-read       a piece of a content, or of the log of an Attempt
-release    these Attempts were collected; their work folders may go
-audit      the records of the audit chain after this number, and what was used
-=========  =====================================================================================
+=======  =========================================================  ========================================
+verb     asks                                                       answer
+=======  =========================================================  ========================================
+hello    who are you, what may I start?                             protocol gate site key releases limits
+have     what of this is missing, and where do uploads continue?    missing partial
+put      take the next piece of a content (the body)                next committed
+submit   start a plan's Attempts, or one more crew (round) for it   submission attempts crews
+status   what changed since this cursor? (more: ask again at once)  cursor more attempts crews
+cancel   these Attempts, known or not, shall have no effect         attempts
+read     a piece of a content, or of an Attempt's log (the body)    size
+release  these Attempts were collected, their folders may go        released
+audit    the records after this number, and what was used           records usage
+=======  =========================================================  ========================================
 
 No field holds a command, a path or a host name.  Requests are handled in order; all of them may be repeated.
 """
@@ -48,11 +50,8 @@ def integer(low: int, high: int) -> Check:
 
 def some(check: Check, most: int) -> Check:
     """A list of at most `most` values of one kind, none twice."""
-    def holds(value: Any) -> bool:
-        if not isinstance(value, list) or len(value) > most or not all(map(check, value)):
-            return False
-        return len(set(map(str, value))) == len(value)
-    return holds
+    return lambda value: (isinstance(value, list) and len(value) <= most and all(map(check, value))
+                          and len(set(map(str, value))) == len(value))
 
 
 def pair(first: Check, second: Check) -> Check:
@@ -77,18 +76,6 @@ REQUESTS: Dict[str, List[Dict[str, Check]]] = {
               "length": integer(0, MAX_BODY)}],
     "release": [{"attempts": attempts}],
     "audit": [{"since": integer(0, MAX_BYTES)}],
-}
-
-ANSWERS: Dict[str, Tuple[str, ...]] = {
-    "hello": ("protocol", "gate", "site", "key", "releases", "limits"),
-    "have": ("missing", "partial"),
-    "put": ("next", "committed"),
-    "submit": ("submission", "attempts", "crews"),
-    "status": ("cursor", "more", "attempts", "crews"),
-    "cancel": ("attempts",),
-    "read": ("size",),
-    "release": ("released",),
-    "audit": ("records", "usage"),
 }
 
 

@@ -12,6 +12,7 @@ number.  The file holds no truth: if it is lost, an epoch begins and everything 
 told once more.
 """
 
+import contextlib
 import os
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
@@ -19,19 +20,21 @@ from ..errors import SchedulerUnknown
 from . import files
 from .layout import Layout
 
+# the workers of a Submission; `name` is that of their resource class
 Crew = NamedTuple("Crew", [("submission", str), ("name", str), ("round", int)])
-Crew.__doc__ = """The workers of a Submission: `name` is that of their resource class."""
 
 MAX_ANSWER = 1 << 19
+SHOWN = ("state", "tree", "error", "usage")
 FINAL = ("succeeded", "failed", "cancelled", "ended")
 
 
 def open_submissions(layout: Layout) -> Iterator[Tuple[str, Dict[str, Any]]]:
     """Yield id and plan of each Submission of which something was not released."""
-    names = os.listdir(layout.submissions) if os.path.isdir(layout.submissions) else []
-    for submission in sorted(names):
-        if os.path.exists(layout.plan(submission)) and not os.path.exists(layout.submission_released(submission)):
-            yield submission, files.read_once(layout.plan(submission))
+    for submission in files.names_in(layout.submissions):
+        if not os.path.exists(layout.submission_released(submission)):
+            plan = files.read_json(layout.plan(submission))
+            if plan is not None:  # else a submit was killed before it accepted anything
+                yield submission, plan
 
 
 def owned(layout: Layout, submission: str, plan: Dict[str, Any]) -> List[Dict[str, Any]]:
@@ -48,32 +51,29 @@ def alive(layout: Layout, submission: str, plan: Dict[str, Any]) -> List[Dict[st
 
 def crews_of(layout: Layout, submission: str) -> List[Crew]:
     """Return every crew that was ever meant to be started."""
-    parts = [name.split(".") for name in os.listdir(layout.submission_dir(submission))]
+    parts = [name.split(".") for name in files.names_in(layout.submission_dir(submission))]
     return sorted(Crew(submission, part[0], int(part[1])) for part in parts if part[2:] == ["intent", "json"])
 
 
 def array_of(layout: Layout, crew: Crew) -> str:
-    """Return the array that does a crew's work: the one that claimed it, else the one that was started, else ''."""
-    record = files.read_json(layout.claim(*crew)) or files.read_json(layout.receipt(*crew)) or {"array": ""}
-    return str(record["array"])
+    """Return the array that does a crew's work: the one that claimed it, else the one that was started."""
+    record = files.read_json(layout.claim(*crew)) or files.read_json(layout.receipt(*crew))
+    return str(record["array"]) if record else ""
 
 
 def progress(layout: Layout, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """Return the first step that is not complete (or the last one), how many of its Units are done, and of how many.
+    """Return the first step that is not complete (or the last one), and how many of its Units are done.
 
     A step that does the Units of another step has as many as that one's records list.
     """
     folder = os.path.join(layout.work_dir(submission, attempt), "done")
-    names = os.listdir(folder) if os.path.isdir(folder) else []
     done: Dict[str, List[str]] = {}
-    for name in names:
+    for name in files.names_in(folder):
         done.setdefault(name.partition(".")[0], []).append(name)
     found: Dict[str, Any] = {"step": "", "done": 0, "total": 0}
     for step in steps:
-        total = 1
-        if "units" in step:
-            records = [files.read_json(os.path.join(folder, name)) for name in done.get(step["units"], [])]
-            total = sum(len(record["units"]) for record in records if record)
+        listed = [files.read_json(os.path.join(folder, name)) for name in done.get(step.get("units", ""), [])]
+        total = sum(len(record["units"]) for record in listed if record) if "units" in step else 1
         found = {"step": step["do"], "done": len(done.get(step["do"], [])), "total": total}
         if found["done"] < total:
             break
@@ -91,7 +91,8 @@ class Board:
         """Return what changed since `cursor`, as far as it fits into one answer, and the next cursor."""
         files.make_dirs(self._layout.submissions)
         with files.locked(self._layout.status + ".lock"):
-            told = files.read_json(self._layout.status) or {"epoch": os.urandom(8).hex(), "seq": 0, "items": {}}
+            told = files.read_json(self._layout.status)
+            told = told or {"epoch": os.urandom(8).hex(), "seq": 0, "items": {}}
             before = told["items"]
             told["items"] = {}
             for name, view in self._views(before).items():
@@ -125,43 +126,38 @@ class Board:
         views: Dict[str, Dict[str, Any]] = {}
         for submission, plan in open_submissions(self._layout):
             for crew in crews_of(self._layout, submission):
-                views["{}.{}.{}".format(*crew)] = {"submission": submission, "class": crew.name, "round": crew.round,
-                                                   "array": array_of(self._layout, crew)}
+                views["{}.{}.{}".format(*crew)] = {
+                    "submission": submission, "class": crew.name, "round": crew.round,
+                    "array": array_of(self._layout, crew)}
+            release = files.read_json(self._layout.release(plan["release"])) or {"manifest": {"steps": []}}
             for entry in owned(self._layout, submission, plan):
                 attempt = entry["attempt"]
-                if os.path.exists(self._layout.released(attempt)):
-                    continue
-                old = before.get(attempt, [0, {}])[1]
-                views[attempt] = old if old.get("state") in FINAL else self._attempt(submission, plan, entry)
-        self._ask_for([view for view in views.values() if "array" in view])
+                view = before.get(attempt, [0, {}])[1]
+                if view.get("state") not in FINAL:
+                    view = self._attempt(submission, entry, release["manifest"]["steps"])
+                if not os.path.exists(self._layout.released(attempt)):
+                    views[attempt] = view
+        arrays = [view["array"] for view in views.values() if view.get("array")]
+        states: Dict[str, str] = {}
+        with contextlib.suppress(SchedulerUnknown):
+            states = self._scheduler.states(arrays) if arrays else {}
+        for view in views.values():
+            if "array" in view:
+                view["state"] = states.get(view["array"], "unknown")
         return views
 
-    def _attempt(self, submission: str, plan: Dict[str, Any], entry: Dict[str, Any]) -> Dict[str, Any]:
+    def _attempt(self, submission: str, entry: Dict[str, Any], steps: List[Dict[str, Any]]) -> Dict[str, Any]:
         attempt = entry["attempt"]
-        release = files.read_json(self._layout.release(plan["release"])) or {"manifest": {"steps": []}}
-        view = progress(self._layout, submission, attempt, release["manifest"]["steps"])
+        view = progress(self._layout, submission, attempt, steps)
         view.update(attempt=attempt, submission=submission, note=entry["note"])
-        result = files.read_json(self._layout.result(attempt))
-        if result:
-            view.update((name, result[name]) for name in ("state", "tree", "error", "usage") if name in result)
-        else:
-            leases = os.path.join(self._layout.work_dir(submission, attempt), "leases")
-            view["state"] = "running" if os.path.isdir(leases) and os.listdir(leases) else "queued"
-        return view
-
-    def _ask_for(self, crews: List[Dict[str, Any]]) -> None:
-        arrays = [crew["array"] for crew in crews if crew["array"]]
-        try:
-            states = self._scheduler.states(arrays) if arrays else {}
-        except SchedulerUnknown:
-            states = {}
-        for crew in crews:
-            crew["state"] = states.get(crew["array"], "unknown")
+        leases = files.names_in(os.path.join(self._layout.work_dir(submission, attempt), "leases"))
+        result = files.read_json(self._layout.result(attempt)) or {"state": "running" if leases else "queued"}
+        return dict(view, **{name: result[name] for name in SHOWN if name in result})
 
 
 def used(layout: Layout) -> Dict[str, Any]:
     """Return how many Attempts this key ever had a result for, and the seconds that they computed."""
-    names = os.listdir(layout.attempts) if os.path.isdir(layout.attempts) else []
+    names = files.names_in(layout.attempts)
     results = [files.read_json(layout.result(name)) for name in names]
     seconds = sum(result["usage"].get("seconds", 0) for result in results if result)
     return {"attempts": len(names), "seconds": round(seconds, 3)}

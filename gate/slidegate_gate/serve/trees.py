@@ -6,21 +6,23 @@ A *blob* is a file named by the SHA-256 of its bytes.  A *Tree* is a blob that l
     {"tree":1,"entries":[["plan.json",311,"9f2c..."],...]}        canonical JSON, sorted by name
 
 so one digest names a whole folder.  Blobs are private to a key.  A blob gets its name only when it is
-complete, matches its digest and is on the disk; a name therefore never shows a part of a content.
+complete and matches its digest; a name therefore never shows a part of a content.
 
 Blobs lie where files may be purged without notice.  So nothing remembers that a blob is here: whenever one
 is used, its file is looked at, and a missing one or one of another size is simply missing and sent again.
+That is also why an upload does not wait for the disk: a power cut takes no more than a purge could.
 
 An upload continues where its part file ends.  The process that appends to a part holds a lock on it, and
 hashes what it appends; a new process that continues an upload first hashes what is there.  Killed at any
 time, a part is a beginning of the content, or it is found to be none at the end and thrown away.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import stat
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from ..errors import BadRequest, BadTree, Busy, DigestMismatch, Gone, MissingBlobs, WrongOffset
 from . import checks, files, frames
@@ -34,11 +36,11 @@ PIECE = 128 << 10
 
 def file_size(path: str) -> Optional[int]:
     """Return the size of a plain file, or None where there is none or something else."""
-    try:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+        if stat.S_ISREG(found.st_mode):
+            return found.st_size
+    return None
 
 
 def held(layout: Layout, digest: str, size: int) -> bool:
@@ -46,24 +48,27 @@ def held(layout: Layout, digest: str, size: int) -> bool:
     return file_size(layout.blob(digest)) == size
 
 
-def have(layout: Layout, wanted: Iterable[Tuple[str, int]]) -> Tuple[List[str], Dict[str, int]]:
+def have(layout: Layout, wanted: Iterable[Tuple[str, int]]) -> Dict[str, Any]:
     """Return which blobs are missing, and for those that are partly here how many bytes."""
-    missing = [digest for digest, size in wanted if not held(layout, digest, size)]
-    parts = ((digest, size, file_size(layout.part(digest))) for digest, size in wanted if digest in missing)
-    return missing, {digest: part for digest, size, part in parts if part and part < size}
+    missing = {digest: size for digest, size in wanted if not held(layout, digest, size)}
+    parts = {digest: file_size(layout.part(digest)) or 0 for digest in missing}
+    partial = {digest: part for digest, part in parts.items() if 0 < part < missing[digest]}
+    return {"missing": list(missing), "partial": partial}
 
 
 class Uploads:
     """The content that one connection is sending; there is at most one at a time."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, make_room: Callable[[int], None]) -> None:
+        """`make_room` is asked before so many bytes are written, and raises where they may not be."""
         self._layout = layout
+        self._make_room = make_room
         self._digest = ""
         self._handle = -1
         self._size = 0
         self._hash = hashlib.sha256()
 
-    def put(self, digest: str, size: int, offset: int, body: bytearray, body_digest: str) -> Tuple[int, bool]:
+    def put(self, digest: str, size: int, offset: int, frame: frames.Frame) -> Tuple[int, bool]:
         """Append a piece; return where the next begins and whether the blob is complete.  Safe to repeat.
 
         Raises WrongOffset where the part ends elsewhere, Busy where another connection is sending the same
@@ -71,22 +76,23 @@ class Uploads:
         """
         if held(self._layout, digest, size):
             return size, True
-        if offset + len(body) > size:
+        if offset + len(frame.body) > size:
             raise BadRequest("The piece does not lie inside the content.", field="offset")
+        self._make_room(len(frame.body))
         try:
             if digest != self._digest:
                 self._open(digest)
-            view = memoryview(body)
             if self._size >= size:  # an earlier gate was killed just before it committed
                 return self._commit(size, self._hash.hexdigest())
             if offset != self._size:
                 raise WrongOffset(next=self._size)
-            for place in range(0, len(body), PIECE):
-                os.pwrite(self._handle, view[place:place + PIECE], offset + place)
-            self._size += len(body)
-            if len(body) == size:
-                return self._commit(size, body_digest)
-            self._hash.update(body)
+            piece = memoryview(frame.body)
+            for place in range(0, len(piece), PIECE):
+                os.pwrite(self._handle, piece[place:place + PIECE], offset + place)
+            self._size += len(piece)
+            if len(piece) == size:  # the body is the content, and its digest was computed as it was read
+                return self._commit(size, frame.digest)
+            self._hash.update(piece)
             return self._commit(size, self._hash.hexdigest()) if self._size == size else (self._size, False)
         except (OSError, DigestMismatch):
             self.close()
@@ -126,19 +132,16 @@ class Uploads:
         if found != self._digest:
             os.unlink(path)
             raise DigestMismatch()
-        #os.fsync(self._handle)
         adopt(self._layout, path, self._digest)
         self.close()
         return size, True
 
 
 def adopt(layout: Layout, path: str, digest: str) -> None:
-    """Give a complete, flushed file its name as a blob."""
+    """Give a complete file its name as a blob."""
     os.chmod(path, 0o400)
-    blob = layout.blob(digest)
-    files.make_dirs(os.path.dirname(blob))
-    os.rename(path, blob)
-    files.fsync_dir(os.path.dirname(blob))
+    files.make_dirs(os.path.dirname(layout.blob(digest)))
+    os.rename(path, layout.blob(digest))
 
 
 def tree_bytes(entries: List[Entry]) -> bytes:
@@ -154,17 +157,15 @@ def load_tree(layout: Layout, digest: str) -> List[Entry]:
     """
     data = read_checked(layout, digest, MAX_TREE)
     try:
-        value = frames.parse_object(data)
-        entries = [(str(name), int(size), str(blob)) for name, size, blob in value["entries"]]
-        good = tree_bytes(entries) == data
+        entries = [(name, size, blob) for name, size, blob in frames.parse_object(data)["entries"]]
+        names = [name for name, _, _ in entries]
+        folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
+        good = (tree_bytes(entries) == data and all(map(checks.is_entry, entries))
+                and names == sorted(set(names)) and not folders & set(names))
     except (ValueError, KeyError, TypeError):
         good = False
     if not good:
         raise BadTree("The Tree {} is not written as a Tree must be.".format(digest))
-    names = [name for name, _, _ in entries]
-    folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
-    if names != sorted(set(names)) or folders & set(names) or not all(map(checks.is_entry, entries)):
-        raise BadTree("The Tree {} holds names, sizes or digests that a Tree must not hold.".format(digest))
     return entries
 
 
@@ -193,10 +194,8 @@ def read_piece(path: str, offset: int, length: int) -> Tuple[int, bytes]:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         raise Gone()
-    try:
+    with os.fdopen(handle, "rb"):
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise Gone()
         return found.st_size, os.pread(handle, length, offset)
-    finally:
-        os.close(handle)
