@@ -129,9 +129,11 @@ def test_a_truncated_tiff_is_refused_by_describing_it_already(tmp_path, options,
     refused(path, tmp_path)
 
 
-def test_a_tiff_that_shrinks_while_it_is_read(tmp_path):
+@pytest.mark.parametrize("options", [{}, {"tile": (64, 64)}, {"compression": "zlib"}])
+def test_a_tiff_that_shrinks_while_it_is_read(tmp_path, options):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.zeros((2, 300, 200), np.uint16), photometric="minisblack")
+    pixels = np.random.default_rng(0).integers(0, 65535, (2, 300, 200), np.uint16)
+    tifffile.imwrite(path, pixels, photometric="minisblack", **options)
     shrunk = []
 
     def shrink(done, total):
