@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import AttemptKey, SubmissionId, TaskId
@@ -21,6 +21,7 @@ _S = tables.site
 _H = tables.heard
 _T = tables.task
 START = "0" * 64
+_FIRST: dict[str, Any] = {"head": START, "head_seq": 0, "cursor": "", "poll_at": 0.0, "lease_token": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,31 +175,31 @@ class KnownSites:
 
     def audit_head(self, site: str) -> AuditHead:
         """Return the last audit record that was seen."""
-        with self._database.write() as connection:
-            row = _row(connection, site)
+        row = self.row(site)
         return AuditHead(row["head_seq"], row["head"])
 
     def advance_head(self, site: str, head: AuditHead) -> None:
         """Remember a later audit record; an earlier one changes nothing."""
         with self._database.write() as connection:
+            _row(connection, site)
             connection.execute(
                 update(_S)
-                .where(_S.c.name == site, or_(_S.c.head_seq < head.seq))
+                .where(_S.c.name == site, _S.c.head_seq < head.seq)
                 .values(head_seq=head.seq, head=head.head)
             )
 
     def row(self, site: str) -> dict[str, Any]:
         """Return all that is remembered of a site."""
-        with self._database.write() as connection:
-            return _row(connection, site)
+        with self._database.read() as connection:
+            row = connection.execute(select(_S).where(_S.c.name == site)).mappings().one_or_none()
+        return {"name": site, "heard_at": None, "trouble": None, **_FIRST} if row is None else dict(row)
 
 
 def _row(connection: Connection, site: str) -> dict[str, Any]:
     query = select(_S).where(_S.c.name == site)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        first = {"head": START, "head_seq": 0, "cursor": "", "poll_at": 0.0, "lease_token": 0}
-        connection.execute(insert(_S).values(name=site, **first))
+        connection.execute(insert(_S).values(name=site, **_FIRST))
         row = connection.execute(query).mappings().one()
     return dict(row)
 

@@ -26,7 +26,7 @@ class SystemRefused(SlidegateError):
 
 
 class CrewsEnded(SlidegateError):
-    """The workers at the site ended several times before the work was done; the log says more."""
+    """The workers at the site ended several times before the work was done; their log there says why."""
 
     code = "crews-ended"
 

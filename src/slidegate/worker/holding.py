@@ -22,13 +22,23 @@ class Holding:
         What is held; the first is the one whose progress is noted.
     lease_seconds
         How long a lease lasts; it is renewed three times in that time.
+    stop
+        Set when the worker shall go: what takes long is given up.
     """
 
-    def __init__(self, store: Store, claims: Sequence[Claim], clock: Clock, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        claims: Sequence[Claim],
+        clock: Clock,
+        lease_seconds: float,
+        stop: Event | None = None,
+    ) -> None:
         self._store = store
         self._claims = list(claims)
         self._clock = clock
         self._lease_seconds = lease_seconds
+        self._stop = stop or Event()
         self._done = Event()
         self._lost = Event()
         self._noted_at = 0.0
@@ -62,7 +72,7 @@ class Holding:
 
         def noted(done: int, total: int) -> None:
             now = self._clock()
-            if self._lost.is_set():
+            if self._lost.is_set() or self._stop.is_set():
                 raise NoLongerWanted
             if done < total and now - self._noted_at < _NOTE_SECONDS:
                 return

@@ -3,10 +3,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
+from slidegate.domain import events
 from slidegate.domain.errors import UnknownSite, UnknownSource
-from slidegate.domain.events import Event, Retried, RunRequested, StagedDataLost
+from slidegate.domain.events import Retried, RunRequested, StagedDataLost
 from slidegate.domain.states import State
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 from slidegate.sites import Gate
@@ -89,11 +91,11 @@ class Tools:
             raise UnknownSite(f"There is no site {site!r}.")
         return found
 
-    def hold(self, *claims: Claim) -> Holding:
-        """Return a context that keeps Tasks while something takes long."""
-        return Holding(self.store, claims, self.clock, self.pace.lease_seconds)
+    def hold(self, claim: Claim, stop: Event | None = None) -> Holding:
+        """Return a context that keeps a Task while something takes long, unless the worker shall stop."""
+        return Holding(self.store, [claim], self.clock, self.pace.lease_seconds, stop)
 
-    def append(self, claim: Claim, event: Event) -> None:
+    def append(self, claim: Claim, event: events.Event) -> None:
         """Append an Event of a Task that is held."""
         self.store.history.append(claim.run, event, self.clock(), claim.held)
 

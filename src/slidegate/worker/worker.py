@@ -9,6 +9,7 @@ doing it twice is doing it once; the order is always: do it, then write that it 
 import errno
 import logging
 from collections.abc import Collection
+from threading import Event
 from uuid import uuid4
 
 from slidegate.domain.errors import Outdated, SlidegateError
@@ -49,6 +50,7 @@ class Worker:
         self._runs = runs
         self._presence = Presence(tools.places.workers)
         self._owner = self._presence.owner
+        self._stop = Event()
         self._free_the_dead()
 
     def step(self) -> bool:
@@ -68,6 +70,10 @@ class Worker:
             return False
         self._do(claim)
         return True
+
+    def stop(self) -> None:
+        """Let the step under way be given up, soon; from any thread."""
+        self._stop.set()
 
     def close(self) -> None:
         """Let sites free what is not needed any more, and go."""
@@ -99,7 +105,7 @@ class Worker:
         not_before: float | None = None
         trouble: str | None = None
         try:
-            with self._tools.hold(claim) as hold:
+            with self._tools.hold(claim, self._stop) as hold:
                 not_before = self._move(claim, hold, mates)
         except (Outdated, NoLongerWanted):
             log.info("step given up", extra={"action": "step_given_up", "task": claim.task})
