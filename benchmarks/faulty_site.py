@@ -199,7 +199,7 @@ class FaultySite:
         """Count the processes that were killed, and forget their traces."""
         for trace in self.faults.glob("*.trace"):
             text = trace.read_text(errors="replace")
-            if "\n+++ " in text[-200:]:
+            if "+++ " in text[-100:]:
                 self.struck[trace.name.partition(".")[0]] += "+++ killed by SIGKILL" in text
                 trace.unlink()
                 trace.with_suffix("").unlink()

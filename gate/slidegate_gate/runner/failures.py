@@ -9,8 +9,6 @@ from typing import Any, Dict
 
 from ..errors import GateError
 
-__all__ = ["BadOutput", "Failure", "InputVanished", "MembersDied", "StepCrashed", "StepFailed"]
-
 MAX_MESSAGE = 2000
 
 

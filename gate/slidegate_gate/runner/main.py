@@ -12,8 +12,6 @@ from ..serve import files
 from ..serve.layout import Layout, load_config
 from .member import Member
 
-__all__ = ["main"]
-
 
 def main(argv: List[str]) -> int:
     """Work as one member of a crew until there is nothing left to do for it; return the exit code."""
@@ -26,10 +24,8 @@ def main(argv: List[str]) -> int:
     config = load_config(asked["home"])
     layout = Layout(asked["home"], config, asked["key"])
     array, element = adapter(config).identity(os.environ)
-    claim = layout.claim(asked["submission"], asked["class"], int(asked["round"]))
-    if not claimed(claim, array):
-        return 0
-    Member(layout, asked["submission"], asked["class"], "{}.{}".format(array, element)).work()
+    if claimed(layout.claim(asked["submission"], asked["class"], int(asked["round"])), array):
+        Member(layout, asked["submission"], asked["class"], "{}.{}".format(array, element)).work()
     return 0
 
 

@@ -16,14 +16,14 @@ from typing import Any, Dict, Iterator, List, Optional
 from ..serve import files
 from ..serve.layout import Layout, class_of
 from ..serve.status import owned
+from ..workflows.releases import step_command
 from . import outputs
-from .attempt import MAX_TRIES, RESULT, Attempt, Unit
+from .attempt import RESULT, Attempt, Unit
 from .failures import Failure, MembersDied
 from .leases import Heartbeat, Watch
-from .step_process import NotWanted, StepProcess
+from .step_process import NotWanted, StepProcess, append
 
-__all__ = ["Member"]
-
+MAX_TRIES = 3
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 IDLE_SECONDS = 120.0  # for how long a member waits for a step that may have work for many
@@ -41,27 +41,20 @@ class Member:
         self.release = files.read_json(layout.release(plan["release"]))
         self.steps: List[Dict[str, Any]] = self.release["manifest"]["steps"]
         self.order = [step["do"] for step in self.steps] + [RESULT]
-        self.mine = self._steps_of(crew_class)
-        entries = owned(layout, submission, plan)
-        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in entries]
+        crews = {step["do"]: class_of(layout.config, step["class"])[0] for step in self.steps}
+        crews[RESULT] = crews[self.order[-2]]  # the crew of the last step commits the results
+        self.mine = {step for step in self.order if crews[step] == crew_class}
+        self.attempts = [
+            Attempt(layout, submission, one, self.steps) for one in owned(layout, submission, plan)
+        ]
         self.lease_seconds = float(layout.config.get("lease_seconds", 10))
         self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
         self.heartbeat = Heartbeat(self.lease_seconds / 5)
         self.watch = Watch(self.lease_seconds / 5)
         self.scratch = tempfile.mkdtemp(prefix="slidegate-")
-        self.process = StepProcess(self._command(), self.scratch)
-
-    def _steps_of(self, crew_class: str) -> List[str]:
-        """Return the steps that a crew of this class does; the crew of the last one commits the results."""
-        crews = {step["do"]: class_of(self.layout.config, step["class"])[0] for step in self.steps}
-        crews[RESULT] = crews[self.steps[-1]["do"]]
-        return [step for step in self.order if crews[step] == crew_class]
-
-    def _command(self) -> List[str]:
-        folder = self.layout.release_dir(self.release["digest"])
-        words = self.release["manifest"]["command"][1:]
-        own = [os.path.join(folder, word[2:]) if word.startswith("./") else word for word in words]
-        return [self.release["python"]] + own
+        self.process = StepProcess(
+            step_command(self.release, layout.release_dir(plan["release"])), self.scratch
+        )
 
     # the loop
 
@@ -69,14 +62,12 @@ class Member:
         """Do what there is to do for this member."""
         busy_at = time.monotonic()
         try:
-            while self.attempts:
+            while self.attempts and self._waits(time.monotonic() - busy_at):
                 if self._do_one():
                     busy_at = time.monotonic()
-                    continue
-                if not self._waits(time.monotonic() - busy_at):
-                    break
-                due = min([attempt.look_at for attempt in self.attempts] or [0.0])
-                time.sleep(max(0.0, due - time.monotonic()))
+                else:
+                    due = min([attempt.look_at for attempt in self.attempts] or [0.0])
+                    time.sleep(max(0.0, due - time.monotonic()))
         finally:
             self.process.end()
             shutil.rmtree(self.scratch, ignore_errors=True)
@@ -98,54 +89,45 @@ class Member:
 
     def _ahead(self, attempt: Attempt) -> List[str]:
         """Return the steps of this member that an Attempt still has to go through."""
-        rest = self.order[self.order.index(attempt.step) :]
-        return [step for step in rest if step in self.mine]
+        return [step for step in self.order[self.order.index(attempt.step) :] if step in self.mine]
 
     def _waits(self, idle: float) -> bool:
         """Say whether to stay, after `idle` seconds without work.
 
-        Whoever holds a Unit must first have been seen alive.  A step that is still to be divided into Units
-        may soon have work for all; otherwise those who hold the last Units can do the rest.
+        Whoever holds a Unit must first have been seen alive.  A step of many Units that lies ahead may soon
+        have work for all; otherwise those who hold the last Units can do the rest.
         """
-        if any(attempt.silence > self.lease_seconds / 2 for attempt in self.attempts):
-            return True
-        undivided = any(
-            "units" in step
-            and step["do"] in self._ahead(attempt)
-            and self.order.index(step["units"]) >= self.order.index(attempt.step)
-            for attempt in self.attempts
-            for step in self.steps
-        )
-        return idle < (max(self.idle_seconds, self.lease_seconds) if undivided else self.lease_seconds)
+        many = {step["do"] for step in self.steps if "units" in step}
+        hope = any(many.intersection(self._ahead(attempt)) - {attempt.step} for attempt in self.attempts)
+        patience = max(self.idle_seconds, self.lease_seconds) if hope else self.lease_seconds
+        return idle < patience or any(one.silence > self.lease_seconds / 2 for one in self.attempts)
 
     # taking
 
     def _take_from(self, attempt: Attempt) -> Optional[Unit]:
+        missing = attempt.look()
         attempt.silence = 0.0
-        attempt.step, missing = attempt.next_step()
         if attempt.step not in self.mine:
             return None
-        attempt.prepare()
-        latest = attempt.tries_of(attempt.step)
-        never_taken = [Unit(attempt.step, name, 0) for name in missing if name not in latest]
+        tries = attempt.tries()
+        never_taken = [Unit(attempt.step, name, 0) for name in missing if name not in tries]
         random.shuffle(never_taken)  # members that come together go for different Units
-        held = [Unit(attempt.step, name, latest[name]) for name in missing if name in latest]
-        self.heartbeat.show(attempt.heartbeat(self.name))
+        held = [Unit(attempt.step, name, tries[name]) for name in missing if name in tries]
+        self.heartbeat.show(attempt.path("members", self.name))
         for unit in never_taken:
             if attempt.take(unit, self.name):
                 return unit
         for unit in self._abandoned(attempt, held):
-            if unit.number >= MAX_TRIES:
+            if unit.number == MAX_TRIES:
                 attempt.finish("failed", self.name, error=MembersDied().error())
             elif attempt.take(unit, self.name):
                 return unit
-        self.heartbeat.show(None)
         return None
 
     def _abandoned(self, attempt: Attempt, held: List[Unit]) -> Iterator[Unit]:
         """Yield the next try of each Unit whose holder seems dead."""
         for unit in held:
-            silence = attempt.silence_of(unit, self.watch)
+            silence = self.watch.silence(attempt.heartbeat_of(unit))
             attempt.silence = max(attempt.silence, silence)
             if silence >= self.lease_seconds:
                 yield unit._replace(number=unit.number + 1)
@@ -153,62 +135,50 @@ class Member:
     # doing
 
     def _do(self, attempt: Attempt, unit: Unit) -> None:
-        """Do a Unit that was taken, up to its last try."""
+        """Do a Unit that was taken, trying again where that may help."""
         try:
-            while True:
-                try:
-                    self._try(attempt, unit)
-                    return
-                except Failure as failure:
-                    if not failure.again or unit.number + 1 >= MAX_TRIES:
-                        attempt.finish("failed", self.name, error=failure.error())
-                        return
-                unit = unit._replace(number=unit.number + 1)
-                if not attempt.take(unit, self.name):
-                    return
+            if unit.step == RESULT:
+                tree = outputs.store(self.layout, attempt, self.release["manifest"]["outputs"])
+                attempt.finish("succeeded", self.name, tree=tree)
+            else:
+                self._compute(attempt, unit)
         except NotWanted:
             return
-        finally:
-            self.heartbeat.show(None)
+        except Failure as failure:
+            again = unit._replace(number=unit.number + 1)
+            if not failure.again or again.number == MAX_TRIES:
+                attempt.finish("failed", self.name, error=failure.error())
+            elif attempt.take(again, self.name):
+                self._do(attempt, again)
 
-    def _try(self, attempt: Attempt, unit: Unit) -> None:
-        if unit.step == RESULT:
-            tree = outputs.store(self.layout, attempt, self.release["manifest"]["outputs"])
-            attempt.finish("succeeded", self.name, tree=tree)
-            return
-        if attempt.inputs is None:
-            attempt.inputs = outputs.inputs(self.layout, attempt)
+    def _compute(self, attempt: Attempt, unit: Unit) -> None:
+        attempt.inputs = attempt.inputs or outputs.inputs(self.layout, attempt)
+        append(attempt.log, "-- {} {}, try {}, by {}\n".format(*unit, self.name).encode("ascii"))
         out = attempt.try_folder(unit)
-        attempt.log.write("-- {} {}, try {}, by {}\n".format(*unit, self.name).encode("ascii"))
         cpu_before, _ = self.process.usage()
         began = time.monotonic()
-        answer = self.process.ask(
-            self._request(attempt, unit, out), attempt.log, lambda: not attempt.has_result()
-        )
-        cpu_after, peak = self.process.usage()
-        cost = {
-            "seconds": time.monotonic() - began,
-            "cpu_seconds": cpu_after - cpu_before,
-            "max_rss_bytes": peak,
-        }
+        request = self._request(attempt, unit, out)
+        record = self.process.ask(request, attempt.log, lambda: not attempt.has_result())
+        cpu, peak = self.process.usage()
+        record.update(seconds=time.monotonic() - began, cpu_seconds=cpu - cpu_before, max_rss_bytes=peak)
         outputs.flush(out)
-        attempt.commit(unit, dict(answer, **cost))
+        attempt.commit(unit, record)
 
     def _request(self, attempt: Attempt, unit: Unit, out: str) -> Dict[str, Any]:
+        about = {
+            "key": attempt.plan["attempt"],
+            "submission": self.submission,
+            "runtime": self.release["runtime"],
+        }
+        about["release"] = {name: self.release[name] for name in ("name", "version", "digest")}
         before = self.order[: self.order.index(unit.step)]
-        names = ("name", "version", "digest")
         return {
             "step": unit.step,
             "unit": unit.name,
             "inputs": attempt.inputs,
             "parameters": attempt.plan["parameters"],
-            "shared": attempt.shared,
+            "shared": attempt.path("shared"),
             "out": out,
             "results": {step: attempt.folders_of(step) for step in before},
-            "attempt": {
-                "key": attempt.plan["attempt"],
-                "submission": self.submission,
-                "release": {name: self.release[name] for name in names},
-                "runtime": self.release["runtime"],
-            },
+            "attempt": about,
         }

@@ -17,20 +17,16 @@ from ..serve.layout import Layout
 from .attempt import Attempt
 from .failures import BadOutput, InputVanished
 
-__all__ = ["flush", "inputs", "store"]
-
 MAX_OUTPUTS = 100000
 
 
 def inputs(layout: Layout, attempt: Attempt) -> Dict[str, str]:
     """Return the folder of each input, with every file there in its size; raise InputVanished otherwise."""
-    found = {}
-    for name, tree in attempt.plan["inputs"].items():
-        try:
-            found[name] = contents.materialise(layout, tree)
-        except MissingBlobs:
-            raise InputVanished("The input {} is not kept at the site any more.".format(name))
-    return found
+    trees = attempt.plan["inputs"]
+    try:
+        return {name: contents.materialise(layout, tree) for name, tree in trees.items()}
+    except MissingBlobs:
+        raise InputVanished()
 
 
 def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
@@ -40,42 +36,38 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
     that the manifest promises is missing.  Safe to repeat.
     """
     found: Dict[str, str] = {}
-    for folder in [attempt.shared] + attempt.folders_of(attempt.steps[-1]["do"]):
-        found.update(_files(folder))
+    for folder in [attempt.path("shared")] + attempt.folders_of(attempt.steps[-1]["do"]):
+        found.update(files_in(folder))
     if len(found) > MAX_OUTPUTS:
         raise BadOutput("There are more than {} output files.".format(MAX_OUTPUTS))
-    for output in promised.values():
-        path = output["path"]
-        if path not in found and not any(name.startswith(path + "/") for name in found):
+    for path in [output["path"] for output in promised.values()]:
+        if not any((name + "/").startswith(path + "/") for name in found):
             raise BadOutput("The workflow did not write its output {}.".format(path))
-    entries = []
-    for name, path in sorted(found.items()):
-        if not checks.is_name(name):
-            raise BadOutput("An output has a name that cannot be used: {!r}.".format(name))
-        if not _is_plain(path):
-            raise BadOutput("The output {} is no plain file.".format(name))
-        size, digest = contents.link_output(layout, path)
-        entries.append((name, size, digest))
+    for name, path in found.items():
+        if not checks.is_name(name) or not is_plain(path):
+            raise BadOutput("The output {!r} is no plain file with a plain name.".format(name))
+    entries = [(name,) + contents.link_output(layout, path) for name, path in found.items()]
     return contents.write_tree(layout, entries)
 
 
 def flush(folder: str) -> None:
     """Bring the files that a try has written to the disk before the try is made to count."""
-    for _, path in _files(folder):
-        if _is_plain(path):
+    for _, path in files_in(folder):
+        if is_plain(path):
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
 
 
-def _files(folder: str) -> Iterator[Tuple[str, str]]:
+def files_in(folder: str) -> Iterator[Tuple[str, str]]:
     """Yield (name below `folder`, path) of everything there that is finished and no folder."""
     for above, folders, names in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(above, name))]
-        for name in names + links:
-            if not name.startswith(".") and not name.endswith(".__lock"):
-                path = os.path.join(above, name)
+        for name in names + folders:
+            path = os.path.join(above, name)
+            finished = not name.startswith(".") and not name.endswith(".__lock")
+            if finished and (name in names or os.path.islink(path)):
                 yield os.path.relpath(path, folder), path
 
 
-def _is_plain(path: str) -> bool:
+def is_plain(path: str) -> bool:
+    """Say whether there is a file at `path`, and no link to one."""
     return os.path.isfile(path) and not os.path.islink(path)
