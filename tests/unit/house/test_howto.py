@@ -43,7 +43,7 @@ def test_add_a_workflow_works_as_it_is_written(tmp_path: Path) -> None:
             ran += 1
         elif language == "text":
             assert looks_like(printed, text), f"the page says\n{text}\nbut this was printed:\n{printed}"
-    assert ran == 4  # blocks, so that none is passed over
+    assert ran == 5  # blocks, so that none is passed over
 
 
 def test_the_page_shows_the_example_as_it_is() -> None:
