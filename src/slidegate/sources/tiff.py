@@ -294,7 +294,7 @@ class _Reader:
             return self._unpacked[1]
         self._drop()
         page = plane.page
-        file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)  # noqa: SIM115 (lives as long as the reader)
+        file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)  # noqa: SIM115 (the reader closes it)
         self._unpacked = (c, file)
         rows, height = _grid(page)[0], _strip_rows(page)
         for row in range(rows):

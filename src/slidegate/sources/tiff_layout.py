@@ -8,7 +8,6 @@ follows OME-XML to other files and fills what is missing with zeros.
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tifffile import TiffFile, TiffPage
@@ -148,9 +147,7 @@ def _count(text: str | None) -> int:
 
 def _from_pages(tiff: TiffFile, choice: Choice) -> Layout:
     """Take the largest pages of a file as its channels; smaller ones are levels, labels or thumbnails."""
-    pages = [page for page in _all_pages(tiff) if not page.subfiletype & 1]
-    if not pages:
-        raise NotAnImageError
+    pages = [_page(tiff, index) for index in range(min(len(tiff.pages), MAX_PAGES))]
     largest = max(pages, key=lambda page: page.imagelength * page.imagewidth)
     same = [page for page in pages if _alike(page, largest)]
     _refuse_colour(tuple(Plane(page) for page in same[:1]))
@@ -168,11 +165,6 @@ def _from_pages(tiff: TiffFile, choice: Choice) -> Layout:
         step *= stated[axis]
     planes = tuple(flat[start + c * steps.get("c", 1)] for c in range(stated.get("c", 1)))
     return Layout(planes, ("",) * len(planes), square_pixel_size(*_resolution(same[0], "")))
-
-
-def _all_pages(tiff: TiffFile) -> Iterator[TiffPage]:
-    for index in range(min(len(tiff.pages), MAX_PAGES)):
-        yield _page(tiff, index)
 
 
 def _alike(page: TiffPage, other: TiffPage) -> bool:
