@@ -62,7 +62,7 @@ def link_output(layout: Layout, path: str) -> Tuple[int, str]:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("{} is no plain file".format(path))
         hashed = hashlib.sha256()
-        for piece in iter(lambda: file.read(trees.CHUNK), b""):
+        for piece in iter(lambda: file.read(trees.PIECE), b""):
             hashed.update(piece)
         size = file.tell()
         os.fsync(handle)

@@ -104,6 +104,28 @@ class Submitting(SiteTest):
         self.assertEqual(answer["attempts"], {key_of(1): "accepted"})
 
 
+class Storms(SiteTest):
+    def test_many_gates_that_submit_one_plan_at_once_start_one_array(self):
+        plans = [self.site.plan([1, 2, 3]), self.site.plan([3, 4])]
+        children = []
+        for number in range(12):
+            child = os.fork()
+            if not child:
+                try:
+                    self.site.reconnect()
+                    answers = [self.site.ask("submit", plan=plan, round=1) for plan in plans]
+                finally:
+                    os._exit(0 if all(answer["ok"] for answer in answers) else 1)
+            children.append(child)
+        self.assertEqual([os.waitpid(child, 0)[1] for child in children], [0] * 12)
+        names = [array.split("+")[0] for array in self.site.scheduler.arrays()]
+        self.assertEqual(sorted(names), sorted("sg-{}.cpu.1".format(plan[:32]) for plan in plans))
+        owners = [files.read_json(self.site.layout().owner(key_of(number))) for number in (1, 2, 3, 4)]
+        self.assertEqual([owner["submission"] for owner in owners[:2]], [plans[0][:32]] * 2)
+        self.assertIn(owners[2]["submission"], [plan[:32] for plan in plans])
+        verify(self.site.layout().audit)
+
+
 class Rounds(SiteTest):
     classes = {"small": {"members": 1}, "cpu": {"members": 3}}
 

@@ -61,6 +61,14 @@ class Bytes(SiteTest):
             self.site.put(data)
         self.assertEqual(self.site.ask("audit", since=0)["usage"]["bytes"], 600)
 
+    def test_refused_pieces_do_not_eat_the_room(self):
+        data = os.urandom(900)
+        self.site.ask("put", data[:10], digest=digest_of(data), size=900, offset=0)
+        for _ in range(5):
+            self.assert_refused(
+                self.site.ask("put", data[:890], digest=digest_of(data), size=900, offset=0), "wrong-offset")
+        self.assert_ok(self.site.ask("put", data[10:], digest=digest_of(data), size=900, offset=10))
+
     def test_unfinished_uploads_count_and_another_connection_counts_them(self):
         data = os.urandom(2000)
         self.site.ask("put", data[:900], digest=digest_of(data), size=2000, offset=0)

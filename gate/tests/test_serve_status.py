@@ -115,6 +115,13 @@ class Changes(SiteTest):
         self.changes()
         self.assertEqual(self.site.scheduler.asked, before + 1)
 
+    def test_a_crew_that_has_ended_is_not_asked_for_again(self):
+        self.site.scheduler.cancel(self.changes()["crews"][0]["array"])
+        self.assertEqual([crew["state"] for crew in self.changes()["crews"]], ["ended"])
+        before = self.site.scheduler.asked
+        self.changes()
+        self.assertEqual(self.site.scheduler.asked, before)
+
     def test_an_intended_crew_without_receipt_is_shown_as_unknown(self):
         os.unlink(self.site.layout().receipt(self.submission, "cpu", 1))
         self.assertEqual([(crew["array"], crew["state"]) for crew in self.changes()["crews"]], [("", "unknown")])

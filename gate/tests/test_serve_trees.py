@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 import unittest
+from unittest import mock
 
 from slidegate_gate import contents
 from slidegate_gate.errors import BadTree, MissingBlobs
@@ -85,6 +86,14 @@ class Putting(SiteTest):
             self.assertTrue(answer["committed"])
             self.assertEqual(self.blob(b"abc"), b"abc")
             os.unlink(layout.blob(digest_of(b"abc")))
+
+    def test_writes_that_the_system_cuts_short_are_completed(self):
+        data = os.urandom(300000)
+        real = os.pwrite
+        with mock.patch.object(os, "pwrite", lambda handle, piece, place: real(handle, piece[:70001], place)):
+            self.put(data, 0, data[:200000])
+            self.assertTrue(self.put(data, 200000, data[200000:])["committed"])
+        self.assertEqual(self.blob(data), data)
 
     def test_pieces_outside_the_content_are_refused(self):
         self.assert_refused(self.put(b"abc", 0, b"abcd"), "bad-request")

@@ -43,8 +43,10 @@ class Audit:
             line = files.canonical(dict(self._who, **{  # noqa: PIE804
                 "seq": seq + 1, "prev": previous, "at": round(time.time(), 3), "verb": verb, "id": request,
                 "what": what, "decision": decision}))
-            os.write(handle, line + b"\n")
-            os.fsync(handle)
+            with open(self._path, "ab") as file:
+                file.write(line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
             self.head = files.digest_of(line)
 
 

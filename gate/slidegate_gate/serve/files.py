@@ -92,13 +92,15 @@ def create_json(path: str, obj: Any) -> bool:
     Of any number of callers on any number of machines, at most one is told True, and nobody ever sees the
     record without its content.  Flushed either way: a caller who is told False may rely on what is there.
     """
-    with _flushed(path, obj) as name:
-        try:
-            os.link(name, path)
-            created = True
-        except FileExistsError:
-            # Over NFS the answer to a link that worked can be lost and the repeat refused: two names tell.
-            created = os.stat(name).st_nlink == 2
+    created = False
+    if not os.path.lexists(path):
+        with _flushed(path, obj) as name:
+            try:
+                os.link(name, path)
+                created = True
+            except FileExistsError:
+                # On NFS the answer to a link that worked can be lost and its repeat refused: two names tell.
+                created = os.stat(name).st_nlink == 2
     fsync_dir(os.path.dirname(path))
     return created
 

@@ -31,7 +31,6 @@ from . import files
 MAX_JSON = 1 << 20
 MAX_BODY = 8 << 20
 MAX_HEADER = 128
-CHUNK = 1 << 20
 HEADER = re.compile(rb"SLIDEGATE/1 (0|[1-9][0-9]{0,7}) (0|[1-9][0-9]{0,7}) ([0-9a-f]{64})\n")
 
 # a message, its body (empty where there is none) and the SHA-256 of the body, which was checked
@@ -126,7 +125,7 @@ class FrameReader:
         done = 0
         while done < count:
             self._wait()
-            got = os.readv(self._handle, [view[done:done + CHUNK]])
+            got = os.readv(self._handle, [view[done:]])
             if not got:
                 raise BadFrame("The channel ended inside a frame.")
             digest.update(view[done:done + got])

@@ -2,14 +2,14 @@
 """How work is accepted, started once, called off and let go.
 
 Every verb may be repeated, arrive late, arrive twice at the same time, or be cut off by ``kill -9`` between
-any two system calls.  These are the steps of ``submit``, all under a lock of the Submission, and why they
-stand in this order:
+any two system calls.  These are the steps of ``submit``, all under a lock of the Submission, in the order
+that makes this so:
 
-1. *Check everything* that can be checked: plan, Release, parameters, contents, limits.  A refusal leaves
-nothing. 2. *plan.json*, exclusively.  What is accepted from here on is what stands in it, with defaults
-filled in. 3. *owner.json* of each Attempt, exclusively.  An Attempt belongs to the first Submission that
-names it; to every
-   other one it is ``known``.  An Attempt with a tombstone gets no owner and is ``cancelled`` for ever.
+1. *Check everything* that can be checked: plan, Release, parameters, contents, limits.  A refusal accepts
+   nothing.
+2. *plan.json*, exclusively.  What is accepted from here on is what stands in it, with defaults filled in.
+3. *owner.json* of each Attempt, exclusively.  An Attempt belongs to the first Submission that names it; to
+   every other one it is ``known``.  An Attempt with a tombstone gets no owner and is ``cancelled`` for ever.
 4. *intent* of each crew: the job name and the argument list, flushed before the scheduler hears of it.
 5. *the scheduler* starts one array under that name.
 6. *receipt*: the array's id.
@@ -40,9 +40,6 @@ from . import checks, files, frames, status, trees
 from .layout import Layout, class_of
 from .limits import Limits
 from .status import Crew
-
-MAX_PLAN = 16 << 20
-MAX_MISSING = 5000
 
 
 class Journal:
@@ -100,7 +97,7 @@ class Journal:
         if [name for name, _, _ in entries] != ["plan.json"]:
             raise errors.BadPlan("The Tree of a plan has one entry, plan.json.")
         try:
-            plan = frames.parse_object(trees.read_checked(self._layout, entries[0][2], MAX_PLAN))
+            plan = frames.parse_object(trees.read_checked(self._layout, entries[0][2], trees.MAX_TREE))
         except ValueError as error:
             raise errors.BadPlan("The plan cannot be read: {}.".format(error))
         checks.check_plan(plan)
@@ -122,7 +119,7 @@ class Journal:
             except errors.MissingBlobs as error:
                 missing.update(error.detail["missing"])
         if missing:
-            raise errors.MissingBlobs(missing=sorted(missing)[:MAX_MISSING])
+            raise errors.MissingBlobs(missing=sorted(missing)[:5000])
 
     def _check_attempts(self, plan: Dict[str, Any]) -> None:
         new = sum(self._owner(entry) is None for entry in plan["attempts"])

@@ -115,12 +115,12 @@ def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str)
     """Answer the requests on standard input until it ends; return the exit code."""
     gate = Gate(layout, scheduler, version, program, peer)
     reader = frames.FrameReader(0, gate.limits.values["idle_seconds"])
-    try:
-        for frame in frames.read_ahead(reader):
-            frames.write_frame(1, *gate.handle(frame))
-    except BadFrame as error:
-        frames.write_frame(1, gate.refuse(error, "", "?", {}))
-        return 2
-    except ConnectionError:
-        return 1
-    return 0
+    with contextlib.suppress(ConnectionError):  # nobody listens any more
+        try:
+            for frame in frames.read_ahead(reader):
+                frames.write_frame(1, *gate.handle(frame))
+            return 0
+        except BadFrame as error:
+            frames.write_frame(1, gate.refuse(error, "", "?", {}))
+            return 2
+    return 1

@@ -123,27 +123,27 @@ class Board:
 
     def _views(self, before: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
         """Return everything that was not released as it is now; what has ended is not looked at again."""
+        final = {name: view for name, (_, view) in before.items() if view["state"] in FINAL}
         views: Dict[str, Dict[str, Any]] = {}
         for submission, plan in open_submissions(self._layout):
             for crew in crews_of(self._layout, submission):
-                views["{}.{}.{}".format(*crew)] = {
+                name = "{}.{}.{}".format(*crew)
+                views[name] = final.get(name) or {
                     "submission": submission, "class": crew.name, "round": crew.round,
                     "array": array_of(self._layout, crew)}
             release = files.read_json(self._layout.release(plan["release"])) or {"manifest": {"steps": []}}
+            steps = release["manifest"]["steps"]
             for entry in owned(self._layout, submission, plan):
-                attempt = entry["attempt"]
-                view = before.get(attempt, [0, {}])[1]
-                if view.get("state") not in FINAL:
-                    view = self._attempt(submission, entry, release["manifest"]["steps"])
-                if not os.path.exists(self._layout.released(attempt)):
-                    views[attempt] = view
-        arrays = [view["array"] for view in views.values() if view.get("array")]
+                name = entry["attempt"]
+                if not os.path.exists(self._layout.released(name)):
+                    views[name] = final.get(name) or self._attempt(submission, entry, steps)
+        asked = [view for view in views.values() if "state" not in view]
+        arrays = [view["array"] for view in asked if view["array"]]
         states: Dict[str, str] = {}
         with contextlib.suppress(SchedulerUnknown):
             states = self._scheduler.states(arrays) if arrays else {}
-        for view in views.values():
-            if "array" in view:
-                view["state"] = states.get(view["array"], "unknown")
+        for view in asked:
+            view["state"] = states.get(view["array"], "unknown")
         return views
 
     def _attempt(self, submission: str, entry: Dict[str, Any], steps: List[Dict[str, Any]]) -> Dict[str, Any]:

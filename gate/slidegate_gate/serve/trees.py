@@ -30,7 +30,6 @@ from .layout import Layout
 
 Entry = Tuple[str, int, str]
 MAX_TREE = 32 << 20
-CHUNK = 1 << 20
 PIECE = 128 << 10
 
 
@@ -78,7 +77,6 @@ class Uploads:
             return size, True
         if offset + len(frame.body) > size:
             raise BadRequest("The piece does not lie inside the content.", field="offset")
-        self._make_room(len(frame.body))
         try:
             if digest != self._digest:
                 self._open(digest)
@@ -86,10 +84,11 @@ class Uploads:
                 return self._commit(size, self._hash.hexdigest())
             if offset != self._size:
                 raise WrongOffset(next=self._size)
-            piece = memoryview(frame.body)
-            for place in range(0, len(piece), PIECE):
-                os.pwrite(self._handle, piece[place:place + PIECE], offset + place)
-            self._size += len(piece)
+            self._make_room(len(frame.body))
+            piece, done = memoryview(frame.body), 0
+            while done < len(piece):
+                done += os.pwrite(self._handle, piece[done:done + PIECE], offset + done)
+            self._size += done
             if len(piece) == size:  # the body is the content, and its digest was computed as it was read
                 return self._commit(size, frame.digest)
             self._hash.update(piece)
@@ -116,13 +115,12 @@ class Uploads:
         except BlockingIOError:
             self.close()
             raise Busy()
-        opened = os.fstat(self._handle)
-        if file_size(path) is None or not os.path.samestat(opened, os.lstat(path)):
+        if file_size(path) is None or not os.path.samestat(os.fstat(self._handle), os.lstat(path)):
             self.close()
             raise Busy()  # committed or removed by another connection just now
         self._hash = hashlib.sha256()
         self._size = 0
-        for piece in iter(lambda: os.pread(self._handle, CHUNK, self._size), b""):
+        for piece in iter(lambda: os.pread(self._handle, PIECE, self._size), b""):
             self._hash.update(piece)
             self._size += len(piece)
         self._digest = digest
