@@ -61,8 +61,11 @@ def _writable(folder: Path) -> bool:
 def _copy_of(folder: Path) -> Path:
     private = Path(tempfile.mkdtemp(prefix="slidegate-compiled-"))
     atexit.register(shutil.rmtree, private, ignore_errors=True)
-    if folder.is_dir():
-        shutil.copytree(folder, private, dirs_exist_ok=True)
+    # Not copytree: it would give the copy the modes of a folder that may not be written to.
+    for file in folder.rglob("*"):
+        if file.is_file():
+            (private / file.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, private / file.relative_to(folder))
     return private
 
 

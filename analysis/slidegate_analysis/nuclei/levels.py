@@ -13,7 +13,7 @@ from numba import njit
 from slidegate_analysis.nuclei.smooth import SMOOTH_RANGE, UNITS_PER_COUNT
 
 STRONG = 20.0
-"""What stands so many standard deviations of the noise above the background is about as bright as nuclei are."""
+"""What stands so many standard deviations of the noise above the background is as bright as nuclei are."""
 
 
 @dataclass(frozen=True)

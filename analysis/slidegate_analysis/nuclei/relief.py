@@ -37,6 +37,10 @@ def local_maximum(values, reach):
         for y in range(rows):
             for x in range(columns - step):
                 work[y, x] = max(work[y, x], work[y, x + step])
+        have += step
+    have = 1
+    while have < length:
+        step = min(have, length - have)
         for y in range(rows - step):
             for x in range(width):
                 work[y, x] = max(work[y, x], work[y + step, x])

@@ -65,7 +65,7 @@ class StepError(Exception):
 def run_workflow(
     image: Path, parameters: dict[str, Any], folder: Path, processes: Sequence[StepProcess], shuffle: int = 0
 ) -> Path:
-    """Run all steps on several step processes; return the folder with the outputs (``shared`` has the labels).
+    """Run all steps on several step processes; return the last folder (labels are in ``shared``).
 
     `shuffle` reorders the blocks; blocks go to whichever process is free.
     """
