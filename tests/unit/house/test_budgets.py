@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The house keeps small files: limits that make a reader's hour enough. (The gate has tighter ones of its own.)"""
+"""The house keeps small files. (The gate has tighter limits of its own.)"""
 
 import ast
 from pathlib import Path
@@ -19,9 +19,9 @@ def modules() -> list[Path]:
 
 def docstring_lines(node: ast.AST) -> int:
     body = getattr(node, "body", [])
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        if isinstance(body[0].value.value, str):
-            return body[0].end_lineno - body[0].lineno + 1
+    first = body[0] if body and isinstance(body[0], ast.Expr) else None
+    if first and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return first.end_lineno - first.lineno + 1
     return 0
 
 
