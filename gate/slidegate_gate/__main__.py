@@ -28,9 +28,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         return serve(rest)
     if command == "runner":
         from slidegate_gate.runner.main import main as runner
+
         return runner(rest)
     if command == "ctl":
         from slidegate_gate.gatectl.main import main as gatectl
+
         return gatectl(rest)
     usage = "usage: serve|runner|ctl ...  (slidegate-gate {})".format(slidegate_gate.__version__)
     print(usage, file=sys.stderr)
@@ -54,8 +56,13 @@ def serve(argv: List[str]) -> int:
         return 2
     here = layout.Layout(asked.home, config, asked.key)
     found = re.match(r"[0-9A-Fa-f.:]{2,45}(?= )", os.environ.get("SSH_CONNECTION", ""))
-    return loop.serve(here, adapter(config)(config, here.scheduler), slidegate_gate.__version__, program,
-                      found.group() if found else "local")
+    return loop.serve(
+        here,
+        adapter(config)(config, here.scheduler),
+        slidegate_gate.__version__,
+        program,
+        found.group() if found else "local",
+    )
 
 
 if __name__ == "__main__":

@@ -9,10 +9,30 @@ look at; `transient` says whether the same request may succeed later without any
 from typing import Any
 
 __all__ = [
-    "AttemptConflict", "BadFrame", "BadParameters", "BadPlan", "BadRequest", "BadTree", "Busy",
-    "DigestMismatch", "GateError", "Gone", "Idle", "Internal", "MissingBlobs", "NoSpace", "NotAllowed",
-    "NotFinished", "NotFound", "OverLimit", "RoundTooEarly", "SchedulerError", "SchedulerUnknown",
-    "UnknownClass", "UnknownRelease", "WrongOffset",
+    "AttemptConflict",
+    "BadFrame",
+    "BadParameters",
+    "BadPlan",
+    "BadRequest",
+    "BadTree",
+    "Busy",
+    "DigestMismatch",
+    "GateError",
+    "Gone",
+    "Idle",
+    "Internal",
+    "MissingBlobs",
+    "NoSpace",
+    "NotAllowed",
+    "NotFinished",
+    "NotFound",
+    "OverLimit",
+    "RoundTooEarly",
+    "SchedulerError",
+    "SchedulerUnknown",
+    "UnknownClass",
+    "UnknownRelease",
+    "WrongOffset",
 ]
 
 

@@ -29,8 +29,11 @@ def check_schema(schema: Any) -> None:
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise ValueError("the schema must describe an object")
     if set(schema) - WORDS_OF_SCHEMA or schema.get("additionalProperties") is not False:
-        raise ValueError("the schema may say only: {}; and additionalProperties must be false".format(
-            ", ".join(sorted(WORDS_OF_SCHEMA))))
+        raise ValueError(
+            "the schema may say only: {}; and additionalProperties must be false".format(
+                ", ".join(sorted(WORDS_OF_SCHEMA))
+            )
+        )
     properties = schema.get("properties", {})
     if not isinstance(properties, dict) or not isinstance(schema.get("required", []), list):
         raise ValueError("properties must be an object, required a list")

@@ -18,6 +18,12 @@ from slidegate_gate.serve.layout import Layout, load_config
 from slidegate_gate.serve.loop import Gate
 
 GATE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+START = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from slidegate_gate.__main__ import main
+sys.exit(main())
+"""
 RELEASE = "ab" * 32
 STEPS = [
     {"do": "plan", "class": "small"},
@@ -98,7 +104,9 @@ class FolderScheduler:
         files.create_json(os.path.join(self.folder, array + ".ended"), {})
 
     def arrays(self):
-        return sorted(name for name in os.listdir(self.folder) if not name.endswith((".ended",)) and name[0] != ".")
+        return sorted(
+            name for name in os.listdir(self.folder) if not name.endswith((".ended",)) and name[0] != "."
+        )
 
     def record(self, array):
         return files.read_json(os.path.join(self.folder, array))
@@ -113,17 +121,30 @@ class Site:
             "format": 1,
             "site": "local",
             "scheduler": {"name": "local", "cores": 1},
-            "classes": classes or {"small": {"as": "cpu"}, "cpu": {"members": 2, "memory_mb": 100, "minutes": 5}},
-            "keys": {"one": {"workflows": ["nuclei"]}, "two": {"workflows": ["*"]}, "none": {"workflows": []}},
+            "classes": classes
+            or {"small": {"as": "cpu"}, "cpu": {"members": 2, "memory_mb": 100, "minutes": 5}},
+            "keys": {
+                "one": {"workflows": ["nuclei"]},
+                "two": {"workflows": ["*"]},
+                "none": {"workflows": []},
+            },
             "limits": limits or {},
         }
         files.make_dirs(home)
         self.write_config()
         self.release = {
-            "format": 1, "name": "nuclei", "version": "0.1.0", "digest": RELEASE, "runtime": "cd" * 32,
-            "python": "/runtime/bin/python", "schema": SCHEMA,
-            "manifest": {"inputs": {"image": {"type": "image"}, "regions": {"type": "regions", "optional": True}},
-                         "steps": STEPS, "workers": {"max": 64}},
+            "format": 1,
+            "name": "nuclei",
+            "version": "0.1.0",
+            "digest": RELEASE,
+            "runtime": "cd" * 32,
+            "python": "/runtime/bin/python",
+            "schema": SCHEMA,
+            "manifest": {
+                "inputs": {"image": {"type": "image"}, "regions": {"type": "regions", "optional": True}},
+                "steps": STEPS,
+                "workers": {"max": 64},
+            },
         }
         files.make_dirs(os.path.join(home, "releases", RELEASE))
         files.write_json(os.path.join(home, "releases", RELEASE, "release.json"), self.release)
@@ -171,8 +192,15 @@ class Site:
         """Send a plan of Attempts with these numbers; return its Tree's digest."""
         image = self.put_tree({"zarr.json": b"{}", "0/c/0": b"pixels"}, key)
         attempts = [
-            dict({"attempt": key_of(number), "inputs": {"image": image}, "parameters": {"size": 8},
-                  "note": {"number": number}}, **changes.get("each", {}))
+            dict(
+                {
+                    "attempt": key_of(number),
+                    "inputs": {"image": image},
+                    "parameters": {"size": 8},
+                    "note": {"number": number},
+                },
+                **changes.get("each", {}),
+            )
             for number in numbers
         ]
         plan = {"plan": 1, "release": RELEASE, "note": {}, "attempts": attempts}
@@ -192,7 +220,7 @@ class Site:
 class SiteTest(unittest.TestCase):
     """Gives each test a new site."""
 
-    limits = {}
+    limits = None
     classes = None
 
     def setUp(self):
@@ -219,20 +247,29 @@ class SiteTest(unittest.TestCase):
 class Process:
     """``serve`` as a real process, spoken to over a pipe."""
 
-    def __init__(self, home, key="one"):
-        code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from slidegate_gate.__main__ import main; sys.exit(main())"
+    def __init__(self, home, key="one", program=None):
+        argv = [program] if program else ["-c", START, GATE_FOLDER]
         self.child = subprocess.Popen(
-            [sys.executable, "-IS", "-c", code, GATE_FOLDER, "serve", "--home", home, "--key", key],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            [sys.executable, "-IS"] + argv + ["serve", "--home", home, "--key", key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         self.reader = frames.FrameReader(self.child.stdout.fileno(), 20)
+        self.body = b""
 
     def send(self, data):
         """Write raw bytes."""
         os.write(self.child.stdin.fileno(), data)
 
-    def ask(self, verb, body=b"", **fields):
+    def send_request(self, verb, body=b"", **fields):
         frames.write_frame(self.child.stdin.fileno(), dict(fields, id="1", verb=verb), body)
-        return self.reader.read().message
+
+    def ask(self, verb, body=b"", **fields):
+        self.send_request(verb, body, **fields)
+        answer = self.reader.read()
+        self.body = answer.body
+        return answer.message
 
     def answer(self):
         frame = self.reader.read()

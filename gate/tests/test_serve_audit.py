@@ -90,14 +90,23 @@ class Chain(SiteTest):
         self.site.ask("read", digest="0" * 64, offset=5, length=4)
         self.site.ask("nonsense")
         self.site.ask("put", b"01", digest=digest_of(b"0123"), size=4, offset=0)
-        self.assertEqual(self.verbs(), [
-            ("hello", "ok"), ("put", "ok"), ("read", "ok"), ("cancel", "ok"), ("release", "ok"), ("read", "gone"),
-            ("?", "bad-request")])
+        self.assertEqual(
+            self.verbs(),
+            [
+                ("hello", "ok"),
+                ("put", "ok"),
+                ("read", "ok"),
+                ("cancel", "ok"),
+                ("release", "ok"),
+                ("read", "gone"),
+                ("?", "bad-request"),
+            ],
+        )
 
     def test_records_hold_neither_parameters_nor_notes(self):
         self.site.submit([1], each={"note": {"name": "Jane Doe"}})
         self.assertNotIn("Jane", json.dumps(self.site.ask("audit", since=0)["records"]))
-        self.assertNotIn("size\": 8", json.dumps(self.site.ask("audit", since=0)["records"]))
+        self.assertNotIn('size": 8', json.dumps(self.site.ask("audit", since=0)["records"]))
 
     def test_a_hostile_request_cannot_make_a_long_record_or_a_second_line(self):
         self.site.say({"id": "1\n2", "verb": "x\n" * 100000, "y" * 100000: 1})

@@ -15,7 +15,9 @@ class Parameters(unittest.TestCase):
         self.assertEqual(caught.exception.detail["parameter"], parameter)
 
     def test_defaults_are_filled_in(self):
-        self.assertEqual(checks.check_parameters(SCHEMA, {"size": 8}), {"size": 8, "block": 2048, "channel": "0"})
+        self.assertEqual(
+            checks.check_parameters(SCHEMA, {"size": 8}), {"size": 8, "block": 2048, "channel": "0"}
+        )
 
     def test_a_parameter_without_default_that_is_not_required_stays_away(self):
         self.assertNotIn("fast", checks.check_parameters(SCHEMA, {"size": 8}))
@@ -71,9 +73,18 @@ class Schemas(unittest.TestCase):
         self.assert_bad(lambda schema: schema.update(additionalProperties=0))
 
     def test_rules_of_the_wrong_form_are_refused(self):
-        size = {"minimum": "1", "maximum": None, "enum": [], "maxLength": 5, "pattern": "^[0-9]+$", "type": "array"}
+        size = {
+            "minimum": "1",
+            "maximum": None,
+            "enum": [],
+            "maxLength": 5,
+            "pattern": "^[0-9]+$",
+            "type": "array",
+        }
         for word, rule in size.items():
-            self.assert_bad(lambda schema, word=word, rule=rule: schema["properties"]["size"].update({word: rule}))
+            self.assert_bad(
+                lambda schema, word=word, rule=rule: schema["properties"]["size"].update({word: rule})
+            )
         for pattern in ("(a+)+", ".*", ["x"], "^[0-9]+"):
             self.assert_bad(lambda schema, rule=pattern: schema["properties"]["channel"].update(pattern=rule))
 
@@ -89,13 +100,45 @@ class Schemas(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def test_plain_relative_names_are_accepted(self):
-        for name in ("a", "plan.json", "0/c/0/0", "labels.zarr/zarr.json", "_x", "a" * 100, "/".join("abcdefghijkl")):
+        for name in (
+            "a",
+            "plan.json",
+            "0/c/0/0",
+            "labels.zarr/zarr.json",
+            "_x",
+            "a" * 100,
+            "/".join("abcdefghijkl"),
+        ):
             self.assertTrue(checks.is_name(name), name)
 
     def test_names_that_could_lead_elsewhere_are_refused(self):
-        for name in ("", ".", "..", "../a", "a/../b", "a/..", "/a", "a//b", "a/", "./a", "a/./b", ".hidden", "a/.b",
-                     "-rf", "a\\b", "a\x00", "a\n", "a b", "\u00e9", "a" * 101, "/".join("abcdefghijklm"),
-                     "/".join(["a" * 99] * 6), None, 1, b"a"):
+        for name in (
+            "",
+            ".",
+            "..",
+            "../a",
+            "a/../b",
+            "a/..",
+            "/a",
+            "a//b",
+            "a/",
+            "./a",
+            "a/./b",
+            ".hidden",
+            "a/.b",
+            "-rf",
+            "a\\b",
+            "a\x00",
+            "a\n",
+            "a b",
+            "\u00e9",
+            "a" * 101,
+            "/".join("abcdefghijklm"),
+            "/".join(["a" * 99] * 6),
+            None,
+            1,
+            b"a",
+        ):
             self.assertFalse(checks.is_name(name), name)
 
 
@@ -122,20 +165,38 @@ class Plans(unittest.TestCase):
         self.assert_bad(lambda plan: plan["attempts"][0].update(command="id"))
 
     def test_values_of_the_wrong_form_are_refused(self):
-        for name, values in {"plan": [2, "1", None], "release": ["x", None, "../" + RELEASE[3:], 1],
-                             "note": [[], None, {"a": "x" * 4096}], "attempts": [[], {}, None, [1]]}.items():
+        for name, values in {
+            "plan": [2, "1", None],
+            "release": ["x", None, "../" + RELEASE[3:], 1],
+            "note": [[], None, {"a": "x" * 4096}],
+            "attempts": [[], {}, None, [1]],
+        }.items():
             for value in values:
                 self.assert_bad(lambda plan, name=name, value=value: plan.update({name: value}))
-        for name, values in {"attempt": ["x", None, key_of(1).upper(), key_of(1) + "/"], "note": [1, {"a": "x" * 4096}],
-                             "inputs": [[], {"../x": "0" * 64}, {"image": "x"}, {"image": None}, {"Image": "0" * 64},
-                                        {"a%d" % n: "0" * 64 for n in range(21)}]}.items():
+        for name, values in {
+            "attempt": ["x", None, key_of(1).upper(), key_of(1) + "/"],
+            "note": [1, {"a": "x" * 4096}],
+            "inputs": [
+                [],
+                {"../x": "0" * 64},
+                {"image": "x"},
+                {"image": None},
+                {"Image": "0" * 64},
+                {"a%d" % n: "0" * 64 for n in range(21)},
+            ],
+        }.items():
             for value in values:
-                self.assert_bad(lambda plan, name=name, value=value: plan["attempts"][0].update({name: value}))
+                self.assert_bad(
+                    lambda plan, name=name, value=value: plan["attempts"][0].update({name: value})
+                )
 
     def test_an_attempt_that_comes_twice_and_too_many_attempts_are_refused(self):
         self.assert_bad(lambda plan: plan["attempts"].append(plan["attempts"][0]))
-        self.assert_bad(lambda plan: plan.update(
-            attempts=[dict(plan["attempts"][0], attempt=key_of(number)) for number in range(1001)]))
+        self.assert_bad(
+            lambda plan: plan.update(
+                attempts=[dict(plan["attempts"][0], attempt=key_of(number)) for number in range(1001)]
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ from slidegate_gate.serve import frames
 
 def frame_bytes(data, body=b"", json_bytes=None, body_bytes=None, digest=None, magic="SLIDEGATE/1"):
     header = "{} {} {} {}\n".format(
-        magic, len(data) if json_bytes is None else json_bytes, len(body) if body_bytes is None else body_bytes,
-        digest or hashlib.sha256(data).hexdigest())
+        magic,
+        len(data) if json_bytes is None else json_bytes,
+        len(body) if body_bytes is None else body_bytes,
+        digest or hashlib.sha256(data).hexdigest(),
+    )
     return header.encode() + data + body
 
 
@@ -32,7 +35,7 @@ class Frames(unittest.TestCase):
     def pour(outlet, data):
         try:
             while data:
-                data = data[os.write(outlet, data):]
+                data = data[os.write(outlet, data) :]
         except BrokenPipeError:
             pass
         finally:
@@ -46,7 +49,11 @@ class Frames(unittest.TestCase):
     def test_what_is_written_is_read_in_order(self):
         inlet, outlet = os.pipe()
         big = os.urandom(frames.MAX_BODY)
-        sent = [({"id": "1", "text": "\u00e9\U0001f52c"}, b""), ({"id": "2", "n": 2.5}, b"x"), ({"id": "3"}, big)]
+        sent = [
+            ({"id": "1", "text": "\u00e9\U0001f52c"}, b""),
+            ({"id": "2", "n": 2.5}, b"x"),
+            ({"id": "3"}, big),
+        ]
 
         def write():
             for message, body in sent:
@@ -55,7 +62,9 @@ class Frames(unittest.TestCase):
 
         writer = threading.Thread(target=write)
         writer.start()
-        got = [(frame.message, bytes(frame.body)) for frame in frames.read_ahead(frames.FrameReader(inlet, 5))]
+        got = [
+            (frame.message, bytes(frame.body)) for frame in frames.read_ahead(frames.FrameReader(inlet, 5))
+        ]
         writer.join()
         os.close(inlet)
         self.assertEqual(got, sent)
@@ -66,7 +75,7 @@ class Frames(unittest.TestCase):
 
         def drip():
             for place in range(len(data)):
-                os.write(outlet, data[place:place + 1])
+                os.write(outlet, data[place : place + 1])
             os.close(outlet)
 
         threading.Thread(target=drip).start()
@@ -98,7 +107,7 @@ class Frames(unittest.TestCase):
     def test_lengths_beyond_the_limits_are_refused_before_they_are_read(self):
         self.assert_bad(frame_bytes(b"{}", json_bytes=frames.MAX_JSON + 1), "more than")
         self.assert_bad(frame_bytes(b"{}", body_bytes=frames.MAX_BODY + 1), "more than")
-        self.assert_bad(frame_bytes(b"{}", json_bytes=10 ** 30))
+        self.assert_bad(frame_bytes(b"{}", json_bytes=10**30))
 
     def test_a_channel_that_ends_inside_a_frame_is_refused(self):
         data = frame_bytes(b'{"a":1,"body":"%s"}' % hashlib.sha256(b"abc").hexdigest().encode(), b"abc")
@@ -109,7 +118,7 @@ class Frames(unittest.TestCase):
     def test_a_flipped_bit_anywhere_is_noticed(self):
         data = frame_bytes(b'{"a":1,"body":"%s"}' % hashlib.sha256(b"abc").hexdigest().encode(), b"abc")
         for place in range(len(data)):
-            self.assert_bad(data[:place] + bytes([data[place] ^ 1]) + data[place + 1:])
+            self.assert_bad(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
 
     def test_a_body_must_be_named_and_a_named_body_must_come(self):
         body = hashlib.sha256(b"abc").hexdigest().encode()
@@ -119,10 +128,27 @@ class Frames(unittest.TestCase):
         self.assert_bad(frame_bytes(b'{"body":["%s"]}' % body, b"abc"), "body")
 
     def test_json_that_two_readers_could_understand_differently_is_refused(self):
-        for data in (b'{"a":1,"a":1}', b'{"a":{"b":1,"b":2}}', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":-Infinity}',
-                     b'{"a":1e999}', b'{"a":' + b"1" * 21 + b"}", b"[]", b"1", b'"a"', b"null", b"", b"{", b"{} {}",
-                     b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b'{"a":' + b"[" * 200000 + b"]" * 200000 + b"}",
-                     b"{'a':1}", '{"a":1}'.encode("utf-16")):
+        for data in (
+            b'{"a":1,"a":1}',
+            b'{"a":{"b":1,"b":2}}',
+            b'{"a":NaN}',
+            b'{"a":Infinity}',
+            b'{"a":-Infinity}',
+            b'{"a":1e999}',
+            b'{"a":' + b"1" * 21 + b"}",
+            b"[]",
+            b"1",
+            b'"a"',
+            b"null",
+            b"",
+            b"{",
+            b"{} {}",
+            b'{"a":"\xff"}',
+            b"\xef\xbb\xbf{}",
+            b'{"a":' + b"[" * 200000 + b"]" * 200000 + b"}",
+            b"{'a':1}",
+            '{"a":1}'.encode("utf-16"),
+        ):
             self.assert_bad(frame_bytes(data))
 
     def test_a_peer_that_stops_sending_is_left(self):

@@ -17,9 +17,24 @@ class Submitting(SiteTest):
         self.assertEqual(answer["crews"], [{"class": "cpu", "round": 1, "array": array}])
         record = self.site.scheduler.record(array)
         self.assertEqual(record["name"], "sg-{}.cpu.1".format(answer["submission"]))
-        self.assertEqual(record["argv"][1:], [
-            "-IS", "/program", "runner", "--home", self.site.home, "--key", "one", "--submission",
-            answer["submission"], "--class", "cpu", "--round", "1"])
+        self.assertEqual(
+            record["argv"][1:],
+            [
+                "-IS",
+                "/program",
+                "runner",
+                "--home",
+                self.site.home,
+                "--key",
+                "one",
+                "--submission",
+                answer["submission"],
+                "--class",
+                "cpu",
+                "--round",
+                "1",
+            ],
+        )
         self.assertEqual((record["count"], record["resources"]["memory_mb"]), (2, 100))
 
     def test_the_kept_plan_has_its_defaults_filled_in(self):
@@ -60,7 +75,9 @@ class Submitting(SiteTest):
         self.assert_refused(self.site.ask("submit", plan=digest, round=1), "missing-blobs")
 
     def test_what_is_not_installed_or_not_allowed_is_refused(self):
-        self.assert_refused(self.site.submit([1], plan={"release": "0" * 64}), "unknown-release", transient=False)
+        self.assert_refused(
+            self.site.submit([1], plan={"release": "0" * 64}), "unknown-release", transient=False
+        )
         self.assert_refused(self.site.submit([1], key="none"), "not-allowed", transient=False)
         self.assertEqual(self.site.ask("hello", key="none")["releases"], [])
         self.assertEqual([release["digest"] for release in self.site.ask("hello")["releases"]], [RELEASE])
@@ -76,8 +93,14 @@ class Submitting(SiteTest):
         self.assert_refused(self.site.submit([1], each={"inputs": {}}), "bad-plan")
         self.assert_refused(self.site.submit([1], each={"inputs": {"other": "0" * 64}}), "bad-plan")
         self.assert_refused(self.site.submit([1], plan={"command": "id"}), "bad-plan")
-        for contents in ({"plan.json": b"{"}, {"plan.json": b"[]"}, {"plan.json": b'{"plan":1,"plan":1}'},
-                         {"other.json": b"{}"}, {"plan.json": b"{}", "x": b""}, {"plan.json": b"[" * 100000}):
+        for contents in (
+            {"plan.json": b"{"},
+            {"plan.json": b"[]"},
+            {"plan.json": b'{"plan":1,"plan":1}'},
+            {"other.json": b"{}"},
+            {"plan.json": b"{}", "x": b""},
+            {"plan.json": b"[" * 100000},
+        ):
             answer = self.site.ask("submit", plan=self.site.put_tree(contents), round=1)
             self.assert_refused(answer, "bad-plan")
         self.assert_refused(self.site.ask("submit", plan=self.site.put(b"{}"), round=1), "bad-tree")
@@ -108,7 +131,7 @@ class Storms(SiteTest):
     def test_many_gates_that_submit_one_plan_at_once_start_one_array(self):
         plans = [self.site.plan([1, 2, 3]), self.site.plan([3, 4])]
         children = []
-        for number in range(12):
+        for _ in range(12):
             child = os.fork()
             if not child:
                 try:
@@ -127,7 +150,7 @@ class Storms(SiteTest):
 
 
 class Rounds(SiteTest):
-    classes = {"small": {"members": 1}, "cpu": {"members": 3}}
+    classes = {"small": {"members": 1}, "cpu": {"members": 3}}  # noqa: RUF012
 
     def again(self, number):
         return self.site.ask("submit", plan=self.plan, round=number)
@@ -190,6 +213,7 @@ class LostAnswers(SiteTest):
     def crash(self, error):
         def raise_it():
             raise error
+
         return raise_it
 
     def test_an_array_whose_answer_was_lost_is_adopted(self):
@@ -233,8 +257,20 @@ class LostAnswers(SiteTest):
 class Kills(SiteTest):
     """Enumerates every point between two system calls that change something."""
 
-    CALLS = ("open", "write", "fsync", "close", "link", "unlink", "rename", "replace", "mkdir", "ftruncate", "chmod",
-             "pwrite")
+    CALLS = (
+        "open",
+        "write",
+        "fsync",
+        "close",
+        "link",
+        "unlink",
+        "rename",
+        "replace",
+        "mkdir",
+        "ftruncate",
+        "chmod",
+        "pwrite",
+    )
 
     def killed_at(self, number, work):
         """Do `work` in a child that is killed just before its `number`-th call; say whether it was killed."""
@@ -251,11 +287,12 @@ class Kills(SiteTest):
                     if left[0] == 0:
                         os.kill(os.getpid(), signal.SIGKILL)
                     return real(*args, **kwargs)
+
                 return call
 
             for name in self.CALLS:
                 setattr(os, name, deadly(getattr(os, name)))
-            work()
+            work(number)
             code = 0
         finally:
             os._exit(code)
@@ -266,7 +303,7 @@ class Kills(SiteTest):
         while killed:
             number += 1
             prepare(number)
-            killed = self.killed_at(number, lambda: work(number))
+            killed = self.killed_at(number, work)
             with self.subTest(killed_before_call=number):
                 check(number)
         self.assertGreater(number, 10)
@@ -290,7 +327,9 @@ class Kills(SiteTest):
             again = self.assert_ok(self.site.ask("submit", plan=plans[number], round=1))
             self.assertEqual(again["crews"], answer["crews"])
 
-        self.enumerate_kills(prepare, lambda number: self.site.ask("submit", plan=plans[number], round=1), check)
+        self.enumerate_kills(
+            prepare, lambda number: self.site.ask("submit", plan=plans[number], round=1), check
+        )
 
     def test_a_put_killed_anywhere_ends_with_the_content_once(self):
         def data(number):
@@ -298,7 +337,9 @@ class Kills(SiteTest):
 
         def put(number):
             body = data(number)
-            start = self.site.ask("have", blobs=[[digest_of(body), len(body)]])["partial"].get(digest_of(body), 0)
+            start = self.site.ask("have", blobs=[[digest_of(body), len(body)]])["partial"].get(
+                digest_of(body), 0
+            )
             if start == 0:
                 self.site.ask("put", body[:500], digest=digest_of(body), size=len(body), offset=0)
                 start = 500
@@ -370,7 +411,9 @@ class Cancelling(SiteTest):
 
     def test_what_has_its_result_keeps_it(self):
         self.site.submit([1])
-        files.create_json(self.site.layout().result(key_of(1)), {"state": "succeeded", "tree": "0" * 64, "usage": {}})
+        files.create_json(
+            self.site.layout().result(key_of(1)), {"state": "succeeded", "tree": "0" * 64, "usage": {}}
+        )
         self.assertEqual(self.site.ask("cancel", attempts=[key_of(1)])["attempts"], {key_of(1): "succeeded"})
 
     def test_an_attempt_that_is_cancelled_before_it_arrives_never_starts(self):

@@ -8,11 +8,11 @@ from support import SiteTest, digest_of, key_of
 
 
 class Requests(SiteTest):
-    limits = {"requests_per_minute": 5}
+    limits = {"requests_per_minute": 5}  # noqa: RUF012
 
     def setUp(self):
         super().setUp()
-        for name, value in (("PENALTY_SECONDS", 0), ):
+        for name, value in (("PENALTY_SECONDS", 0),):
             patch = mock.patch.object(limits, name, value)
             patch.start()
             self.addCleanup(patch.stop)
@@ -49,7 +49,7 @@ class Requests(SiteTest):
 
 
 class Bytes(SiteTest):
-    limits = {"bytes": 1000}
+    limits = {"bytes": 1000}  # noqa: RUF012
 
     def test_what_does_not_fit_is_refused_and_known_contents_still_do(self):
         data = os.urandom(600)
@@ -66,7 +66,8 @@ class Bytes(SiteTest):
         self.site.ask("put", data[:10], digest=digest_of(data), size=900, offset=0)
         for _ in range(5):
             self.assert_refused(
-                self.site.ask("put", data[:890], digest=digest_of(data), size=900, offset=0), "wrong-offset")
+                self.site.ask("put", data[:890], digest=digest_of(data), size=900, offset=0), "wrong-offset"
+            )
         self.assert_ok(self.site.ask("put", data[10:], digest=digest_of(data), size=900, offset=10))
 
     def test_unfinished_uploads_count_and_another_connection_counts_them(self):
@@ -78,7 +79,7 @@ class Bytes(SiteTest):
 
 
 class Attempts(SiteTest):
-    limits = {"attempts_alive": 3}
+    limits = {"attempts_alive": 3}  # noqa: RUF012
 
     def test_attempts_without_result_are_limited(self):
         self.assert_ok(self.site.submit([1, 2]))

@@ -29,7 +29,9 @@ class Pipe(SiteTest):
     def test_requests_may_be_sent_ahead_and_are_answered_in_order(self):
         for number in range(1, 50):
             frames.write_frame(self.process.child.stdin.fileno(), {"id": "%x" % number, "verb": "hello"})
-        self.assertEqual([self.process.answer()["id"] for _ in range(1, 50)], ["%x" % n for n in range(1, 50)])
+        self.assertEqual(
+            [self.process.answer()["id"] for _ in range(1, 50)], ["%x" % n for n in range(1, 50)]
+        )
         self.close()
 
     def test_noise_ends_the_channel_loudly(self):
@@ -72,7 +74,7 @@ class Pipe(SiteTest):
 
 
 class Idling(SiteTest):
-    limits = {"idle_seconds": 0.3}
+    limits = {"idle_seconds": 0.3}  # noqa: RUF012
 
     def test_a_silent_peer_is_left(self):
         process = Process(self.site.home)
@@ -99,7 +101,9 @@ class Faults(SiteTest):
         plan = self.site.plan([1])
         with mock.patch.object(os, "fsync", side_effect=full):
             self.assert_refused(self.site.ask("submit", plan=plan, round=1), "no-space", transient=True)
-            self.assert_refused(self.site.ask("put", b"x", digest=digest_of(b"x"), size=1, offset=0), "no-space")
+            self.assert_refused(
+                self.site.ask("put", b"x", digest=digest_of(b"x"), size=1, offset=0), "no-space"
+            )
         self.assert_ok(self.site.ask("submit", plan=plan, round=1))
         self.assertEqual(self.site.ask("have", blobs=[[digest_of(b"x"), 1]])["partial"], {})
         self.site.put(b"x")

@@ -18,8 +18,31 @@ GOOD = {
     "release": [{"attempts": []}],
     "audit": [{"since": 0}],
 }
-HOSTILE = [None, True, -1, 1.0, 1 << 80, "", "x", D.upper(), D + "\n", D[:-1], "../" + D[3:], "\u0660" * 64, [], {},
-           [D, D], [[D, 1], [D, 1]], [[D, -1]], [[D, True]], [[D]], [[D, 1, 2]], [D] * 6000, [None], {"a": 1}]
+HOSTILE = [
+    None,
+    True,
+    -1,
+    1.0,
+    1 << 80,
+    "",
+    "x",
+    D.upper(),
+    D + "\n",
+    D[:-1],
+    "../" + D[3:],
+    "\u0660" * 64,
+    [],
+    {},
+    [D, D],
+    [[D, 1], [D, 1]],
+    [[D, -1]],
+    [[D, True]],
+    [[D]],
+    [[D, 1, 2]],
+    [D] * 6000,
+    [None],
+    {"a": 1},
+]
 
 
 class Messages(unittest.TestCase):
@@ -47,7 +70,9 @@ class Messages(unittest.TestCase):
             for fields in examples:
                 for name in fields:
                     for value in HOSTILE:
-                        good = (name == "cursor" and value == "") or (name in ("attempts", "blobs") and value == [])
+                        good = (name == "cursor" and value == "") or (
+                            name in ("attempts", "blobs") and value == []
+                        )
                         good = good or (name == "log" and value is True)
                         if not good:
                             with self.assertRaises(BadRequest, msg="{} {} {!r}".format(verb, name, value)):
@@ -74,8 +99,13 @@ class Answers(SiteTest):
         asked = {
             "hello": self.site.ask("hello"),
             "have": self.site.ask("have", blobs=[[D, 1]]),
-            "put": self.site.ask("put", b"x", digest="2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
-                                 size=1, offset=0),
+            "put": self.site.ask(
+                "put",
+                b"x",
+                digest="2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+                size=1,
+                offset=0,
+            ),
             "submit": self.site.submit([1]),
             "status": self.site.ask("status", cursor=""),
             "cancel": self.site.ask("cancel", attempts=[key_of(1)]),

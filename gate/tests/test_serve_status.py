@@ -30,14 +30,20 @@ class Changes(SiteTest):
         self.site.work_file(self.submission, key_of(1), name, record)
 
     def finish(self, number, **result):
-        files.create_json(self.site.layout().result(key_of(number)), dict({"state": "succeeded", "usage": {}}, **result))
+        files.create_json(
+            self.site.layout().result(key_of(number)), dict({"state": "succeeded", "usage": {}}, **result)
+        )
 
     def test_everything_is_told_once(self):
         answer = self.changes()
-        self.assertEqual({view["attempt"]: view["note"] for view in answer["attempts"]},
-                         {key_of(1): {"number": 1}, key_of(2): {"number": 2}})
-        self.assertEqual([(crew["round"], crew["class"], crew["state"]) for crew in answer["crews"]],
-                         [(1, "cpu", "running")])
+        self.assertEqual(
+            {view["attempt"]: view["note"] for view in answer["attempts"]},
+            {key_of(1): {"number": 1}, key_of(2): {"number": 2}},
+        )
+        self.assertEqual(
+            [(crew["round"], crew["class"], crew["state"]) for crew in answer["crews"]],
+            [(1, "cpu", "running")],
+        )
         answer = self.changes()
         self.assertEqual((answer["attempts"], answer["crews"]), ([], []))
 
@@ -60,7 +66,9 @@ class Changes(SiteTest):
         self.assertEqual((view["step"], view["done"], view["total"]), ("finish", 1, 1))
         self.finish(1, tree="0" * 64, usage={"seconds": 2})
         view = self.view()
-        self.assertEqual((view["state"], view["tree"], view["usage"]), ("succeeded", "0" * 64, {"seconds": 2}))
+        self.assertEqual(
+            (view["state"], view["tree"], view["usage"]), ("succeeded", "0" * 64, {"seconds": 2})
+        )
 
     def test_unfinished_files_of_killed_members_are_not_counted(self):
         self.work_file("done/plan.all", {"units": ["b0", "b1"], "try": "plan.all.0"})
@@ -124,7 +132,9 @@ class Changes(SiteTest):
 
     def test_an_intended_crew_without_receipt_is_shown_as_unknown(self):
         os.unlink(self.site.layout().receipt(self.submission, "cpu", 1))
-        self.assertEqual([(crew["array"], crew["state"]) for crew in self.changes()["crews"]], [("", "unknown")])
+        self.assertEqual(
+            [(crew["array"], crew["state"]) for crew in self.changes()["crews"]], [("", "unknown")]
+        )
 
     def test_long_lists_come_in_pages(self):
         self.site.submit(range(10, 40))

@@ -30,7 +30,7 @@ class Putting(SiteTest):
     def test_pieces_are_put_together(self):
         data = os.urandom(1000)
         for offset in range(0, 1000, 300):
-            answer = self.put(data, offset, data[offset:offset + 300])
+            answer = self.put(data, offset, data[offset : offset + 300])
         self.assertTrue(answer["committed"])
         self.assertEqual(self.blob(data), data)
 
@@ -49,14 +49,14 @@ class Putting(SiteTest):
         one, two = os.urandom(100), os.urandom(100)
         for offset in (0, 50):
             for data in (one, two):
-                self.put(data, offset, data[offset:offset + 50])
+                self.put(data, offset, data[offset : offset + 50])
         self.assertEqual((self.blob(one), self.blob(two)), (one, two))
 
     def test_a_repeated_or_reordered_piece_is_told_where_to_go_on(self):
         data = os.urandom(90)
         self.put(data, 0, data[:30])
         for offset in (0, 60):
-            answer = self.put(data, offset, data[offset:offset + 30])
+            answer = self.put(data, offset, data[offset : offset + 30])
             self.assertEqual(self.assert_refused(answer, "wrong-offset", transient=True), {"next": 30})
         self.put(data, 30, data[30:60])
         self.assertTrue(self.put(data, 60, data[60:])["committed"])
@@ -137,7 +137,11 @@ class Putting(SiteTest):
         layout = self.site.layout()
         digest = self.site.put(b"abc")
         blob = layout.blob(digest)
-        for spoil in (lambda: os.symlink(__file__, blob), lambda: os.mkfifo(blob), lambda: open(blob, "w").close()):
+        for spoil in (
+            lambda: os.symlink(__file__, blob),
+            lambda: os.mkfifo(blob),
+            lambda: open(blob, "w").close(),
+        ):
             os.unlink(blob)
             spoil()
             self.assertEqual(self.site.ask("have", blobs=[[digest, 3]])["missing"], [digest])
@@ -151,7 +155,13 @@ class Putting(SiteTest):
 
     def test_pieces_of_a_content_can_be_read(self):
         digest = self.site.put(b"0123456789")
-        for offset, length, piece in ((0, 4, b"0123"), (8, 100, b"89"), (10, 5, b""), (99, 5, b""), (3, 0, b"")):
+        for offset, length, piece in (
+            (0, 4, b"0123"),
+            (8, 100, b"89"),
+            (10, 5, b""),
+            (99, 5, b""),
+            (3, 0, b""),
+        ):
             answer = self.site.ask("read", digest=digest, offset=offset, length=length)
             self.assertEqual((answer["size"], self.site.body), (10, piece))
 
@@ -162,7 +172,7 @@ class Putting(SiteTest):
             partial = process.ask("have", blobs=[[digest_of(data), len(data)]])["partial"]
             self.assertEqual(partial.get(digest_of(data), 0), begin)
             for offset in (begin, begin + (1 << 20)):
-                piece = data[offset:offset + (1 << 20)]
+                piece = data[offset : offset + (1 << 20)]
                 if begin < (4 << 20):
                     process.ask("put", piece, digest=digest_of(data), size=len(data), offset=offset)
             process.send(b"SLIDEGATE/1 100 8000000 ")
@@ -189,17 +199,40 @@ class Trees(SiteTest):
 
     def test_names_that_do_not_fit_into_one_folder_are_refused(self):
         blob = self.store(b"abc")
-        for names in (["../a"], ["/a"], ["a/../../b"], [".a"], ["a", "a"], ["b", "a"], ["a", "a/b"], ["a/b", "a/b/c"]):
+        for names in (
+            ["../a"],
+            ["/a"],
+            ["a/../../b"],
+            [".a"],
+            ["a", "a"],
+            ["b", "a"],
+            ["a", "a/b"],
+            ["a/b", "a/b/c"],
+        ):
             with self.assertRaises(BadTree, msg=names):
                 trees.load_tree(self.site.layout(), self.tree([[name, 3, blob] for name in names]))
 
     def test_anything_but_the_canonical_form_is_refused(self):
         blob = self.store(b"abc")
         good = files.canonical({"tree": 1, "entries": [["a", 3, blob]]})
-        for data in (b"", b"{}", b"[]", b"null", b"\xff", good + b"\n", good.replace(b",", b", "), good.replace(b"3", b"3.0"),
-                     good.replace(b":1", b":2"), good.replace(b"3", b"-3"), good.replace(b"3", b"true"),
-                     good.replace(blob.encode(), b"x"), good.replace(b'["a"', b'["a",1'), b'{"tree":1,"entries":7}',
-                     b'{"entries":[["a",3]],"tree":1}', b'{"entries":[[["a"],3,"x"]],"tree":1}'):
+        for data in (
+            b"",
+            b"{}",
+            b"[]",
+            b"null",
+            b"\xff",
+            good + b"\n",
+            good.replace(b",", b", "),
+            good.replace(b"3", b"3.0"),
+            good.replace(b":1", b":2"),
+            good.replace(b"3", b"-3"),
+            good.replace(b"3", b"true"),
+            good.replace(blob.encode(), b"x"),
+            good.replace(b'["a"', b'["a",1'),
+            b'{"tree":1,"entries":7}',
+            b'{"entries":[["a",3]],"tree":1}',
+            b'{"entries":[[["a"],3,"x"]],"tree":1}',
+        ):
             with self.assertRaises(BadTree, msg=data):
                 trees.load_tree(self.site.layout(), self.store(data))
 

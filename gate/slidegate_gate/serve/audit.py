@@ -40,9 +40,8 @@ class Audit:
         with files.locked(self._path) as handle:
             end, seq, previous = _end(handle)
             os.ftruncate(handle, end)
-            line = files.canonical(dict(self._who, **{  # noqa: PIE804
-                "seq": seq + 1, "prev": previous, "at": round(time.time(), 3), "verb": verb, "id": request,
-                "what": what, "decision": decision}))
+            record = dict(self._who, seq=seq + 1, prev=previous, at=round(time.time(), 3), verb=verb)
+            line = files.canonical(dict(record, id=request, what=what, decision=decision))
             with open(self._path, "ab") as file:
                 file.write(line + b"\n")
                 file.flush()
@@ -55,7 +54,7 @@ def _end(handle: int) -> Tuple[int, int, str]:
     size = os.fstat(handle).st_size
     start = max(0, size - TAIL)
     data = os.pread(handle, TAIL, start)
-    whole = data[:data.rfind(b"\n") + 1]
+    whole = data[: data.rfind(b"\n") + 1]
     if not whole:
         return 0, 0, FIRST
     line = whole.splitlines()[-1]

@@ -125,8 +125,8 @@ def _is_note(value: Any) -> bool:
 
 
 def _are_inputs(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) <= MAX_INPUTS and all(map(WORD.fullmatch, value)) and all(
-        map(messages.digest, value.values()))
+    small = isinstance(value, dict) and len(value) <= MAX_INPUTS
+    return small and all(map(WORD.fullmatch, value)) and all(map(messages.digest, value.values()))
 
 
 PLAN: Dict[str, Check] = {

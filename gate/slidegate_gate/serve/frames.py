@@ -44,8 +44,7 @@ def parse_object(data: Union[bytes, bytearray]) -> Dict[str, Any]:
     digits, and nesting deeper than the interpreter's stack.
     """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer,
-                           parse_float=_number, parse_constant=_number)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, **NUMBERS)
     except RecursionError:
         raise ValueError("nested too deeply")
     if not isinstance(value, dict):
@@ -54,10 +53,9 @@ def parse_object(data: Union[bytes, bytearray]) -> Dict[str, Any]:
 
 
 def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise ValueError("a key comes twice")
-    return found
+    return dict(pairs)
 
 
 def _integer(text: str) -> int:
@@ -71,6 +69,9 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("a number is too large or none")
     return value
+
+
+NUMBERS: Dict[str, Any] = {"parse_int": _integer, "parse_float": _number, "parse_constant": _number}
 
 
 class FrameReader:
@@ -128,7 +129,7 @@ class FrameReader:
             got = os.readv(self._handle, [view[done:]])
             if not got:
                 raise BadFrame("The channel ended inside a frame.")
-            digest.update(view[done:done + got])
+            digest.update(view[done : done + got])
             done += got
         return data, digest.hexdigest()
 
@@ -158,4 +159,4 @@ def write_frame(handle: int, message: Dict[str, Any], body: Union[bytes, bytearr
     for part in (header.encode("ascii") + data, body):
         view = memoryview(part)
         while len(view):
-            view = view[os.write(handle, view):]
+            view = view[os.write(handle, view) :]

@@ -69,8 +69,7 @@ class Journal:
         return release
 
     def _allowed(self, release: Dict[str, Any]) -> bool:
-        workflows = self._layout.settings["workflows"]
-        return "*" in workflows or release["name"] in workflows
+        return bool({"*", release["name"]} & set(self._layout.settings["workflows"]))
 
     # submit
 
@@ -87,8 +86,7 @@ class Journal:
             files.create_json(self._layout.plan(submission), plan)
             answers = {entry["attempt"]: self._accept(submission, entry) for entry in plan["attempts"]}
             crews = begun or self._intend(submission, plan, number)
-            started = [{"class": crew.name, "round": number, "array": self._start(crew, fresh=not begun)}
-                       for crew in crews]
+            started = [self._start(crew, fresh=not begun) for crew in crews]
         return {"submission": submission, "attempts": answers, "crews": started}
 
     def _load(self, digest: str) -> Dict[str, Any]:
@@ -131,8 +129,9 @@ class Journal:
         attempt = entry["attempt"]
         files.make_dirs(self._layout.attempt_dir(attempt))
         owner = {"submission": submission, "work": entry["work"]}
-        created = (not os.path.exists(self._layout.result(attempt))
-                   and files.create_json(self._layout.owner(attempt), owner))
+        created = False
+        if not os.path.exists(self._layout.result(attempt)):
+            created = files.create_json(self._layout.owner(attempt), owner)
         self._owner(entry)
         result = files.read_json(self._layout.result(attempt)) or {"state": "none"}
         if result["state"] == "cancelled":
@@ -164,13 +163,17 @@ class Journal:
         fresh = [Crew(submission, name, number) for name in sorted(set(needed) - living)]
         for crew in fresh:
             settings = needed[crew.name]
-            files.create_json(self._layout.intent(*crew), {
+            count = min(settings["members"], manifest.get("workers", {}).get("max", 1000))
+            argv = [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home]
+            argv += ["--key", self._layout.key, "--submission", submission]
+            argv += ["--class", crew.name, "--round", str(number)]
+            intent = {
                 "name": "sg-{}.{}.{}".format(*crew),
-                "argv": [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home,
-                         "--key", self._layout.key, "--submission", submission, "--class", crew.name,
-                         "--round", str(number)],
-                "count": min(settings["members"], manifest.get("workers", {}).get("max", 1000)),
-                "resources": settings, "at": _now()})
+                "argv": argv,
+                "count": count,
+                "resources": settings,
+            }
+            files.create_json(self._layout.intent(*crew), intent)
         return fresh
 
     def _lives(self, crew: Crew) -> bool:
@@ -180,26 +183,25 @@ class Journal:
             raise errors.SchedulerUnknown("It is not known whether an earlier crew has ended.")
         return bool(state != "ended")
 
-    def _start(self, crew: Crew, fresh: bool) -> str:
-        """Return the array of a crew; start it only where it is certain that there is none."""
+    def _start(self, crew: Crew, fresh: bool) -> Dict[str, Any]:
+        """Return a crew with its array; start one only where it is certain that there is none."""
         if not status.array_of(self._layout, crew):
             intent = files.read_json(self._layout.intent(*crew))
             found = [] if fresh else sorted(self._scheduler.find(intent["name"]))
-            array = found[0] if found else self._scheduler.submit(
-                intent["name"], intent["argv"], intent["count"], intent["resources"])
+            array = found[0] if found else self._scheduler.submit(**intent)
             files.create_json(self._layout.receipt(*crew), {"array": array, "at": _now()})
-        return status.array_of(self._layout, crew)
+        return {"class": crew.name, "round": crew.round, "array": status.array_of(self._layout, crew)}
 
     # cancel and release
 
     def cancel(self, attempts: List[str]) -> Dict[str, Any]:
         """Let these Attempts have no effect any more, unless they have had it; return how each ended."""
         states = {}
+        error = {"code": "cancelled", "message": "It was cancelled.", "transient": False}
         for attempt in attempts:
             files.make_dirs(self._layout.attempt_dir(attempt))
-            files.create_json(self._layout.result(attempt), {
-                "state": "cancelled", "at": _now(), "by": "cancel", "usage": {},
-                "error": {"code": "cancelled", "message": "It was cancelled.", "transient": False}})
+            record = {"state": "cancelled", "error": error, "usage": {}, "by": "cancel", "at": _now()}
+            files.create_json(self._layout.result(attempt), record)
             states[attempt] = files.read_json(self._layout.result(attempt))["state"]
         for submission, plan in self._submissions_of(attempts):
             if not status.alive(self._layout, submission, plan):
@@ -220,8 +222,8 @@ class Journal:
         for attempt in known:
             files.create_json(self._layout.released(attempt), {"at": _now()})
         for submission, plan in self._submissions_of(known):
-            released = [os.path.exists(self._layout.released(entry["attempt"]))
-                        for entry in status.owned(self._layout, submission, plan)]
+            entries = status.owned(self._layout, submission, plan)
+            released = [os.path.exists(self._layout.released(entry["attempt"])) for entry in entries]
             for attempt in known:
                 shutil.rmtree(self._layout.work_dir(submission, attempt), ignore_errors=True)
             if all(released):

@@ -23,7 +23,6 @@ from . import audit, files, frames, limits, messages, status, trees
 from .journal import Journal
 from .layout import Layout
 
-PROTOCOL = 1
 Fields = Dict[str, Any]
 RECORDED = ("hello", "submit", "cancel", "release")
 
@@ -39,14 +38,13 @@ class Gate:
         self._uploads = trees.Uploads(layout, self.limits.check_bytes)
         self._journal = Journal(layout, scheduler, self.limits, program)
         self._board = status.Board(layout, scheduler)
-        self._verbs: Dict[str, Callable[[Fields, frames.Frame], Fields]] = {
-            "hello": self._hello, "put": self._put, "read": self._read, "audit": self._records,
-            "have": lambda fields, _: trees.have(layout, fields["blobs"]),
-            "submit": lambda fields, _: self._journal.submit(fields["plan"], fields["round"]),
-            "status": lambda fields, _: self._board.changes(fields["cursor"]),
-            "cancel": lambda fields, _: self._journal.cancel(fields["attempts"]),
-            "release": lambda fields, _: self._journal.release(fields["attempts"]),
-        }
+        self._verbs: Dict[str, Callable[[Fields, frames.Frame], Fields]] = {}
+        self._verbs.update(hello=self._hello, put=self._put, read=self._read, audit=self._records)
+        self._verbs["have"] = lambda fields, _: trees.have(layout, fields["blobs"])
+        self._verbs["submit"] = lambda fields, _: self._journal.submit(fields["plan"], fields["round"])
+        self._verbs["status"] = lambda fields, _: self._board.changes(fields["cursor"])
+        self._verbs["cancel"] = lambda fields, _: self._journal.cancel(fields["attempts"])
+        self._verbs["release"] = lambda fields, _: self._journal.release(fields["attempts"])
 
     def handle(self, frame: frames.Frame) -> Tuple[Fields, bytes]:
         """Return the answer to a request, and its body; whatever happens, there is an answer."""
@@ -64,13 +62,13 @@ class Gate:
         body = answer.pop("body", b"")
         return dict(answer, id=name, ok=True, head=self._audit.head), body
 
-    def refuse(self, error: Exception, name: str, verb: str, fields: Fields) -> Fields:
+    def refuse(self, reason: Exception, name: str, verb: str, fields: Fields) -> Fields:
         """Return the answer to a request that failed, and record it."""
-        told = self._explain(error)
+        told = self._explain(reason)
         with contextlib.suppress(OSError):  # a full disk must not keep the answer back
             self._audit.record(verb, name, _summary(fields), told.code)
-        return {"id": name, "ok": False, "head": self._audit.head, "error": {
-            "code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}}
+        error = {"code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}
+        return {"id": name, "ok": False, "head": self._audit.head, "error": error}
 
     def _explain(self, error: Exception) -> GateError:
         if isinstance(error, GateError):
@@ -85,18 +83,16 @@ class Gate:
     def _hello(self, fields: Fields, frame: frames.Frame) -> Fields:
         shown = ("digest", "name", "version", "manifest", "schema", "runtime")
         releases = [{name: release[name] for name in shown} for release in self._journal.releases()]
-        return {"protocol": PROTOCOL, "gate": self._version, "site": self._layout.config["site"],
-                "key": self._layout.key, "releases": releases, "limits": self.limits.values}
+        answer = {"protocol": 1, "gate": self._version, "site": self._layout.config["site"]}
+        return dict(answer, key=self._layout.key, releases=releases, limits=self.limits.values)
 
     def _put(self, fields: Fields, frame: frames.Frame) -> Fields:
         place, committed = self._uploads.put(fields["digest"], fields["size"], fields["offset"], frame)
         return {"next": place, "committed": committed}
 
     def _read(self, fields: Fields, frame: frames.Frame) -> Fields:
-        if "digest" in fields:
-            path = self._layout.blob(fields["digest"])
-        else:
-            path = self._journal.log_of(fields["attempt"])
+        digest = fields.get("digest")
+        path = self._layout.blob(digest) if digest else self._journal.log_of(fields["attempt"])
         size, body = trees.read_piece(path, fields["offset"], fields["length"])
         return {"size": size, "body": body}
 
@@ -107,8 +103,11 @@ class Gate:
 
 def _summary(fields: Fields) -> Fields:
     """Return what the audit keeps of a request: short values as they are, lists by length and digest."""
-    return {name: {"count": len(value), "sha256": files.digest_of(files.canonical(value))}
-            if isinstance(value, list) else value for name, value in fields.items()}
+    kept = dict(fields)
+    for name, value in fields.items():
+        if isinstance(value, list):
+            kept[name] = {"count": len(value), "sha256": files.digest_of(files.canonical(value))}
+    return kept
 
 
 def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str) -> int:

@@ -50,8 +50,13 @@ def integer(low: int, high: int) -> Check:
 
 def some(check: Check, most: int) -> Check:
     """A list of at most `most` values of one kind, none twice."""
-    return lambda value: (isinstance(value, list) and len(value) <= most and all(map(check, value))
-                          and len(set(map(str, value))) == len(value))
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, list) or len(value) > most:
+            return False
+        return all(map(check, value)) and len(set(map(str, value))) == len(value)
+
+    return holds
 
 
 def pair(first: Check, second: Check) -> Check:
@@ -62,6 +67,7 @@ def pair(first: Check, second: Check) -> Check:
 digest = text(DIGEST)
 attempts = some(digest, 1000)
 offset = integer(0, MAX_BYTES)
+piece = {"offset": offset, "length": integer(0, MAX_BODY)}
 
 # verb -> the sets of fields that it may have (only ``read`` has two)
 REQUESTS: Dict[str, List[Dict[str, Check]]] = {
@@ -71,9 +77,7 @@ REQUESTS: Dict[str, List[Dict[str, Check]]] = {
     "submit": [{"plan": digest, "round": integer(1, 1000)}],
     "status": [{"cursor": text(CURSOR)}],
     "cancel": [{"attempts": attempts}],
-    "read": [{"digest": digest, "offset": offset, "length": integer(0, MAX_BODY)},
-             {"attempt": digest, "log": lambda value: value is True, "offset": offset,
-              "length": integer(0, MAX_BODY)}],
+    "read": [dict(piece, digest=digest), dict(piece, attempt=digest, log=lambda value: value is True)],
     "release": [{"attempts": attempts}],
     "audit": [{"since": integer(0, MAX_BYTES)}],
 }

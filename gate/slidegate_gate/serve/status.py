@@ -45,8 +45,8 @@ def owned(layout: Layout, submission: str, plan: Dict[str, Any]) -> List[Dict[st
 
 def alive(layout: Layout, submission: str, plan: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return the Attempts of this Submission that have no result."""
-    return [entry for entry in owned(layout, submission, plan)
-            if not os.path.exists(layout.result(entry["attempt"]))]
+    entries = owned(layout, submission, plan)
+    return [entry for entry in entries if not os.path.exists(layout.result(entry["attempt"]))]
 
 
 def crews_of(layout: Layout, submission: str) -> List[Crew]:
@@ -128,9 +128,8 @@ class Board:
         for submission, plan in open_submissions(self._layout):
             for crew in crews_of(self._layout, submission):
                 name = "{}.{}.{}".format(*crew)
-                views[name] = final.get(name) or {
-                    "submission": submission, "class": crew.name, "round": crew.round,
-                    "array": array_of(self._layout, crew)}
+                known = {"submission": submission, "class": crew.name, "round": crew.round}
+                views[name] = final.get(name) or dict(known, array=array_of(self._layout, crew))
             release = files.read_json(self._layout.release(plan["release"])) or {"manifest": {"steps": []}}
             steps = release["manifest"]["steps"]
             for entry in owned(self._layout, submission, plan):
@@ -156,7 +155,7 @@ class Board:
 
 
 def used(layout: Layout) -> Dict[str, Any]:
-    """Return how many Attempts this key ever had a result for, and the seconds that they computed."""
+    """Return how many Attempts this key ever named, and the seconds that those with a result computed."""
     names = files.names_in(layout.attempts)
     results = [files.read_json(layout.result(name)) for name in names]
     seconds = sum(result["usage"].get("seconds", 0) for result in results if result)

@@ -87,7 +87,7 @@ class Uploads:
             self._make_room(len(frame.body))
             piece, done = memoryview(frame.body), 0
             while done < len(piece):
-                done += os.pwrite(self._handle, piece[done:done + PIECE], offset + done)
+                done += os.pwrite(self._handle, piece[done : done + PIECE], offset + done)
             self._size += done
             if len(piece) == size:  # the body is the content, and its digest was computed as it was read
                 return self._commit(size, frame.digest)
@@ -110,14 +110,13 @@ class Uploads:
         if file_size(path) is None and os.path.lexists(path):
             os.unlink(path)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-        try:
+        same = False
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            same = os.path.samestat(os.fstat(self._handle), os.lstat(path))
+        if not same:  # another connection is sending it, or has committed or removed it just now
             self.close()
             raise Busy()
-        if file_size(path) is None or not os.path.samestat(os.fstat(self._handle), os.lstat(path)):
-            self.close()
-            raise Busy()  # committed or removed by another connection just now
         self._hash = hashlib.sha256()
         self._size = 0
         for piece in iter(lambda: os.pread(self._handle, PIECE, self._size), b""):
@@ -158,8 +157,8 @@ def load_tree(layout: Layout, digest: str) -> List[Entry]:
         entries = [(name, size, blob) for name, size, blob in frames.parse_object(data)["entries"]]
         names = [name for name, _, _ in entries]
         folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
-        good = (tree_bytes(entries) == data and all(map(checks.is_entry, entries))
-                and names == sorted(set(names)) and not folders & set(names))
+        plain = tree_bytes(entries) == data and all(map(checks.is_entry, entries))
+        good = plain and names == sorted(set(names)) and not folders & set(names)
     except (ValueError, KeyError, TypeError):
         good = False
     if not good:
