@@ -31,7 +31,7 @@ def unkind(shape: tuple[int, int], kind: str, seed: int) -> np.ndarray:
         return (((rows // side + columns // side) % 2) * 5000 + 100).astype(np.uint16)
     if kind == "huge":
         picture = np.full(shape, 50)
-        y, x = chance.integers(0, shape[0] // 2), chance.integers(0, shape[1] // 2)
+        y, x = (int(chance.integers(0, side // 2 + 1)) for side in shape)
         picture[y : y + shape[0] // 2, x : x + shape[1] // 2] = 40000
         return picture.astype(np.uint16)
     if kind == "saturated":
