@@ -45,7 +45,8 @@ def main() -> None:
         print(f"{step['step']}: {step['units']} Units, {step['seconds']:.1f} s of one core")
     megapixels = height * width / 1e6
     print(
-        f"{summary['nuclei']} nuclei in {took:.1f} s with 2 workers: {megapixels / took:.1f} Mpx/s; report {report_mb:.1f} MB"
+        f"{summary['nuclei']} nuclei in {took:.1f} s with 2 workers: {megapixels / took:.1f} Mpx/s, "
+        f"report {report_mb:.1f} MB"
     )
     peak = summary["peak_memory_bytes"]
     figure("largest memory of a worker", f"{peak / 1e9:.2f} GB", "aim below 2 GB", peak < LIMIT)

@@ -3,9 +3,9 @@
 
 usage: python benchmarks/detector_speed.py [--full]
 
-The named peer is Gaussian + Otsu (of the logarithm: the plain one finds next to nothing on slides with saturated
-nuclei) + distance transform + watershed on the whole image. Time is that of the processor, so that other work on
-the machine matters less; each is run several times, in turns, and the best counts.
+The named peer is Gaussian + Otsu (of the logarithm: the plain one finds next to nothing on slides with
+saturated nuclei) + distance transform + watershed on the whole image. Time is that of the processor, so that
+other work on the machine matters less; each is run several times, in turns, and the best counts.
 """
 
 import argparse

@@ -90,7 +90,8 @@ def main() -> None:
     print(f"{side} x {side} pixels, 2 channels, {len(main_analysis.units)} blocks of {block_px}")
     print(f"one worker {min(one):.2f} s, two {min(two):.2f} s, two that share nothing {min(apart):.2f} s")
     print(
-        f"efficiency of those that share nothing {limit:.2f}; not parallel: plan {main_analysis.plan_seconds:.2f} s"
+        f"efficiency of those that share nothing {limit:.2f}; "
+        f"not parallel: plan {main_analysis.plan_seconds:.2f} s"
     )
     figure("efficiency of two workers", f"{efficiency:.2f}", "aim at least 0.90", efficiency >= 0.90)
     figure(
