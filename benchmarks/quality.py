@@ -35,7 +35,8 @@ def describe(name: str, who: str, truth: np.ndarray, labels: np.ndarray) -> floa
     half, strict = score(truth, labels), score(truth, labels, 0.7)
     print(
         f"{name:28} {who:23} F1 {half.f1:.3f}  precision {half.precision:.3f}  recall {half.recall:.3f}  "
-        f"F1 at IoU 0.7 {strict.f1:.3f}  ({half.matched} matched, {half.spurious} spurious, {half.missed} missed)"
+        f"F1 at IoU 0.7 {strict.f1:.3f}  "
+        f"({half.matched} matched, {half.spurious} spurious, {half.missed} missed)"
     )
     return half.f1
 
@@ -76,12 +77,8 @@ def main() -> None:
     )
     for preset, (own, other) in means.items():
         figure(f"F1 on {preset} synthetic slides", f"{own:.3f}", "aim at least 0.70", own >= 0.70)
-        figure(
-            f"F1 on {preset} synthetic slides over scikit-image's",
-            f"{own / other:.2f}",
-            "aim at least 1",
-            own >= other,
-        )
+        name = f"F1 on {preset} synthetic slides, ahead of scikit-image's by"
+        figure(name, f"{own - other:.3f}", "aim at least 0", own >= other)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def main() -> None:
             cells += differing[1]
             how = f"blocks of {side}, {workers} workers, order {shuffle}"
             print(
-                f"{how}: {differing[0]} pixels, {differing[1]} cells differ ({time.monotonic() - start:.1f} s)"
+                f"{how}: {differing[0]} pixels, {differing[1]} cells differ "
+                f"({time.monotonic() - start:.1f} s)"
             )
         for process in crew:
             process.close()

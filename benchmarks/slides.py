@@ -44,10 +44,10 @@ def warm(folder: Path, processes: list[StepProcess]) -> None:
 
 
 def peer(image: np.ndarray, diameter_px: float, *, logarithm: bool) -> np.ndarray:
-    """Find nuclei as scikit-image's users do: Gaussian, Otsu, distance transform, watershed, on the whole image.
+    """Find nuclei as scikit-image's users do: Gaussian, Otsu, distance transform, watershed, in one piece.
 
-    With `logarithm`, Otsu's threshold is that of the logarithm of the pixels: a few saturated nuclei otherwise set
-    the threshold for all.
+    With `logarithm`, Otsu's threshold is that of the logarithm of the pixels: a few saturated nuclei otherwise
+    set the threshold for all.
     """
     from scipy import ndimage
     from skimage import feature, filters, segmentation
