@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore as ts
 
 from . import arrays, layout
 from .errors import (
@@ -23,6 +22,7 @@ from .errors import (
 from .multiscale import read_multiscale
 
 PENDING_SHARDS = 2
+HALVED_ROWS = 64
 
 Read = Callable[[int, int, int, int, int], np.ndarray]
 Progress = Callable[[int, int], None]
@@ -271,9 +271,26 @@ class _Pass:
 
 
 def halve(pixels: np.ndarray) -> np.ndarray:
-    """Return the mean of each 2 x 2 block of a (y, x) array; an odd edge averages what it has.
+    """Return the mean of each 2 x 2 block of a (y, x) array of uint8 or uint16.
 
-    Rounded half to even, because rounding half up adds an eighth of a count per level (tensorstore's
-    ``downsample`` driver, method ``mean``).
+    An odd edge averages what it has. Rounded half to even, because rounding half up adds an eighth of a count
+    per level. Two neighbours in x are read as one wider number, which is faster than adding strided arrays.
     """
-    return ts.downsample(ts.array(pixels), [2, 2], "mean").read().result()
+    height, width = pixels.shape
+    if height % 2 or width % 2:
+        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2)), mode="edge")
+    bits = 8 * pixels.itemsize
+    pairs = np.ascontiguousarray(pixels).view(f"u{2 * pixels.itemsize}")
+    halved = np.empty((pairs.shape[0] // 2, pairs.shape[1]), pixels.dtype)
+    for y in range(0, pairs.shape[0], HALVED_ROWS):
+        upper, lower = pairs[y : y + HALVED_ROWS : 2], pairs[y + 1 : y + HALVED_ROWS : 2]
+        total = upper & (2**bits - 1)
+        total += upper >> bits
+        total += lower & (2**bits - 1)
+        total += lower >> bits
+        total += (
+            (total >> 2) & 1
+        ) + 1  # half to even: an odd mean is rounded up at a half, an even one is not
+        total >>= 2
+        halved[y // 2 : y // 2 + len(total)] = total
+    return halved
