@@ -46,7 +46,7 @@ def warm(folder: Path, processes: list[StepProcess]) -> None:
 def peer(image: np.ndarray, diameter_px: float, *, logarithm: bool) -> np.ndarray:
     """Find nuclei as scikit-image's users do: Gaussian, Otsu, distance transform, watershed, in one piece.
 
-    With `logarithm`, Otsu's threshold is that of the logarithm of the pixels: a few saturated nuclei otherwise
+    With `logarithm`, Otsu's threshold is that of the pixels' logarithm: a few saturated nuclei otherwise
     set the threshold for all.
     """
     from scipy import ndimage

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from slidegate_analysis.images import Block, Image, plan_blocks
+from slidegate_analysis.images.labels import chunk_for
 from slidegate_analysis.nuclei.compiled import numeric_class
 from slidegate_analysis.nuclei.detect import ReliefDetector, check_size, levels_of
 from slidegate_analysis.nuclei.errors import (
@@ -24,6 +25,7 @@ from slidegate_analysis.nuclei.levels import Levels
 
 FORMAT = 1
 DEFAULTS = {"diameter_um": 8.0, "sensitivity": 0.5, "channel": "0", "pixel_size_um": None, "block_px": 2048}
+SMALLEST_CHUNK = 64
 RANGES = {
     "diameter_um": (2, 50),
     "sensitivity": (0, 1),
@@ -148,6 +150,10 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         kinds = (int,) if name == "block_px" else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
             raise BadParameterError(f"{name} must be a number from {low} to {high}")
+    if chunk_for(full["block_px"]) < min(SMALLEST_CHUNK, full["block_px"]):
+        raise BadParameterError(
+            "block_px must be divisible by a number from 64 to 256: take a multiple of 256"
+        )
     return full
 
 

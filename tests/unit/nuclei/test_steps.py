@@ -135,6 +135,7 @@ def plan_request(folder: Path, image: Path, parameters: dict) -> dict:
         ({"sensitivity": 2}, "bad-parameters", "sensitivity"),
         ({"sensitivity": float("nan")}, "bad-parameters", "sensitivity"),
         ({"block_px": 300.5}, "bad-parameters", "block_px"),
+        ({"block_px": 2039}, "bad-parameters", "multiple of 256"),
         ({"channel": 0}, "bad-parameters", "channel"),
         ({"colour": 1}, "bad-parameters", "colour"),
     ],

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slidegate_analysis.images import plan_blocks
-from slidegate_analysis.nuclei.detect import ReliefDetector, detect, levels_of_array
+from slidegate_analysis.nuclei.detect import (
+    MOST_TILES,
+    TILE,
+    ReliefDetector,
+    check_size,
+    detect,
+    levels_of_array,
+    sample_tiles,
+)
+from slidegate_analysis.nuclei.errors import ImageTooLargeError
 from slidegate_analysis.nuclei.geometry import geometry_for
 from slidegate_analysis.nuclei.measure import intensities, outline
 
@@ -108,6 +117,24 @@ def test_every_nucleus_has_one_row_with_the_same_bits_for_every_tiling():
     assert np.array_equal(whole[:, 0], np.unique(labels)[1:])
     for block_px in (33, 80, 171):
         assert rows_of(image, detector, block_px).tobytes() == whole.tobytes()
+
+
+def test_an_image_with_more_pixels_than_ids_is_refused():
+    check_size((65535, 65536))
+    with pytest.raises(ImageTooLargeError, match="4294967294"):
+        check_size((65535, 65537))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (19284, 27437), (8192, 70000), (70000, 8192), (8192, 8192)])
+def test_levels_come_from_tiles_spread_over_the_image(shape):
+    tiles = sample_tiles(shape, 20)
+    everything = plan_blocks(shape, TILE, 20)
+    assert set(tiles) <= set(everything)
+    assert min(len(everything), MOST_TILES // 2) <= len(tiles) <= 1.25 * MOST_TILES
+    for axis in (0, 2):
+        places = {tile.core[axis] for tile in everything}
+        seen = {tile.core[axis] for tile in tiles}
+        assert len(seen) >= min(len(places), len(tiles)) // 2
 
 
 def test_an_id_is_the_place_of_the_first_pixel():
