@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from slidegate.domain.errors import BadRequest
 from slidegate.domain.values import RunId
 from slidegate.local_site import ensure_local_site
 from slidegate.settings import Settings
@@ -20,6 +21,12 @@ from slidegate.worker.tools import Pace, Tools
 
 LOCAL = "local"
 Say = Callable[[str], None]
+
+
+class HomeUnusable(BadRequest):
+    """The folder that slidegate keeps everything in cannot be used."""
+
+    code = "home-unusable"
 
 
 class KeptHeads:
@@ -85,7 +92,12 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace | None = None
     say
         Told in words what takes long.
     """
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise HomeUnusable(
+            f"{settings.home} cannot be used: {error.strerror}. Set SLIDEGATE_HOME."
+        ) from error
     store = Store.open(settings.database)
     try:
         releases = ensure_local_site(settings, say, lambda: store.sites.reset(LOCAL))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from slidegate.domain.errors import SlidegateError
 
@@ -18,6 +19,14 @@ class StoreTooNew(SlidegateError):
     """The store was written by a later version of slidegate: install that version, or use another home."""
 
     code = "store-too-new"
+
+
+class StoreUnusable(SlidegateError):
+    """The database of slidegate cannot be used."""
+
+    code = "store-unusable"
+    transient = True
+    exit_code = 5
 
 
 class Database:
@@ -37,15 +46,23 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that may write; what it did is undone when the block raises."""
-        with self.engine.begin() as connection:
+        """Open a transaction that may write; what it did is undone when the block raises.
+
+        Raises
+        ------
+        StoreUnusable
+            The disk is full, or the database cannot be reached or written. Nothing was written.
+        """
+        with _in_words(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database and holds nobody up."""
-        with self.engine.connect().execution_options(only_reads=True) as connection, connection.begin():
-            yield connection
+        with _in_words(), self.engine.connect() as connection:
+            connection = connection.execution_options(only_reads=True)
+            with connection.begin():
+                yield connection
 
     def migrate(self) -> None:
         """Bring the tables up to date; does nothing, cheaply, when they are."""
@@ -59,6 +76,15 @@ class Database:
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Turn what the database itself refuses into a sentence."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnusable(f"The database of slidegate cannot be used: {error.orig}.") from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

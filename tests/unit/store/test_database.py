@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from slidegate.store import Store, queue, tables
-from slidegate.store.database import HEAD, Database, StoreTooNew
+from slidegate.store.database import HEAD, Database, StoreTooNew, StoreUnusable
+from tests.unit.domain.histories import request
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_uses(store: Store) -> None:
@@ -78,3 +79,17 @@ def test_no_construct_of_one_database_alone_is_used() -> None:
     for path in Path(queue.__file__).parent.rglob("*.py"):
         names = re.findall(r"sqlalchemy\.dialects|on_conflict|INSERT OR|rowid|julianday", path.read_text())
         assert names == [], path
+
+
+def test_a_full_disk_is_said_in_words_and_nothing_is_half_written(store: Store) -> None:
+    with store.database.write() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnusable, match="disk is full"):
+        store.history.request(request(tasks=5000), 1.0)
+    assert store.runs.all() == []
+
+
+def test_a_database_that_cannot_be_opened_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="unable to open"):
+        Store.open(f"sqlite:///{tmp_path}/nowhere/s.db")
