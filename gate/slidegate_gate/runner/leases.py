@@ -7,35 +7,27 @@ looked at the same number.
 """
 
 import contextlib
+import itertools
 import threading
 import time
 from typing import Dict, Tuple
 
 
-class Heartbeat:
-    """Counts, in a thread of its own, in the file of the Attempt that this member works on."""
+class Heartbeat(threading.Thread):
+    """Counts in the file `path`, in the folder of the Attempt that this member works on."""
 
     def __init__(self, interval: float) -> None:
+        super().__init__(daemon=True)
         self.interval = interval
-        self.count = 0
         self.path = ""
-        threading.Thread(target=self._run, daemon=True).start()
 
-    def show(self, path: str) -> None:
-        """Count in the file at `path` from now on."""
-        self.path = path
-        self._beat()
-
-    def _run(self) -> None:
-        while True:
+    def run(self) -> None:
+        """Count as long as this process lives."""
+        for count in itertools.count():
+            # A member that cannot write looks dead, and its Unit is done again by somebody who can.
+            with contextlib.suppress(OSError), open(self.path, "w") as file:
+                file.write(str(count))
             time.sleep(self.interval)
-            self._beat()
-
-    def _beat(self) -> None:
-        self.count += 1
-        # A member that cannot write looks dead, and its Unit is done again by somebody who can.
-        with contextlib.suppress(OSError), open(self.path, "w") as file:
-            file.write(str(self.count))
 
 
 class Watch:

@@ -5,7 +5,7 @@ import argparse
 import os
 import signal
 import sys
-from typing import Any, List
+from typing import List
 
 from ..schedulers import adapter
 from ..serve import files
@@ -20,7 +20,7 @@ def main(argv: List[str]) -> int:
         parser.add_argument("--" + name, required=True)
     asked = vars(parser.parse_args(argv))
     os.umask(0o077)
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     config = load_config(asked["home"])
     layout = Layout(asked["home"], config, asked["key"])
     array, element = adapter(config).identity(os.environ)
@@ -38,7 +38,3 @@ def claimed(path: str, array: str) -> bool:
     if files.read_json(path) is None:
         files.create_json(path, {"array": array})
     return bool(files.read_json(path)["array"] == array)
-
-
-def _leave(number: int, frame: Any) -> None:
-    sys.exit(128 + number)

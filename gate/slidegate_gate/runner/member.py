@@ -44,17 +44,16 @@ class Member:
         crews = {step["do"]: class_of(layout.config, step["class"])[0] for step in self.steps}
         crews[RESULT] = crews[self.order[-2]]  # the crew of the last step commits the results
         self.mine = {step for step in self.order if crews[step] == crew_class}
-        self.attempts = [
-            Attempt(layout, submission, one, self.steps) for one in owned(layout, submission, plan)
-        ]
+        mine = owned(layout, submission, plan)
+        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in mine]
         self.lease_seconds = float(layout.config.get("lease_seconds", 10))
         self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
         self.heartbeat = Heartbeat(self.lease_seconds / 5)
+        self.heartbeat.start()
         self.watch = Watch(self.lease_seconds / 5)
         self.scratch = tempfile.mkdtemp(prefix="slidegate-")
-        self.process = StepProcess(
-            step_command(self.release, layout.release_dir(plan["release"])), self.scratch
-        )
+        argv = step_command(self.release, layout.release_dir(plan["release"]))
+        self.process = StepProcess(argv, self.scratch)
 
     # the loop
 
@@ -113,7 +112,7 @@ class Member:
         never_taken = [Unit(attempt.step, name, 0) for name in missing if name not in tries]
         random.shuffle(never_taken)  # members that come together go for different Units
         held = [Unit(attempt.step, name, tries[name]) for name in missing if name in tries]
-        self.heartbeat.show(attempt.path("members", self.name))
+        self.heartbeat.path = attempt.path("members", self.name)
         for unit in never_taken:
             if attempt.take(unit, self.name):
                 return unit
@@ -165,20 +164,17 @@ class Member:
         attempt.commit(unit, record)
 
     def _request(self, attempt: Attempt, unit: Unit, out: str) -> Dict[str, Any]:
-        about = {
-            "key": attempt.plan["attempt"],
-            "submission": self.submission,
-            "runtime": self.release["runtime"],
-        }
+        about = {"key": attempt.plan["attempt"], "submission": self.submission}
         about["release"] = {name: self.release[name] for name in ("name", "version", "digest")}
+        about["runtime"] = self.release["runtime"]
         before = self.order[: self.order.index(unit.step)]
-        return {
+        request = {
             "step": unit.step,
             "unit": unit.name,
             "inputs": attempt.inputs,
-            "parameters": attempt.plan["parameters"],
-            "shared": attempt.path("shared"),
-            "out": out,
-            "results": {step: attempt.folders_of(step) for step in before},
             "attempt": about,
+            "out": out,
         }
+        request.update(parameters=attempt.plan["parameters"], shared=attempt.path("shared"))
+        request["results"] = {step: attempt.folders_of(step) for step in before}
+        return request

@@ -21,7 +21,7 @@ from .failures import StepCrashed, StepFailed
 MAX_ANSWER = 8 << 20
 MAX_LOG = 10 << 20
 MAX_UNITS = 100000
-PIECE = 65536
+PIPE_BYTES = 65536
 LOOK_SECONDS = 0.5  # how often a member looks whether the work is still wanted
 END_SECONDS = 2.0  # how long a process that closed its output may take to end
 
@@ -33,14 +33,6 @@ ENVIRONMENT.update((name + "_NUM_THREADS", "1") for name in ("OMP", "OPENBLAS", 
 
 class NotWanted(Exception):  # noqa: N818 - a situation is named as what it is
     """The Attempt got a result, by another member or by being cancelled, while this Unit was computed."""
-
-
-def append(log: str, data: bytes) -> None:
-    """Append to a log what still fits; one that cannot be written to is no reason to fail."""
-    with contextlib.suppress(OSError), open(log, "ab") as file:
-        room = MAX_LOG - file.tell()
-        if room > 0:
-            file.write(data if len(data) <= room else data[:room] + b"\n(the log is full)\n")
 
 
 class StepProcess:
@@ -82,38 +74,31 @@ class StepProcess:
         self.requests, self.answers, self.errors = [getattr(self.process, name).fileno() for name in pipes]
 
     def _exchange(self, request: str, log: str, wanted: Callable[[], bool]) -> bytes:
-        if select.select([self.answers], [], [], 0)[0]:
+        if what_is_there(self.answers) is not None:
             raise ValueError("it ended, or spoke without being asked")
         listen = [self.answers, self.errors]
         unsent = memoryview(request.encode("ascii") + b"\n")
         line = b""
         look_at = time.monotonic() + LOOK_SECONDS
         while not line.endswith(b"\n"):
-            ready, accepting, _ = select.select(listen, [self.requests] if unsent else [], [], LOOK_SECONDS)
+            _, accepting, _ = select.select(listen, [self.requests] if unsent else [], [], LOOK_SECONDS)
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + LOOK_SECONDS
                 if not wanted():
                     raise NotWanted()
-            part = os.read(self.answers, PIECE) if self.answers in ready else None
-            line += part or b""
-            if not self._copy_errors(log):
+            if accepting:
+                unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) :]
+            part = what_is_there(self.answers)
+            errors = what_is_there(self.errors)  # looked at later: what was said before the answer is there
+            append(log, errors or b"")
+            if errors == b"":
                 listen = [self.answers]
             if part == b"" or len(line) > MAX_ANSWER:
                 raise ValueError("it ended with " + self._status())
-            if accepting:
-                unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) :]
+            line += part or b""
         if unsent or line.count(b"\n") != 1:
             raise ValueError("it wrote what it was not asked for: {!r}".format(line[:200]))
         return line
-
-    def _copy_errors(self, log: str) -> bool:
-        """Copy what was written so far, so that it lands in the right log; say whether more may come."""
-        while select.select([self.errors], [], [], 0)[0]:
-            data = os.read(self.errors, PIECE)
-            if not data:
-                return False
-            append(log, data)
-        return True
 
     def _status(self) -> str:
         status = self.process.wait(END_SECONDS) if self.process else 0
@@ -134,10 +119,21 @@ class StepProcess:
         """End the process and what it has started."""
         process, self.process = self.process, None
         if process is not None:
-            with contextlib.suppress(OSError):
+            with process, contextlib.suppress(OSError):  # leaving closes the pipes and waits
                 os.killpg(process.pid, signal.SIGKILL)
-            with process:  # closes the pipes and waits
-                pass
+
+
+def append(log: str, data: bytes) -> None:
+    """Append to a log what still fits; one that cannot be written to is no reason to fail."""
+    with contextlib.suppress(OSError), open(log, "ab") as file:
+        room = MAX_LOG - file.tell()
+        if room > 0:
+            file.write(data if len(data) <= room else data[:room] + b"\n(the log is full)\n")
+
+
+def what_is_there(pipe: int) -> Optional[bytes]:
+    """Return all that a pipe holds; nothing (b"") at its end, None where more may come."""
+    return os.read(pipe, PIPE_BYTES) if select.select([pipe], [], [], 0)[0] else None
 
 
 def checked_answer(step: str, answer: Any) -> Dict[str, Any]:
