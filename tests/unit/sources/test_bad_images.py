@@ -98,6 +98,7 @@ def test_a_pipe_with_the_name_of_a_tiff_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.root
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_an_unreadable_file():
     """In a child of another account, because root reads everything."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:

@@ -151,6 +151,7 @@ def test_a_place_that_is_not_there_is_said_to_be_so(tmp_path, monkeypatch, where
 
 
 @pytest.mark.root
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_folder_that_may_not_be_entered_is_said_to_be_so():
     """In a child of another account, because root enters everything."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
