@@ -11,7 +11,7 @@ import pytest
 
 from slidegate.domain.errors import BadParameter, NothingSelected, RunStillActive, UnknownRun, UnknownWorkflow
 from slidegate.domain.states import State
-from tests.acceptance.embedded import Place, check_one_effect, step_until, work
+from tests.acceptance.embedded import WORKFLOW, Place, check_one_effect, step_until, work
 
 
 @pytest.fixture
@@ -262,6 +262,32 @@ def test_two_commands_at_once_follow_the_same_run(place: Place) -> None:
     with place.open() as house:
         (view,) = house.runs.list()
     check_one_effect(place, view.run, 4)
+
+
+@pytest.mark.slow
+def test_two_first_commands_at_once_set_up_one_site(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    shutil.copytree(WORKFLOW, tmp_path / "workflows" / "count_bytes")
+    images = place.make_images(2)
+    processes = [place.start(*images) for _ in range(2)]
+    assert [process.wait(SECONDS) for process in processes] == [0, 0]
+    with place.open() as house:
+        (view,) = house.runs.list()
+        assert len(house.runs.workflows()) == 1
+    check_one_effect(place, view.run, 2)
+
+
+@pytest.mark.slow
+def test_a_first_command_that_is_killed_while_it_sets_up_is_finished_by_the_next(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    shutil.copytree(WORKFLOW, tmp_path / "workflows" / "count_bytes")
+    images = place.make_images(1)
+    for seconds in (0.8, 1.1, 1.4):
+        process = place.start(*images)
+        time.sleep(seconds)
+        process.kill()
+        process.wait(10)
+    assert place.command(*images).state == "succeeded"
 
 
 @pytest.mark.slow
