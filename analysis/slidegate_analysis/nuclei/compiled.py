@@ -78,5 +78,8 @@ def numeric_class() -> str:
     computes are named.
     """
     libraries = " ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
-    sources = source_digest(only_compiled=False)
-    return f"{platform.machine()} {sys.byteorder}-endian, {libraries}, sources {sources}"
+    return f"{platform.machine()} {sys.byteorder}-endian, {libraries}, sources {LOADED}"
+
+
+LOADED = source_digest(only_compiled=False)
+"""The sources as they were when this process began."""

@@ -34,6 +34,8 @@ decides. Each block writes the labels of its core, and the rows of the objects w
 in its core: no pixel and no row is written twice or forgotten.
 """
 
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -129,10 +131,10 @@ class ReliefDetector:
             return Found(nothing, origin, np.zeros(1, np.uint32))
         above = heights(pixels, (block.outer[0], block.outer[2]), geometry)
         quantised, values = relief(above, self.levels.background, self.levels.faint, geometry, box)
-        labels, count = self._objects(quantised, values, open_edges)
+        labels, number = self._objects(quantised, values, open_edges)
         y0, y1, x0, x1 = block.core
         core = (y0 - origin[0] + 1, y1 - origin[0] + 1, x0 - origin[1] + 1, x1 - origin[1] + 1)
-        final, firsts = _finish(labels, count, core, _cutting(geometry))
+        final, firsts = _finish(labels, number, core, _cutting(geometry))
         ids = np.zeros(len(firsts) + 1, np.uint32)
         rows, columns = np.divmod(firsts, labels.shape[1])
         ids[1:] = (rows - 1 + origin[0]) * shape[1] + (columns - 1 + origin[1]) + 1
@@ -183,7 +185,8 @@ def sample_tiles(shape: tuple[int, int], halo: int) -> list[Block]:
     tiles = plan_blocks(shape, TILE, halo)
     every = -(-len(tiles) // MOST_TILES)
     columns = -(-shape[1] // TILE)
-    shift = max(1, round(0.618 * every))
+    # The golden section, without a common divisor: neighbouring rows of tiles take different columns.
+    shift = next(step for step in itertools.count(max(1, round(0.618 * every))) if math.gcd(step, every) == 1)
     return [tile for i, tile in enumerate(tiles) if (i % columns + i // columns * shift) % every == 0]
 
 

@@ -95,7 +95,8 @@ def derive_levels(histograms: Histograms, sensitivity: float) -> Levels:
     estimates, because dense tissue inflates the first (small jumps along rows) and uneven light the second
     (the darker half of the background). What stands out by 20 standard deviations tells how bright nuclei
     typically are; a nucleus must reach, on average, a share of that (which keeps out-of-focus haze away), at
-    least several standard deviations, and at least one count. Its faintest pixels may have 10/17 of that.
+    least several standard deviations, and at least one count; no more than 20 of either, so that a bright
+    speck on a dim image does not hide its nuclei. Its faintest pixels may have 10/17 of that.
 
     Parameters
     ----------
@@ -116,7 +117,8 @@ def derive_levels(histograms: Histograms, sensitivity: float) -> Levels:
     typical = (floor + quantile(strong, 0.5) if strong.any() else threshold) - background
     share = 0.3 - 0.2 * sensitivity
     deviations = 8.0 - 4.0 * sensitivity
-    rise = max(min(share * typical, STRONG * noise), deviations * noise, float(UNITS_PER_COUNT))
+    count = float(UNITS_PER_COUNT)
+    rise = max(min(share * typical, STRONG * max(noise, count)), deviations * noise, count)
     plain = background + math.ceil(rise)
     faint = background + math.ceil(10.0 * rise / 17.0)
     if not values[min(plain, SMOOTH_RANGE - 1) :].any():
