@@ -25,12 +25,12 @@ import numba
 HERE = Path(__file__).parent
 
 
-def source_digest(*, only_compiled: bool) -> str:
-    """Give 16 hexadecimal digits that change with any source file (that defines compiled functions)."""
+def source_digest() -> str:
+    """Give 16 hexadecimal digits that change with any source file that defines compiled functions."""
     whole = hashlib.sha256()
     for source in sorted(HERE.glob("*.py")):
         content = source.read_bytes()
-        if b"njit" in content or not only_compiled:
+        if b"njit" in content:
             whole.update(source.name.encode() + b"\0" + content + b"\0")
     return whole.hexdigest()[:16]
 
@@ -43,7 +43,7 @@ def keep_compiled_code() -> Path:
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return Path(os.environ["NUMBA_CACHE_DIR"])
-    beside = HERE / "__pycache__" / f"numba-{source_digest(only_compiled=True)}"
+    beside = HERE / "__pycache__" / f"numba-{source_digest()}"
     folder = beside if _writable(beside) else _copy_of(beside)
     numba.config.CACHE_DIR = str(folder)
     return folder
@@ -74,12 +74,12 @@ def numeric_class() -> str:
 
     After planning, the arithmetic is that of whole numbers and of single IEEE 754 operations (sum, product,
     quotient, square root) in a fixed order, which Numba neither fuses nor reorders. So the vector
-    instructions of a processor do not matter; its kind, the sources and the versions of what compiles and
+    instructions of a processor do not matter; its kind, the compiled sources and the versions of what compiles and
     computes are named.
     """
     libraries = " ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
     return f"{platform.machine()} {sys.byteorder}-endian, {libraries}, sources {LOADED}"
 
 
-LOADED = source_digest(only_compiled=False)
-"""The sources as they were when this process began."""
+LOADED = source_digest()
+"""The compiled sources as they were when this process began."""
