@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tifffile
-from conftest import ROOT, SLIDEGATE
 from ome_zarr_models.v05 import image_label
 from slidegate_analysis.images import open_labels
 from slidegate_analysis.nuclei.score import score
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+SLIDEGATE = Path(sys.executable).with_name("slidegate")
 SCHEMA = json.loads((ROOT / "src" / "slidegate" / "cli" / "answer.schema.json").read_text())
 FILES = {"labels.zarr", "nuclei.parquet", "summary.json", "report.html", "ro-crate-metadata.json", "run.log"}
 

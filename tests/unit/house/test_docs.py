@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pages that cannot rot: links lead somewhere, the reference is that of the code, make's words are described."""
+"""Pages that cannot rot: links lead somewhere, the reference is that of the code."""
 
 import re
 import subprocess
