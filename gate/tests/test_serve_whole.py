@@ -63,8 +63,8 @@ class Whole(unittest.TestCase):
         while len([view for view in seen.values() if view["state"] not in ("queued", "running")]) < len(
             numbers
         ):
-            self.assertLess(time.monotonic(), end, seen)
             answer = self.gate.ask("status", cursor=cursor)
+            self.assertLess(time.monotonic(), end, self.gate.ask("status", cursor=""))
             cursor = answer["cursor"]
             seen.update((view["attempt"], view) for view in answer["attempts"])
             time.sleep(0.05)
@@ -103,7 +103,7 @@ class Whole(unittest.TestCase):
         answer = self.gate.ask("submit", plan=plan, round=1)
         self.assertTrue(answer["ok"], answer)
         self.assertEqual(self.wait([1])[key_of(1)]["state"], "succeeded")
-        arrays = os.listdir(os.path.join(self.site.layout.scheduler, "arrays"))
+        arrays = files.names_in(os.path.join(self.site.layout.scheduler, "arrays"))
         self.assertEqual([crew["array"] for crew in answer["crews"]], arrays)
 
 

@@ -24,7 +24,7 @@ from .layout import Layout
 Crew = NamedTuple("Crew", [("submission", str), ("name", str), ("round", int)])
 
 MAX_ANSWER = 1 << 19
-SHOWN = ("state", "tree", "error", "usage")
+RESULT = ("state", "tree", "error", "usage")
 FINAL = ("succeeded", "failed", "cancelled", "ended")
 
 
@@ -86,10 +86,10 @@ class Board:
     def __init__(self, layout: Layout, scheduler: Any) -> None:
         self._layout = layout
         self._scheduler = scheduler
+        self._notes: Dict[str, Any] = {}
 
     def changes(self, cursor: str) -> Dict[str, Any]:
         """Return what changed since `cursor`, as far as it fits into one answer, and the next cursor."""
-        files.make_dirs(self._layout.submissions)
         with files.locked(self._layout.status + ".lock"):
             told = files.read_json(self._layout.status)
             told = told or {"epoch": os.urandom(8).hex(), "seq": 0, "items": {}}
@@ -113,6 +113,8 @@ class Board:
         for number, view in sorted(told["items"].values(), key=lambda item: int(item[0])):
             if number <= since:
                 continue
+            if "attempt" in view:
+                view = dict(view, note=self._notes[view["attempt"]])
             room -= len(files.canonical(view))
             if room < 0:
                 break
@@ -134,8 +136,9 @@ class Board:
             steps = release["manifest"]["steps"]
             for entry in owned(self._layout, submission, plan):
                 name = entry["attempt"]
+                self._notes[name] = entry["note"]
                 if not os.path.exists(self._layout.released(name)):
-                    views[name] = final.get(name) or self._attempt(submission, entry, steps)
+                    views[name] = final.get(name) or self._attempt(submission, name, steps)
         asked = [view for view in views.values() if "state" not in view]
         arrays = [view["array"] for view in asked if view["array"]]
         states: Dict[str, str] = {}
@@ -145,13 +148,12 @@ class Board:
             view["state"] = states.get(view["array"], "unknown")
         return views
 
-    def _attempt(self, submission: str, entry: Dict[str, Any], steps: List[Dict[str, Any]]) -> Dict[str, Any]:
-        attempt = entry["attempt"]
+    def _attempt(self, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
         view = progress(self._layout, submission, attempt, steps)
-        view.update(attempt=attempt, submission=submission, note=entry["note"])
+        view.update(attempt=attempt, submission=submission)
         leases = files.names_in(os.path.join(self._layout.work_dir(submission, attempt), "leases"))
         result = files.read_json(self._layout.result(attempt)) or {"state": "running" if leases else "queued"}
-        return dict(view, **{name: result[name] for name in SHOWN if name in result})
+        return dict(view, **{name: result[name] for name in RESULT if name in result})
 
 
 def used(layout: Layout) -> Dict[str, Any]:

@@ -106,7 +106,7 @@ class Uploads:
     def _open(self, digest: str) -> None:
         self.close()
         path = self._layout.part(digest)
-        files.make_dirs(self._layout.parts)
+        os.makedirs(self._layout.parts, 0o700, exist_ok=True)
         if file_size(path) is None and os.path.lexists(path):
             os.unlink(path)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
@@ -137,7 +137,7 @@ class Uploads:
 def adopt(layout: Layout, path: str, digest: str) -> None:
     """Give a complete file its name as a blob."""
     os.chmod(path, 0o400)
-    files.make_dirs(os.path.dirname(layout.blob(digest)))
+    os.makedirs(os.path.dirname(layout.blob(digest)), 0o700, exist_ok=True)
     os.rename(path, layout.blob(digest))
 
 
