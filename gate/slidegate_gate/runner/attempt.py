@@ -25,7 +25,6 @@ from ..serve.layout import Layout
 
 RESULT = "RESULT"  # in capitals, as no step can be called
 ALL = "all"
-FOLDERS = ("shared", "leases", "tries", "done", "members")
 
 
 class Unit(NamedTuple):
@@ -61,7 +60,7 @@ class Attempt:
 
     def look(self) -> List[str]:
         """Find out which step comes next; return its Units that are not done."""
-        for folder in FOLDERS:
+        for folder in ("shared", "leases", "tries", "done", "members"):
             os.makedirs(self.path(folder), 0o700, exist_ok=True)
         for name in files.names_in(self.path("done")):
             step, _, unit = name.partition(".")
@@ -80,12 +79,9 @@ class Attempt:
 
     def tries(self) -> Dict[str, int]:
         """Return the number of the latest try of each Unit of the next step that was ever taken."""
-        latest: Dict[str, int] = {}
-        for name in files.names_in(self.path("leases")):
-            step, unit, number = name.split(".")
-            if step == self.step:
-                latest[unit] = max(int(number), latest.get(unit, 0))
-        return latest
+        names = files.names_in(self.path("leases"))  # in order, so that the latest try comes last
+        leases = [name.split(".") for name in names]
+        return {unit: int(number) for step, unit, number in leases if step == self.step}
 
     def take(self, unit: Unit, member: str) -> bool:
         """Take the lease of a try; False where another member was faster."""

@@ -1,16 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The program of a job: ``runner --home H --key K --submission S --class C --round N``."""
+"""A member of a crew, the program of a job: takes one Unit after the other, until none is left for it.
+
+It goes through the Attempts in the order of the plan, so that early ones are finished first, and takes any
+Unit that is ready rather than wait.  It looks less and less often at an Attempt that has nothing for it.
+It leaves when it has waited in vain for long enough, but not while somebody who holds a Unit may be dead.
+"""
 
 import argparse
 import os
+import random
 import signal
 import sys
-from typing import List
+import tempfile
+import time
+from contextlib import closing
+from typing import Any, Dict, List, Optional
 
 from ..schedulers import adapter
 from ..serve import files
-from ..serve.layout import Layout, load_config
-from .member import Member
+from ..serve.layout import Layout, class_of, load_config
+from ..serve.status import owned
+from ..workflows.releases import step_command
+from . import outputs
+from .attempt import RESULT, Attempt, Unit
+from .leases import Heartbeat, Watch
+from .step_process import Failure, StepCrashed, StepProcess, append
+
+MAX_TRIES = 3
+SHORTEST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+IDLE_SECONDS = 120.0  # for how long a member waits for a step that may have work for many
 
 
 def main(argv: List[str]) -> int:
@@ -38,3 +57,140 @@ def claimed(path: str, array: str) -> bool:
     if files.read_json(path) is None:
         files.create_json(path, {"array": array})
     return bool(files.read_json(path)["array"] == array)
+
+
+class Member:
+    """One member; `name` is its array and element."""
+
+    def __init__(self, layout: Layout, submission: str, crew_class: str, name: str) -> None:
+        # A scheduler may start an element again while its former life still goes on somewhere.
+        self.name = "{}.{}".format(name, os.urandom(4).hex())
+        self.layout = layout
+        self.submission = submission
+        plan = files.read_json(layout.plan(submission))
+        self.release = files.read_json(layout.release(plan["release"]))
+        self.steps: List[Dict[str, Any]] = self.release["manifest"]["steps"]
+        self.order = [step["do"] for step in self.steps] + [RESULT]
+        crews = {step["do"]: class_of(layout.config, step["class"])[0] for step in self.steps}
+        crews[RESULT] = crews[self.order[-2]]  # the crew of the last step commits the results
+        self.mine = {step for step in self.order if crews[step] == crew_class}
+        entries = owned(layout, submission, plan)
+        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in entries]
+        self.lease_seconds = float(layout.config.get("lease_seconds", 10))
+        self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
+        self.watch = Watch(self.lease_seconds / 5)
+        self.heartbeat = Heartbeat(self.lease_seconds / 5)
+        self.heartbeat.start()
+        self.process = StepProcess(step_command(self.release, layout.release_dir(plan["release"])))
+
+    # the loop
+
+    def work(self) -> None:
+        """Do what there is to do for this member."""
+        busy_at = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="slidegate-") as self.process.scratch, closing(self.process):
+            while self.attempts and self._waits(time.monotonic() - busy_at):
+                if self._do_one():
+                    busy_at = time.monotonic()
+                else:
+                    due = min([attempt.look_at for attempt in self.attempts] or [0.0])
+                    time.sleep(max(0.0, due - time.monotonic()))
+
+    def _do_one(self) -> bool:
+        """Do the first Unit that can be taken; False where there is none to be found now."""
+        now = time.monotonic()
+        for attempt in [attempt for attempt in self.attempts if attempt.look_at <= now]:
+            unit = None if attempt.has_result() else self._take_from(attempt)
+            if unit is not None:
+                self._do(attempt, unit)
+                attempt.pause = attempt.look_at = 0.0
+                return True
+            if attempt.has_result() or not self._ahead(attempt):
+                self.attempts.remove(attempt)
+            attempt.pause = min(max(SHORTEST_PAUSE, 2 * attempt.pause), LONGEST_PAUSE, self.lease_seconds / 5)
+            attempt.look_at = time.monotonic() + attempt.pause
+        return False
+
+    def _ahead(self, attempt: Attempt) -> List[str]:
+        """Return the steps of this member that an Attempt still has to go through."""
+        return [step for step in self.order[self.order.index(attempt.step) :] if step in self.mine]
+
+    def _waits(self, idle: float) -> bool:
+        """Say whether to stay, after `idle` seconds without work.
+
+        Whoever holds a Unit must first have been seen alive.  A step of many Units that lies ahead may soon
+        have work for all; otherwise those who hold the last Units can do the rest.
+        """
+        many = {step["do"] for step in self.steps if "units" in step}
+        hope = any(many.intersection(self._ahead(attempt)) - {attempt.step} for attempt in self.attempts)
+        patience = max(self.idle_seconds, self.lease_seconds) if hope else self.lease_seconds
+        return idle < patience or any(one.silence > self.lease_seconds / 2 for one in self.attempts)
+
+    # taking
+
+    def _take_from(self, attempt: Attempt) -> Optional[Unit]:
+        missing = attempt.look()
+        attempt.silence = 0.0
+        if attempt.step not in self.mine:
+            return None
+        tries = attempt.tries()
+        self.heartbeat.path = attempt.path("members", self.name)
+        random.shuffle(missing)  # members that come together go for different Units
+        for unit in [Unit(attempt.step, name, 0) for name in missing if name not in tries]:
+            if attempt.take(unit, self.name):
+                return unit
+        for held in [Unit(attempt.step, name, tries[name]) for name in missing if name in tries]:
+            silence = self.watch.silence(attempt.heartbeat_of(held))
+            attempt.silence = max(attempt.silence, silence)
+            unit = held._replace(number=held.number + 1)
+            if silence >= self.lease_seconds and unit.number == MAX_TRIES:
+                error = StepCrashed(
+                    "Each member that worked on {} {} disappeared, as if killed.".format(*unit)
+                )
+                attempt.finish("failed", self.name, error=error.told())
+            elif silence >= self.lease_seconds and attempt.take(unit, self.name):
+                return unit
+        return None
+
+    # doing
+
+    def _do(self, attempt: Attempt, unit: Unit) -> None:
+        """Do a Unit that was taken, trying again where that may help."""
+        try:
+            if unit.step == RESULT:
+                tree = outputs.store(self.layout, attempt, self.release["manifest"]["outputs"])
+                attempt.finish("succeeded", self.name, tree=tree)
+            else:
+                self._compute(attempt, unit)
+        except Failure as failure:
+            again = unit._replace(number=unit.number + 1)
+            if not failure.again or again.number == MAX_TRIES:
+                attempt.finish("failed", self.name, error=failure.told())
+            elif attempt.take(again, self.name):
+                self._do(attempt, again)
+
+    def _compute(self, attempt: Attempt, unit: Unit) -> None:
+        attempt.inputs = attempt.inputs or outputs.inputs(self.layout, attempt)
+        append(attempt.log, "-- {} {}, try {}, by {}\n".format(*unit, self.name).encode("ascii"))
+        request = self._request(attempt, unit)
+        before, _ = self.process.usage()
+        began = time.monotonic()
+        record = self.process.ask(request, attempt.log, lambda: not attempt.has_result())
+        cpu, peak = self.process.usage()
+        record.update(
+            seconds=time.monotonic() - began, cpu_seconds=max(0.0, cpu - before), max_rss_bytes=peak
+        )
+        outputs.flush(request["out"])
+        attempt.commit(unit, record)
+
+    def _request(self, attempt: Attempt, unit: Unit) -> Dict[str, Any]:
+        about = {"key": attempt.plan["attempt"], "submission": self.submission}
+        about["release"] = {name: self.release[name] for name in ("name", "version", "digest")}
+        about["runtime"] = self.release["runtime"]
+        before = self.order[: self.order.index(unit.step)]
+        request = {"step": unit.step, "unit": unit.name, "inputs": attempt.inputs, "attempt": about}
+        request.update(parameters=attempt.plan["parameters"], shared=attempt.path("shared"))
+        request.update(
+            out=attempt.try_folder(unit), results={step: attempt.folders_of(step) for step in before}
+        )
+        return request

@@ -15,9 +15,7 @@ from ..errors import MissingBlobs
 from ..serve import checks
 from ..serve.layout import Layout
 from .attempt import Attempt
-from .failures import BadOutput, InputVanished
-
-MAX_OUTPUTS = 100000
+from .step_process import BadOutput, InputVanished
 
 
 def inputs(layout: Layout, attempt: Attempt) -> Dict[str, str]:
@@ -38,8 +36,8 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
     found: Dict[str, str] = {}
     for folder in [attempt.path("shared")] + attempt.folders_of(attempt.steps[-1]["do"]):
         found.update(files_in(folder))
-    if len(found) > MAX_OUTPUTS:
-        raise BadOutput("There are more than {} output files.".format(MAX_OUTPUTS))
+    if len(found) > 100000:
+        raise BadOutput("There are {} output files, too many for one Tree.".format(len(found)))
     for path in [output["path"] for output in promised.values()]:
         if not any((name + "/").startswith(path + "/") for name in found):
             raise BadOutput("The workflow did not write its output {}.".format(path))

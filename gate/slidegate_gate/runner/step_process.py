@@ -13,15 +13,13 @@ import re
 import select
 import signal
 import subprocess
-import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from .failures import StepCrashed, StepFailed
+from ..errors import GateError
 
 MAX_ANSWER = 8 << 20
 MAX_LOG = 10 << 20
 MAX_UNITS = 100000
-PIPE_BYTES = 65536
 LOOK_SECONDS = 0.5  # how often a member looks whether the work is still wanted
 END_SECONDS = 2.0  # how long a process that closed its output may take to end
 
@@ -31,19 +29,61 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 ENVIRONMENT.update((name + "_NUM_THREADS", "1") for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLOSC"))
 
 
-class NotWanted(Exception):  # noqa: N818 - a situation is named as what it is
-    """The Attempt got a result, by another member or by being cancelled, while this Unit was computed."""
+class Failure(GateError):  # noqa: N818 - a situation is named as what it is
+    """Why a try of a Unit failed; `again` says whether another try may succeed.
+
+    `transient` says that of a new Attempt with nothing changed.
+    """
+
+    again = False
+
+    def told(self) -> Dict[str, Any]:
+        """Return the part of ``result.json`` that says why."""
+        return {"code": self.code, "message": str(self)[:2000], "transient": self.transient}
+
+
+class StepFailed(Failure):
+    """A step said that it cannot do its work."""
+
+    def __init__(self, code: str, message: str, transient: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.transient = self.again = transient
+
+
+class StepCrashed(Failure):
+    """The process of a step ended, or answered something that is no answer, again and again."""
+
+    code = "step-crashed"
+    again = True
+
+
+class InputVanished(Failure):
+    """An input is not kept at the site any more; it has to be sent again."""
+
+    code = "input-vanished"
+    transient = True
+
+
+class BadOutput(Failure):
+    """What the workflow wrote is not what its manifest promises."""
+
+    code = "bad-output"
+
+
+class NotWanted(Failure):
+    """The Attempt got a result, by another member or by being cancelled: nothing that is said now counts."""
 
 
 class StepProcess:
     """A process that computes Units, started when it is first asked.
 
-    `argv` is its argument list, `scratch` a folder of its own, in which it is started.
+    `argv` is its argument list, `scratch` a folder of its own, in which it is started.  Closing
+    ends it.
     """
 
-    def __init__(self, argv: List[str], scratch: str) -> None:
-        self.argv = argv
-        self.scratch = scratch
+    def __init__(self, argv: List[str]) -> None:
+        self.argv, self.scratch = argv, ""
         self.process: "Optional[subprocess.Popen[bytes]]" = None
 
     def ask(self, request: Dict[str, Any], log: str, wanted: Callable[[], bool]) -> Dict[str, Any]:
@@ -62,7 +102,7 @@ class StepProcess:
             raise StepCrashed("The process of step {} failed: {}.".format(request["step"], error))
         finally:
             if answer is None:
-                self.end()
+                self.close()
         return checked_answer(request["step"], answer)
 
     def _start(self) -> None:
@@ -79,13 +119,10 @@ class StepProcess:
         listen = [self.answers, self.errors]
         unsent = memoryview(request.encode("ascii") + b"\n")
         line = b""
-        look_at = time.monotonic() + LOOK_SECONDS
         while not line.endswith(b"\n"):
             _, accepting, _ = select.select(listen, [self.requests] if unsent else [], [], LOOK_SECONDS)
-            if time.monotonic() >= look_at:
-                look_at = time.monotonic() + LOOK_SECONDS
-                if not wanted():
-                    raise NotWanted()
+            if not wanted():
+                raise NotWanted()
             if accepting:
                 unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) :]
             part = what_is_there(self.answers)
@@ -107,15 +144,13 @@ class StepProcess:
     def usage(self) -> Tuple[float, int]:
         """Return (processor seconds, most bytes of memory) of the process so far; zeros where unknown."""
         folder = "/proc/{}/".format(self.process.pid if self.process else 0)
-        try:
-            with open(folder + "stat") as stat, open(folder + "status") as status:
-                ticks = stat.read().rpartition(")")[2].split()[11:15]
-                peak = [int(line.split()[1]) for line in status if line.startswith("VmHWM:")]
-        except OSError:
-            return 0.0, 0
-        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), sum(peak) * 1024
+        with contextlib.suppress(OSError), open(folder + "stat") as stat, open(folder + "status") as status:
+            ticks = stat.read().rpartition(")")[2].split()[11:15]
+            peak = [int(line.split()[1]) for line in status if line.startswith("VmHWM:")]
+            return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), sum(peak) * 1024
+        return 0.0, 0
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process and what it has started."""
         process, self.process = self.process, None
         if process is not None:
@@ -132,8 +167,8 @@ def append(log: str, data: bytes) -> None:
 
 
 def what_is_there(pipe: int) -> Optional[bytes]:
-    """Return all that a pipe holds; nothing (b"") at its end, None where more may come."""
-    return os.read(pipe, PIPE_BYTES) if select.select([pipe], [], [], 0)[0] else None
+    """Return all that a pipe holds, at most 64 KiB; b"" at its end, None where it is only empty."""
+    return os.read(pipe, 65536) if select.select([pipe], [], [], 0)[0] else None
 
 
 def checked_answer(step: str, answer: Any) -> Dict[str, Any]:
@@ -149,6 +184,6 @@ def checked_answer(step: str, answer: Any) -> Dict[str, Any]:
 
 def is_list_of_units(units: Any) -> bool:
     """Say whether `units` is a list of names of Units, none twice."""
-    if not isinstance(units, list) or not len(set(map(str, units))) == len(units) <= MAX_UNITS:
-        return False
-    return all(isinstance(name, str) and UNIT_NAME.fullmatch(name) for name in units)
+    names = [str(name) for name in units] if isinstance(units, list) else []
+    good = all(UNIT_NAME.fullmatch(name) for name in names)
+    return good and units == names and len(set(names)) == len(names) <= MAX_UNITS
