@@ -150,7 +150,7 @@ class Storms(SiteTest):
 
 
 class Rounds(SiteTest):
-    classes = {"small": {"members": 1}, "cpu": {"members": 3}}  # noqa: RUF012
+    classes = {"small": {"members": 1}, "cpu": {"members": 3}}
 
     def again(self, number):
         return self.site.ask("submit", plan=self.plan, round=number)

@@ -8,7 +8,7 @@ from support import SiteTest, digest_of, key_of
 
 
 class Requests(SiteTest):
-    limits = {"requests_per_minute": 5}  # noqa: RUF012
+    limits = {"requests_per_minute": 5}
 
     def setUp(self):
         super().setUp()
@@ -49,7 +49,7 @@ class Requests(SiteTest):
 
 
 class Bytes(SiteTest):
-    limits = {"bytes": 1000}  # noqa: RUF012
+    limits = {"bytes": 1000}
 
     def test_what_does_not_fit_is_refused_and_known_contents_still_do(self):
         data = os.urandom(600)
@@ -79,7 +79,7 @@ class Bytes(SiteTest):
 
 
 class Attempts(SiteTest):
-    limits = {"attempts_alive": 3}  # noqa: RUF012
+    limits = {"attempts_alive": 3}
 
     def test_attempts_without_result_are_limited(self):
         self.assert_ok(self.site.submit([1, 2]))

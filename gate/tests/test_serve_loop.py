@@ -74,7 +74,7 @@ class Pipe(SiteTest):
 
 
 class Idling(SiteTest):
-    limits = {"idle_seconds": 1}  # noqa: RUF012
+    limits = {"idle_seconds": 1}
 
     def test_a_silent_peer_is_left(self):
         process = Process(self.site.home)
