@@ -20,6 +20,8 @@ from slidegate.worker.places import Places
 from slidegate.worker.tools import Pace, Tools
 
 LOCAL = "local"
+# The embedded site is asked over a pipe, which costs milliseconds: results are noticed soon after they are there.
+LOCAL_PACE = Pace(poll_seconds_most=0.2)
 Say = Callable[[str], None]
 
 
@@ -84,7 +86,7 @@ def _nothing(_words: str) -> None:
 
 
 @contextmanager
-def open_house(settings: Settings, say: Say = _nothing, pace: Pace | None = None) -> Iterator[House]:
+def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE) -> Iterator[House]:
     """Open the store and the embedded site, setting it up first if it is not there.
 
     Parameters
@@ -108,7 +110,7 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace | None = None
             gates={LOCAL: local_gate(settings, store)},
             clock=time.time,
             places=Places(settings.home.absolute()),
-            pace=pace or Pace(),
+            pace=pace,
         )
         house = House(settings, store, tools, Runs(tools, settings.person, releases))
         try:

@@ -326,3 +326,40 @@ def test_whatever_is_killed_the_same_command_finishes_with_one_effect(place: Pla
     with place.open() as house:
         (view,) = house.runs.list()
     check_one_effect(place, view.run, 3)
+
+
+class BrokenRunner:
+    """The site's runner, made to end at once; and mended again."""
+
+    def __init__(self, place: Place) -> None:
+        self._path = (place.site / "current").resolve() / "slidegate_gate" / "runner" / "main.py"
+        self._text = self._path.read_text()
+        self._path.write_text("raise SystemExit(1)\n")
+
+    def mend(self) -> None:
+        self._path.write_text(self._text)
+
+
+@pytest.mark.slow
+def test_another_crew_is_started_when_one_has_ended_with_work_left(place: Place) -> None:
+    images = place.make_images(2)
+    runner = BrokenRunner(place)
+    with place.open() as house:
+        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        step_until(house, run, lambda view: all(task.state == "queued" for task in view.tasks))
+        runner.mend()
+        assert work(house, run).state == "succeeded"
+        rounds = [event.round for event in house.store.history.of(run) if event.kind == "crew-started"]
+    assert rounds == [2]
+    check_one_effect(place, run, 2)
+
+
+@pytest.mark.slow
+def test_crews_that_always_end_fail_the_run_in_words_and_a_retry_mends_it(place: Place) -> None:
+    images = place.make_images(1)
+    runner = BrokenRunner(place)
+    view = place.command(*images)
+    assert (view.state, view.tasks[0].error_code) == ("failed", "crews-ended")
+    runner.mend()
+    view = place.command(*images)
+    assert (view.state, view.tasks[0].attempt) == ("succeeded", 2)
