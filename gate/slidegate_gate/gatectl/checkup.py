@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What an administrator wants to know: what can be started, is this place fit, are the records whole?"""
 
+import contextlib
 import json
 import os
 import shutil
@@ -123,10 +124,12 @@ def _in(root: str, check: Callable[[str], None]) -> None:
 
 
 def _link_is_exclusive(folder: str) -> None:
-    path = os.path.join(folder, "record.json")
-    answers = [files.create_json(path, number) for number in (1, 2)]
-    _demand(answers == [True, False], "a second file got a name that was taken: use another file system")
-    _demand(files.read_json(path) == 1, "a record was replaced by a link: use another file system")
+    one, two, record = (os.path.join(folder, name) for name in ("one", "two", "record"))
+    for path in (one, two):
+        files.write_json(path, path)
+        with contextlib.suppress(FileExistsError):
+            os.link(path, record)
+    _demand(files.read_json(record) == one, "a name that was taken was given again: use another file system")
 
 
 def _rename_replaces(folder: str) -> None:
@@ -192,9 +195,7 @@ def _starts(home: str, release: Dict[str, Any]) -> None:
     path = os.path.join(home, "runtimes", release["runtime"], "runtime.json")
     stated = files.read_json(path) or {"python": "lost"}
     found = ask_python(release["python"])["python"]
-    again = "run `gatectl workflow install` again"
-    _demand(
-        stated["python"] == found, "built for Python {}, now {}: {}".format(stated["python"], found, again)
-    )
+    words = "built for Python {}, now {}: install it again".format(stated["python"], found)
+    _demand(stated["python"] == found, words)
     code, words = run_program(_command(home, release), "/", 300)
-    _demand(code == 0, "exit code {}, {}: {}".format(code, words, again))
+    _demand(code == 0, "exit code {}, {}: install it again".format(code, words))

@@ -52,8 +52,8 @@ def locked_home(home: str) -> Iterator[Dict[str, Any]]:
 def key_layouts(home: str) -> List[layout.Layout]:
     """Return the paths of each key that ever left something here."""
     config = open_home(home)
-    folders = [os.path.join(config[root], "keys") for root in ("state", "data")]
-    keys = {key for folder in folders if os.path.isdir(folder) for key in os.listdir(folder)}
+    roots = [os.path.join(config[name], "keys") for name in ("state", "data")]
+    keys = {key for root in roots for key in files.names_in(root)}
     return [layout.Layout(home, config, key) for key in sorted(keys)]
 
 

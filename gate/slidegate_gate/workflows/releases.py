@@ -57,8 +57,7 @@ def _prepare(release: Dict[str, Any], folder: str) -> None:
 def find_releases(home: str) -> List[Dict[str, Any]]:
     """Return the release.json of each Release, by name, version and digest."""
     folder = os.path.join(home, "releases")
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [files.read_json(os.path.join(folder, name, "release.json")) for name in names]
+    found = [files.read_json(os.path.join(folder, name, "release.json")) for name in files.names_in(folder)]
     return sorted(filter(None, found), key=lambda one: (one["name"], one["version"], one["digest"]))
 
 
