@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where compiled functions are kept, and what the results depend on besides the input.
 
-Numba keeps machine code beside the sources, in ``__pycache__``. Two things would go wrong with that alone: a
-change in one module would not renew the functions of another that have it built in; and in a Runtime that may
-not be written to, Numba would ignore what was compiled when the Runtime was built and compile for twenty
-seconds in every job. So the code is kept in a folder named after all those sources; ``python -m
+Numba keeps machine code beside the sources, in ``__pycache__``. Two things would go wrong with that alone:
+a change in one module would not renew the functions of another that have it built in; and in a Runtime that
+may not be written to, Numba would ignore what was compiled when the Runtime was built and compile for
+twenty seconds in every job. So the code is kept in a folder named after all those sources; ``python -m
 slidegate_analysis.nuclei compile`` fills it when a Runtime is built; where it cannot be written to, its
 content is copied to a temporary folder (a few megabytes). ``NUMBA_CACHE_DIR`` in the environment overrides
 all this.
@@ -74,8 +74,8 @@ def numeric_class() -> str:
 
     After planning, the arithmetic is that of whole numbers and of single IEEE 754 operations (sum, product,
     quotient, square root) in a fixed order, which Numba neither fuses nor reorders. So the vector
-    instructions of a processor do not matter; its kind, the compiled sources and the versions of what compiles and
-    computes are named.
+    instructions of a processor do not matter. Its kind, the compiled sources and the versions of what
+    compiles and computes are named.
     """
     libraries = " ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
     return f"{platform.machine()} {sys.byteorder}-endian, {libraries}, sources {LOADED}"
