@@ -20,7 +20,7 @@ from slidegate.worker.places import Places
 from slidegate.worker.tools import Pace, Tools
 
 LOCAL = "local"
-# The embedded site is asked over a pipe, which costs milliseconds: results are noticed soon after they are there.
+# The embedded site is asked over a pipe, which costs milliseconds: what it has done is noticed soon.
 LOCAL_PACE = Pace(poll_seconds_most=0.2)
 Say = Callable[[str], None]
 
