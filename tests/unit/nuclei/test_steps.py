@@ -2,6 +2,8 @@
 """The step process does what a crew asks of it, and its answers do not depend on the crew."""
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from slidegate_analysis.images import open_labels, write_image
 
 from .pictures import discs, unkind
-from .runner import StepError, StepProcess, run_workflow
+from .runner import STEP_PROCESS, StepError, StepProcess, run_workflow
 
 PIXEL_UM = 0.8
 DIAMETER_UM = 8.0
@@ -223,3 +225,19 @@ class _Forgetful(list):
         if request["step"] == "finish":
             request["results"]["detect"].pop()
         return self._process.ask(request)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_what_a_runtime_compiled_is_all_that_a_job_needs(tmp_path, tmp_path_factory, kind):
+    cache = tmp_path_factory.getbasetemp() / "compiled"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    if not cache.exists():
+        subprocess.run([*STEP_PROCESS, "compile"], env=environment, check=True)
+    before = sorted(file.name for file in cache.rglob("*.nbc"))
+    process = StepProcess(tmp_path, {"NUMBA_CACHE_DIR": str(cache)})
+    plane = discs((260, 200), 10, 60, 1).clip(0, 255).astype(kind)
+    run_workflow(stage(tmp_path, plane[None]), {"block_px": 128}, tmp_path / "run", [process])
+    assert process.close() == 0
+    assert before
+    assert sorted(file.name for file in cache.rglob("*.nbc")) == before
