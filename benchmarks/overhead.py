@@ -87,7 +87,7 @@ def phases(house: House, run: RunId, began: float) -> dict[str, float]:
     state = "asking"
     for at, event in house.store.history.dated(run):
         found[state] = found.get(state, 0.0) + at - began
-        state = str(getattr(event, "to", "waiting"))
+        state = str(getattr(event, "to", "waiting" if state == "asking" else state))
         began = at
     return found
 

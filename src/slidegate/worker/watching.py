@@ -32,8 +32,11 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     -------
     Whether anything changed.
     """
+    sites = tools.store.sites
     now = tools.clock()
-    watch = tools.store.sites.claim(site, owner, now, tools.pace.lease_seconds)
+    if sites.row(site)["poll_at"] > now or not (sites.news(site) or sites.done_with(site)):
+        return False
+    watch = sites.claim(site, owner, now, tools.pace.lease_seconds)
     if watch is None:
         return False
     trouble = None
@@ -44,7 +47,7 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     except SlidegateError as error:
         trouble, pause = error.message, tools.pace.retry_seconds
     finally:
-        tools.store.sites.release(watch, tools.clock() + pause, trouble)
+        sites.release(watch, tools.clock() + pause, trouble)
     return changed > 0
 
 
@@ -53,8 +56,6 @@ def _look(tools: Tools, watch: Watch) -> tuple[int, float]:
     sites = tools.store.sites
     there = sites.news(watch.site)
     done_with = sites.done_with(watch.site)
-    if not there and not done_with:
-        return 0, tools.pace.poll_seconds
     gate = tools.gate(watch.site)
     changed = _cancel(tools, gate, [row for row in there if row["wanted"] == Wanted.CANCEL])
     before = _crews(tools, there)
