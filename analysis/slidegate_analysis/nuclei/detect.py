@@ -3,26 +3,26 @@
 
 Why the answer is the same for every tiling
 -------------------------------------------
-A block sees its core and a halo around it. An edge of what it sees is *open* where the image goes on. Call D
-how many pixels lie between a pixel and the nearest open edge. Distances between pixels are the larger of those
-in y and in x. All arithmetic on pixels is whole-number arithmetic, so a value is right as soon as everything
-that enters it is right, in whatever order it enters.
+A block sees its core and a halo around it. An edge of what it sees is *open* where the image goes on. Call
+D how many pixels lie between a pixel and the nearest open edge. Distances between pixels are the larger of
+those in y and in x. All arithmetic on pixels is whole-number arithmetic, so a value is right as soon as
+everything that enters it is right, in whatever order it enters.
 
-1. *Smoothing, background, brightest pixel nearby, distance to the end of the foreground, and the smoothing of
-   that* look no farther than ``blur_reach`` together; the background's cells lie on one lattice for the whole
-   image, and the levels are those of the whole image. So the relief is right where D is at least
+1. *Smoothing, background, brightest pixel nearby, distance to the end of the foreground, and the smoothing
+   of that* look no farther than ``blur_reach`` together; the background's cells lie on one lattice for the
+   whole image, and the levels are those of the whole image. So the relief is right where D is at least
    ``blur_reach``. The rest is cut off; from here on D is measured to the edge of what is left.
-2. *Seeds.* A node of the component tree is a set of connected pixels. One that touches an open edge may be cut
-   off and is refused; every other node is a node of the whole image's tree, with the same descendants, hence
-   the same score and the same best choice below it (sums of whole numbers, ties to the larger). Whether a node
-   is chosen depends, besides, on its ancestors of at most M = ``extent`` pixels, since larger ones are refused
-   in every block. So whether a pixel belongs to a seed, and to which, is right where D is at least M: an
-   ancestor through that pixel which touches the open edge is too large.
-3. *Growth* runs R = ``rounds`` synchronous rounds. A pixel's label depends on the seeds within R of it and on
-   their means, that is on pixels within R + M. Objects now have sides of at most M + 2 R.
+2. *Seeds.* A node of the component tree is a set of connected pixels. One that touches an open edge may be
+   cut off and is refused; every other node is a node of the whole image's tree, with the same descendants,
+   hence the same score and the same best choice below it (sums of whole numbers, ties to the larger).
+   Whether a node is chosen depends, besides, on its ancestors of at most M = ``extent`` pixels, since
+   larger ones are refused in every block. So whether a pixel belongs to a seed, and to which, is right
+   where D is at least M: an ancestor through that pixel which touches the open edge is too large.
+3. *Growth* runs R = ``rounds`` synchronous rounds. A pixel's label depends on the seeds within R of it and
+   on their means, that is on pixels within R + M. Objects now have sides of at most M + 2 R.
 4. *Filling and cutting* look at one object in its own bounding box: at labels within M + 2 R of any of its
-   pixels. Distances, peaks and saddles are whole numbers in the object's own frame; ties go to the
-   raster-first pixel, and the raster order of two pixels is the same in every block.
+   pixels. Distances, peaks and saddles are whole numbers in the object's own frame; ties go to the raster-
+   first pixel, and the raster order of two pixels is the same in every block.
 
 So every object with a pixel in the core is right when the core is ``2 M + 3 R + 1 + blur_reach`` away from
 open edges: that is the halo. Its id is the place of its raster-first pixel in the image, which no block
