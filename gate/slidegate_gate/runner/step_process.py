@@ -114,8 +114,8 @@ class StepProcess:
         self.requests, self.answers, self.errors = [getattr(self.process, name).fileno() for name in pipes]
 
     def _exchange(self, request: str, log: str, wanted: Callable[[], bool]) -> bytes:
-        if what_is_there(self.answers) is not None:
-            raise ValueError("it ended, or spoke without being asked")
+        if what_is_there(self.answers):
+            raise ValueError("it spoke without being asked")
         listen = [self.answers, self.errors]
         unsent = memoryview(request.encode("ascii") + b"\n")
         line = b""
@@ -123,8 +123,6 @@ class StepProcess:
             _, accepting, _ = select.select(listen, [self.requests] if unsent else [], [], LOOK_SECONDS)
             if not wanted():
                 raise NotWanted()
-            if accepting:
-                unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) :]
             part = what_is_there(self.answers)
             errors = what_is_there(self.errors)  # looked at later: what was said before the answer is there
             append(log, errors or b"")
@@ -133,6 +131,8 @@ class StepProcess:
             if part == b"" or len(line) > MAX_ANSWER:
                 raise ValueError("it ended with " + self._status())
             line += part or b""
+            if accepting:
+                unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) :]
         if unsent or line.count(b"\n") != 1:
             raise ValueError("it wrote what it was not asked for: {!r}".format(line[:200]))
         return line
