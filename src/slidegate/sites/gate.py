@@ -6,6 +6,7 @@ what a broken Link interrupted is raised as LinkDown, and repeating it continues
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,17 @@ from slidegate.sites.trees import Entry
 PROTOCOL = 1
 PIECE = 8 << 20
 _HAVE = 4000
+_ANSWERS = {
+    "hello": {"protocol", "gate", "site", "key", "releases", "limits"},
+    "have": {"missing", "partial"},
+    "put": {"next", "committed"},
+    "submit": {"submission", "attempts", "crews"},
+    "status": {"cursor", "attempts", "crews"},
+    "cancel": {"attempts"},
+    "read": {"size"},
+    "release": set[str](),
+    "audit": {"records", "usage"},
+}
 _KEYS = 1000
 _T = TypeVar("_T")
 
@@ -229,22 +241,27 @@ class Gate:
         """
         link = self._open()
         refusals: list[Refused] = []
+        verbs: deque[str] = deque()
 
         def until_refused() -> Iterator[Frame]:
-            for request in requests:
+            for request, body in requests:
                 if refusals:
                     return
-                yield request
+                verbs.append(request["verb"])
+                yield request, body
 
         try:
             for answer, body in link.stream(until_refused()):
                 self._answered.add(str(answer.get("head")))
+                verb = verbs.popleft()
                 if answer.get("ok") is not True:
                     error = answer.get("error")
                     refusals.append(Refused.of(error if isinstance(error, dict) else {}))
+                elif not _ANSWERS[verb] <= set(answer):
+                    raise BadAnswer(f"The site's answer to {verb} lacks something.")
                 elif not refusals:
                     yield answer, body
-        except (LinkDown, LinkNoise):
+        except (LinkDown, LinkNoise, BadAnswer):
             self._drop()
             raise
         if refusals:

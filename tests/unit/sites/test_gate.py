@@ -169,6 +169,27 @@ def test_a_refusal_does_not_cost_the_connection(connect: Connect) -> None:
     assert gate.hello().site == "local"
 
 
+class Liar:
+    """A link to something that speaks the protocol and answers nonsense."""
+
+    def exchange(self, request: Message, body: bytes = b"") -> Frame:
+        raise NotImplementedError
+
+    def stream(self, requests: Iterable[Frame]) -> Iterator[Frame]:
+        for _request in requests:
+            yield {"ok": True, "head": "x"}, b""
+
+    def close(self) -> None:
+        return
+
+
+def test_an_answer_that_lacks_something_is_not_taken() -> None:
+    gate = Gate(Liar)
+    for ask in (gate.hello, lambda: gate.status(""), lambda: gate.presence([("0" * 64, 1)])):
+        with pytest.raises(BadAnswer, match="lacks"):
+            ask()
+
+
 def test_cancelling_what_nobody_knows_leaves_a_tombstone(gate: Gate) -> None:
     name = AttemptKey("2" * 64)
     assert gate.cancel([name]) == {name: "cancelled"}
