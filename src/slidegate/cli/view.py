@@ -145,7 +145,8 @@ def print_run(view: RunView, whole: bool = False) -> None:
         heard = f", last heard {ago(task.confirmed_at)}" if whole and task.confirmed_at else ""
         out.print(Text(f"{number:3}  {task.name}: {describe(task)}{heard}"), soft_wrap=True)
         if task.published:
-            out.print(Text(f"     {task.published}/report.html"), soft_wrap=True)
+            report = Path(task.published) / "report.html"
+            out.print(Text(f"     {report if report.exists() else task.published}"), soft_wrap=True)
 
 
 def ago(at: float) -> str:
