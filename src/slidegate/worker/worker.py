@@ -9,6 +9,7 @@ doing it twice is doing it once; the order is always: do it, then write that it 
 import errno
 import logging
 from collections.abc import Collection
+from importlib import import_module
 from threading import Event
 from uuid import uuid4
 
@@ -67,6 +68,8 @@ class Worker:
         if claim is None:
             if tools.clock() - self._looked_at > _LOOK_FOR_DEAD_SECONDS:
                 self._free_the_dead()
+            # what writes the accounts of results takes long to load: better now than when a result is there
+            import_module("slidegate.worker.crate")
             return False
         self._do(claim)
         return True
