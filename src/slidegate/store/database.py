@@ -40,7 +40,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = create_engine(url)
-        if make_url(url).get_backend_name() == "sqlite":
+        self._reading: dict[str, Any] = {"only_reads": True}
+        if make_url(url).get_backend_name() != "sqlite":
+            self._reading["isolation_level"] = "REPEATABLE READ"
+        else:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
 
@@ -60,7 +63,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database and holds nobody up."""
         with _in_words(), self.engine.connect() as connection:
-            connection = connection.execution_options(only_reads=True)
+            connection = connection.execution_options(**self._reading)
             with connection.begin():
                 yield connection
 
