@@ -222,6 +222,11 @@ class FaultySite:
         """Return how often the last step was computed, whether it counted or not."""
         return len(self.ledger.read_text().split()) if self.ledger.exists() else 0
 
+    def tries(self, submission: str, attempt: str) -> set[int]:
+        """Return how often the Units of an Attempt were tried that has not been released."""
+        leases = self.home / "data" / "keys" / KEY / "work" / submission / attempt / "leases"
+        return {int(path.name.rpartition(".")[2]) + 1 for path in leases.glob("[!.]*")}
+
     def channel(self) -> "Channel":
         """Start a gate and return the channel to it."""
         program = str(self.home / "current")

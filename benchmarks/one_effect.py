@@ -11,7 +11,8 @@ the gate from the upload to the answer of a submit, in a crew's holder, in a mem
 result, in a step.
 
 Effects are counted from outside: each try of the last step writes a number of its own into its result, and
-all results that the gate ever told for an Attempt are compared.
+all results that the gate ever told for an Attempt are compared. A Unit whose processes were killed three
+times fails its Attempt, as it should; such a result counts as true if three tries are on record.
 """
 
 import argparse
@@ -90,7 +91,7 @@ class Client:
         self.chance = chance
         self.round = 1
         self.crews: dict[tuple[str, int], str] = {}
-        self.results: dict[str, str] = {}
+        self.results: dict[str, dict] = {}
 
     def finish(self) -> None:
         """Drive the plan to its end, then look once more, undisturbed."""
@@ -173,7 +174,7 @@ class Client:
                 self.crews[crew["class"], crew["round"]] = crew["state"]
         for told in answer["attempts"] if request["verb"] == "status" else []:
             if told["attempt"] in self.plan.expected and told["state"] in FINAL:
-                self.results[told["attempt"]] = told.get("tree", "")
+                self.results[told["attempt"]] = told
                 self.observed.result(told["attempt"], told["state"], told.get("tree", ""))
 
     def _round_over(self) -> bool:
@@ -189,11 +190,18 @@ class Client:
         try:
             self._learn({"verb": "status"}, channel.ask("status", cursor=""))
             for attempt, value in self.plan.expected.items():
-                tree = self.results[attempt]
-                if not tree or effect_of(channel, tree).get("value") != value:
-                    self.observed.untrue.append(attempt)
+                if not self._is_true(channel, self.results[attempt], value):
+                    self.observed.untrue.append(f"{self.results[attempt]}")
         finally:
             channel.close()
+
+    def _is_true(self, channel: Channel, told: dict, value: int) -> bool:
+        if told["state"] == "succeeded":
+            return effect_of(channel, told["tree"]).get("value") == value
+        # A Unit that died three times fails its Attempt. That is true if it was tried three times.
+        self.observed.counts["failed"] += 1
+        tried = self.site.tries(self.plan.digest[:32], told["attempt"])
+        return told["state"] == "failed" and told["error"]["code"] == "step-crashed" and 3 in tried
 
 
 def effect_of(channel: Channel, tree: str) -> dict:
@@ -334,13 +342,14 @@ def table(attempts: int, observed: Observed, struck: Counter[str], naive: Counte
         ("effects", effects, naive["effects"]),
         ("Attempts with more than one", observed.doubled(), naive["doubled"]),
         ("Attempts without", attempts - len(observed.effects), naive["missing"]),
+        ("failed, having died three times", observed.counts["failed"], "-"),
         ("untrue results", len(observed.untrue), "-"),
     ]
-    print(f"\n{'':30}{'slidegate':>12}{'naive retry':>14}")
+    print(f"\n{'':34}{'slidegate':>12}{'naive retry':>14}")
     for name, ours, theirs in rows:
-        print(f"{name:30}{ours:>12}{theirs:>14}")
+        print(f"{name:34}{ours:>12}{theirs:>14}")
     ratio, naive_ratio = effects / attempts, naive["effects"] / attempts
-    print(f"{'effects per Attempt':30}{ratio:>12.3f}{naive_ratio:>14.3f}")
+    print(f"{'effects per Attempt':34}{ratio:>12.3f}{naive_ratio:>14.3f}")
     print("refusals on the way:", dict(observed.refusals) or "none")
 
 
