@@ -44,6 +44,11 @@ class StepProcess:
             raise RuntimeError(self._log.read())
         return json.loads(answer)
 
+    def processor_seconds(self) -> float:
+        """Give the processor time that it has used so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def log(self) -> str:
         """Give what it wrote to standard error so far."""
         self._log.seek(0)
