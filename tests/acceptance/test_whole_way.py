@@ -11,6 +11,7 @@ import pytest
 
 from slidegate.domain.errors import BadParameter, NothingSelected, RunStillActive, UnknownRun, UnknownWorkflow
 from slidegate.domain.states import State
+from slidegate.worker.views import RunView
 from tests.acceptance.embedded import WORKFLOW, Place, check_one_effect, step_until, work
 
 
@@ -346,8 +347,17 @@ def test_another_crew_is_started_when_one_has_ended_with_work_left(place: Place)
     runner = BrokenRunner(place)
     with place.open() as house:
         run = house.runs.request("count_bytes", images, {}, str(place.out)).run
-        step_until(house, run, lambda view: all(task.state == "queued" for task in view.tasks))
-        runner.mend()
+
+        def has_ended(_view: RunView) -> bool:
+            name = house.store.runs.tasks(run)[0]["submission"]
+            known = house.store.runs.submission(name) if name else None
+            crews = list(((known and known["crews"]) or {}).values())
+            if crews and all(crew["state"] == "ended" for crew in crews):
+                runner.mend()  # before anybody can start the next crew
+                return True
+            return False
+
+        step_until(house, run, has_ended)
         assert work(house, run).state == "succeeded"
         rounds = [event.round for event in house.store.history.of(run) if event.kind == "crew-started"]
     assert rounds == [2]
