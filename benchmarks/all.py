@@ -4,8 +4,8 @@
 usage: python benchmarks/all.py [--small | --proof] [NAME ...]
 
 Each benchmark is a program of its own that prints its figures and, for each aim, a line
-``FIGURE name = value (aim ...): met|missed``. It exits 0 whether or not an aim was met: a missed aim is a fact
-to report, a crash is a failure.
+``FIGURE name = value (aim ...): met|missed``. It exits 0 whether or not an aim was met: a missed aim is a
+fact to report, a crash is a failure.
 """
 
 import argparse

@@ -29,9 +29,9 @@ MOST_CHANNELS = 8
 """Brightness is drawn for so many channels; the table holds all of them."""
 
 METHOD = """
-Nuclei are found as bright, roughly elliptic blobs: at many grey levels, the same for the whole slide,
-connected areas are compared with the ellipse of their shape; the areas that fit best are kept, and those
-with a waist are cut in two. No trained network is involved, and that large slides are computed in blocks
+Nuclei are found as bright, roughly elliptic blobs: what rises above its local background is turned into hills
+by its brightness and its distance to the outline; the hills that fill their ellipse best are kept, and those
+with a waist are cut in two. The levels are the same for the whole slide. No trained network is involved, and that large slides are computed in blocks
 leaves no trace in the result. Very faint or blurred nuclei are missed, crowded and overlapping ones may be
 joined or cut wrongly, and bright dirt may be counted: compare the outlines above with what you see before
 you rely on a number. For research, not for diagnosis.

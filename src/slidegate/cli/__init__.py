@@ -12,6 +12,7 @@ import traceback
 
 def main() -> None:
     """Run the command line and leave with a documented exit code."""
+    from pydantic import ValidationError
     from slidegate_analysis.images import ImagesError
 
     from slidegate.cli.app import app
@@ -25,6 +26,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ImagesError as error:
         say_error(str(error), error.code)
+        sys.exit(2)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"{error.title.upper()}: {'.'.join(str(part) for part in first['loc'])}"
+        say_error(f"A setting in the environment does not fit: {name}: {first['msg']}.", "bad-setting")
         sys.exit(2)
     except KeyboardInterrupt:
         say_error("Interrupted. What was begun goes on; the same command follows it again.", "interrupted")

@@ -6,6 +6,7 @@ import threading
 from slidegate.cli.view import Watch
 from slidegate.domain.values import RunId
 from slidegate.wiring import House
+from slidegate.worker import Worker
 from slidegate.worker.views import RunView
 
 _LOOK_SECONDS = 0.1
@@ -24,7 +25,8 @@ def follow(house: House, run: RunId) -> RunView:
         return view
     stop = threading.Event()
     broken: list[BaseException] = []
-    beside = threading.Thread(target=_work, args=(house, run, stop, broken), name="slidegate-worker")
+    worker = house.worker([run])
+    beside = threading.Thread(target=_work, args=(worker, stop, broken), name="slidegate-worker")
     beside.start()
     try:
         with Watch() as watch:
@@ -35,14 +37,14 @@ def follow(house: House, run: RunId) -> RunView:
             watch.show(view)
     finally:
         stop.set()
+        worker.stop()
         beside.join()
     if broken:
         raise broken[0]
     return house.runs.show(run)
 
 
-def _work(house: House, run: RunId, stop: threading.Event, broken: list[BaseException]) -> None:
-    worker = house.worker([run])
+def _work(worker: Worker, stop: threading.Event, broken: list[BaseException]) -> None:
     try:
         while not stop.is_set():
             if not worker.step():
