@@ -31,10 +31,10 @@ MOST_CHANNELS = 8
 METHOD = """
 Nuclei are found as bright, roughly elliptic blobs: what rises above its local background is turned into hills
 by its brightness and its distance to the outline; the hills that fill their ellipse best are kept, and those
-with a waist are cut in two. The levels are the same for the whole slide. No trained network is involved, and that large slides are computed in blocks
-leaves no trace in the result. Very faint or blurred nuclei are missed, crowded and overlapping ones may be
-joined or cut wrongly, and bright dirt may be counted: compare the outlines above with what you see before
-you rely on a number. For research, not for diagnosis.
+with a waist are cut in two. The levels are the same for the whole slide. No trained network is involved, and
+that large slides are computed in blocks leaves no trace in the result. Very faint or blurred nuclei are
+missed, crowded and overlapping ones may be joined or cut wrongly, and bright dirt may be counted: compare the
+outlines above with what you see before you rely on a number. For research, not for diagnosis.
 """
 
 
@@ -245,7 +245,7 @@ def timings(facts: Facts) -> str:
                 speed_words,
             )
         )
-    heads = ("Step", "Units of work", "Seconds of one core", "Million pixels per second and core")
+    heads = ("Step", "Units of work", "Seconds of one worker", "Million pixels per second and worker")
     peak = facts.summary.get("peak_memory_bytes")
     memory = f"Peak memory of a process: {number(peak / 2**20)} MiB. " if peak else ""
     words = f"<p>{memory}The step that wrote this page is not in the table.</p>"
