@@ -10,6 +10,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +27,7 @@ _NAME_BYTES = 120
 _PARTIAL = ".slidegate-partial-"
 _ABANDONED_SECONDS = 24 * 3600
 _BLOCK = 4 * 2**20
+_AT_ONCE = 8  # files are flushed together: a disk takes them in one go
 
 
 class FolderSink:
@@ -266,7 +268,7 @@ def _copy(files: Path, target: Path) -> list[tuple[str, int, str]]:
     """Copy all files below a folder; return their names, sizes and SHA-256."""
     if not files.is_dir():
         raise ImageNotFoundError("the result's files are gone")
-    entries = []
+    wanted = []
     target.mkdir(parents=True)
     for folder, inner, names in os.walk(files):
         inner.sort()
@@ -277,10 +279,13 @@ def _copy(files: Path, target: Path) -> list[tuple[str, int, str]]:
                 raise UnsafeResultError
         if names:
             there.mkdir(parents=True, exist_ok=True)
-        for name in sorted(names):
-            size, digest = _copy_file(Path(folder) / name, there / name)
-            entries.append(((there / name).relative_to(target).as_posix(), size, digest))
-    return sorted(entries)
+        wanted += [(Path(folder) / name, there / name) for name in names]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        copied = pool.map(lambda pair: _copy_file(*pair), wanted)
+        return sorted(
+            (there.relative_to(target).as_posix(), size, digest)
+            for (_, there), (size, digest) in zip(wanted, copied, strict=True)
+        )
 
 
 def _copy_file(source: Path, target: Path) -> tuple[int, str]:
