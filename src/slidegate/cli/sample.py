@@ -28,9 +28,9 @@ def slide(
     seed: Annotated[int, typer.Option(help="The same seed gives the same slide.")] = 1,
 ) -> None:
     """Write a synthetic fluorescence slide as OME-TIFF, with its exact truth beside it."""
-    from slidegate_analysis.nuclei.synth import PRESETS, write_slide
+    from slidegate_analysis.nuclei.synth import PRESETS, BadSlideError, write_slide
 
-    from slidegate.cli.view import progress_bar
+    from slidegate.cli.view import progress_bar, say_error
 
     match = re.fullmatch(r"([0-9]{1,6})[xX]([0-9]{1,6})", size)
     if match is None:
@@ -39,14 +39,18 @@ def slide(
         per_mm2 = PRESETS.get(density) or float(density)
     except ValueError:
         raise BadRequest(f"--density is {', '.join(PRESETS)} or a number, not {density!r}.") from None
-    with progress_bar(f"drawing {out.name}") as progress:
-        files = write_slide(
-            out,
-            height=int(match[1]),
-            width=int(match[2]),
-            channels=channels,
-            density=per_mm2,
-            seed=seed,
-            progress=progress,
-        )
+    try:
+        with progress_bar(f"drawing {out.name}") as progress:
+            files = write_slide(
+                out,
+                height=int(match[1]),
+                width=int(match[2]),
+                channels=channels,
+                density=per_mm2,
+                seed=seed,
+                progress=progress,
+            )
+    except BadSlideError as error:
+        say_error(f"{error}.", error.code)
+        raise typer.Exit(BadRequest.exit_code) from None
     typer.echo(f"{files.image}: {files.nuclei} nuclei; the truth is in {files.labels.parent}")
