@@ -9,13 +9,16 @@ import hashlib
 import os
 import shutil
 import stat
-from typing import Iterable, Tuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Dict, Iterable, List, Tuple
 
 from .errors import MissingBlobs
 from .serve import files, trees
 from .serve.layout import Layout
 
-__all__ = ["add_bytes", "link_output", "materialise", "write_tree"]
+__all__ = ["add_bytes", "link_output", "link_outputs", "materialise", "write_tree"]
+
+AT_ONCE = 8
 
 
 def materialise(layout: Layout, digest: str) -> str:
@@ -50,6 +53,16 @@ def materialise(layout: Layout, digest: str) -> str:
             if not os.path.isdir(home):
                 raise
     return home
+
+
+def link_outputs(layout: Layout, found: Dict[str, str]) -> List[trees.Entry]:
+    """Make files, name -> path, blobs as `link_output` does; return their entries for a Tree.
+
+    Several at a time: most of it is waiting for the disk.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        made = pool.map(lambda path: link_output(layout, path), found.values())
+        return [(name, size, digest) for name, (size, digest) in zip(found, made)]
 
 
 def link_output(layout: Layout, path: str) -> Tuple[int, str]:

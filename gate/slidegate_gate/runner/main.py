@@ -107,7 +107,7 @@ class Member:
                 return True
             if attempt.has_result() or not self._ahead(attempt):
                 self.attempts.remove(attempt)
-            attempt.pause = min(max(SHORTEST_PAUSE, 2 * attempt.pause), LONGEST_PAUSE, self.lease_seconds / 5)
+            attempt.pause = min(1.1 * attempt.pause or SHORTEST_PAUSE, LONGEST_PAUSE, self.lease_seconds / 5)
             attempt.look_at = time.monotonic() + attempt.pause
         return False
 

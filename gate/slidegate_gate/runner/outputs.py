@@ -44,8 +44,7 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
     for name, path in found.items():
         if not checks.is_name(name) or not is_plain(path):
             raise BadOutput("The output {!r} is no plain file with a plain name.".format(name))
-    entries = [(name,) + contents.link_output(layout, path) for name, path in found.items()]
-    return contents.write_tree(layout, entries)
+    return contents.write_tree(layout, contents.link_outputs(layout, found))
 
 
 def flush(folder: str) -> None:
