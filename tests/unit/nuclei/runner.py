@@ -20,6 +20,7 @@ class StepProcess:
 
     def __init__(self, home: Path, environment: dict[str, str] | None = None) -> None:
         variables = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", **ONE_THREAD}
+        self.home = home
         self._log = (home / f"log-{os.urandom(4).hex()}").open("w+")
         self._process = subprocess.Popen(
             STEP_PROCESS,
@@ -40,9 +41,12 @@ class StepProcess:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            self._log.seek(0)
-            raise RuntimeError(self._log.read())
+            raise ProcessDiedError(self.log())
         return json.loads(answer)
+
+    def kill(self) -> None:
+        """Kill it, whatever it is doing."""
+        self._process.kill()
 
     def processor_seconds(self) -> float:
         """Give the processor time that it has used so far."""
@@ -63,6 +67,10 @@ class StepProcess:
         return status
 
 
+class ProcessDiedError(Exception):
+    """A step process ended instead of answering; its log is the only argument."""
+
+
 class StepError(Exception):
     """A Unit failed; the answer is the only argument."""
 
@@ -72,14 +80,17 @@ def run_workflow(
 ) -> Path:
     """Run all steps on several step processes; return the last folder (labels are in ``shared``).
 
-    `shuffle` reorders the blocks; blocks go to whichever process is free.
+    `shuffle` reorders the blocks; blocks go to whichever process is free. One that dies is replaced, and its
+    block done again.
     """
     shared = folder / "shared"
     shared.mkdir(parents=True)
     base = {"inputs": {"image": str(image)}, "parameters": parameters, "shared": str(shared), "attempt": {}}
 
-    def do(process: StepProcess, step: str, unit: str, results: dict[str, list[str]]) -> dict[str, Any]:
-        out = folder / "tries" / f"{step}.{unit}.0"
+    def do(
+        process: StepProcess, step: str, unit: str, results: dict[str, list[str]], number: int = 0
+    ) -> dict[str, Any]:
+        out = folder / "tries" / f"{step}.{unit}.{number}"
         out.mkdir(parents=True)
         request = {**base, "step": step, "unit": unit, "out": str(out), "results": results}
         answer = process.ask(request)
@@ -93,17 +104,22 @@ def run_workflow(
     for process in processes:
         free.put(process)
 
-    def detect(unit: str) -> None:
+    def detect(unit: str) -> str:
         process = free.get()
         try:
             do(process, "detect", unit, results)
+        except ProcessDiedError:
+            process = StepProcess(process.home)
+            do(process, "detect", unit, results, number=1)
+            return f"detect.{unit}.1"
         finally:
             free.put(process)
+        return f"detect.{unit}.0"
 
     order = sorted(units, key=lambda unit: hash_of(unit, shuffle)) if shuffle else units
     with ThreadPoolExecutor(len(processes)) as pool:
-        list(pool.map(detect, order))
-    results["detect"] = [str(folder / "tries" / f"detect.{unit}.0") for unit in sorted(units)]
+        tries = sorted(pool.map(detect, order))
+    results["detect"] = [str(folder / "tries" / one) for one in tries]
     do(processes[0], "finish", "all", results)
     return folder / "tries" / "finish.all.0"
 
