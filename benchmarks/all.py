@@ -48,10 +48,12 @@ def run(name: str, arguments: list[str]) -> tuple[int, list[dict[str, str]]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[[], *FORMS], help="which; all when none is named")
+    parser.add_argument("names", nargs="*", help="which; all when none is named")
     parser.add_argument("--small", action="store_true", help="the forms that CI runs")
     parser.add_argument("--proof", action="store_true", help="the long forms of the proofs")
     chosen = parser.parse_args()
+    if unknown := sorted(set(chosen.names) - set(FORMS)):
+        parser.error(f"there is no benchmark {unknown[0]}; there are {', '.join(FORMS)}")
     crashed = []
     figures = []
     for name, (small, full, proof) in FORMS.items():
