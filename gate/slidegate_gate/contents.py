@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterable, List, Tuple
 
 from .errors import MissingBlobs
@@ -60,6 +59,8 @@ def link_outputs(layout: Layout, found: Dict[str, str]) -> List[trees.Entry]:
 
     Several at a time: most of it is waiting for the disk.
     """
+    from concurrent.futures import ThreadPoolExecutor  # slow to load, and members that commit are few
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = pool.map(lambda path: link_output(layout, path), found.values())
         return [(name, size, digest) for name, (size, digest) in zip(found, made)]

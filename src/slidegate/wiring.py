@@ -21,7 +21,7 @@ from slidegate.worker.tools import Pace, Tools
 
 LOCAL = "local"
 # The embedded site is asked over a pipe, which costs milliseconds: what it has done is noticed soon.
-LOCAL_PACE = Pace(poll_seconds_most=0.2)
+LOCAL_PACE = Pace(poll_seconds_most=0.1)
 Say = Callable[[str], None]
 
 

@@ -190,7 +190,7 @@ def _lay_out(
     shapes = layout.level_shapes(shape[1:])
     group = layout.image_group(len(shapes), channels, pixel_size_um, dtype)
     arrays.write_file(folder / "zarr.json", layout.encode(group))
-    context = arrays.writing_context()
+    context = arrays.writing_context(flushed=False)
     levels = []
     for level, (y, x) in enumerate(shapes):
         metadata = layout.array_metadata((shape[0], y, x), dtype, shard, chunk, ("c", "y", "x"))

@@ -146,7 +146,7 @@ def open_labels(path: str | os.PathLike[str]) -> Labels:
     multiscale = read_multiscale(Path(path))
     if multiscale.version != "0.5" or multiscale.axes != ("y", "x") or not multiscale.is_label:
         raise NotAnImageFolderError("not a label image with axes y, x in OME-Zarr 0.5")
-    context = arrays.writing_context()
+    context = arrays.writing_context(flushed=True)
     levels = [arrays.open_array(folder, "zarr3", context) for folder in multiscale.datasets]
     if any(level.dtype.name != "uint32" for level in levels):
         raise UnsupportedPixelsError(f"labels of {levels[0].dtype.name}")

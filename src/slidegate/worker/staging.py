@@ -7,6 +7,8 @@ from pathlib import Path
 from slidegate.domain.events import Staged
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, ImageRef
+from slidegate.sites import Gate
+from slidegate.sites.errors import Refused
 from slidegate.sites.transfer import put_tree
 from slidegate.sites.trees import describe_folder, tree_digest, tree_text
 from slidegate.sources.base import CONVERTER, ImageSource
@@ -42,9 +44,19 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
         if not _is_whole(folder, known):
             known = _convert(tools, claim, source, ref, fingerprint, hold)
             folder = tools.places.converted(known.tree)
-        put_tree(gate, folder, known.entries, hold.note("sending"))
+        _send(gate, folder, known, hold)
     tools.append(claim, Staged(claim.task, State.STAGING, known.tree))
     shutil.rmtree(tools.places.converted(known.tree), ignore_errors=True)
+
+
+def _send(gate: Gate, folder: Path, known: StagedImage, hold: Holding) -> None:
+    """Send what the site misses; a folder that a power cut damaged goes, and is converted again next time."""
+    try:
+        put_tree(gate, folder, known.entries, hold.note("sending"))
+    except Refused as error:
+        if error.code == "digest-mismatch":
+            shutil.rmtree(folder)
+        raise
 
 
 def _check_content(tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, hold: Holding) -> None:
