@@ -2,15 +2,19 @@
 """From images in a folder to results in a folder: the real store, worker, gate, scheduler and crew."""
 
 import json
+import os
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from slidegate.domain.errors import BadParameter, NothingSelected, RunStillActive, UnknownRun, UnknownWorkflow
 from slidegate.domain.states import State
+from slidegate.sites.errors import LinkDown
+from slidegate.sites.transfer import put_tree
 from slidegate.worker.views import RunView
 from tests.acceptance.embedded import WORKFLOW, Place, check_one_effect, step_until, work
 
@@ -115,6 +119,34 @@ def test_staged_data_that_was_purged_between_runs_is_brought_again(place: Place)
     view = place.command(*images, again=True, out=place.root / "other")
     assert view.state == "succeeded"
     assert place.traffic.staged == staged + 1
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(bytes(byte ^ 255 for byte in path.read_bytes()))
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [spoil, shorten, Path.unlink])
+def test_an_image_that_was_damaged_between_converting_and_sending_is_converted_again(
+    place: Place, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = place.make_images(1)
+
+    def power_cut(*_args: object) -> None:
+        (converted,) = (path for path in (place.settings.home / "staging").iterdir() if "." not in path.name)
+        damage(max((path for path in converted.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size))
+        monkeypatch.setattr("slidegate.worker.staging.put_tree", put_tree)
+        raise LinkDown
+
+    monkeypatch.setattr("slidegate.worker.staging.put_tree", power_cut)
+    view = place.command(*images)
+    assert (view.state, view.tasks[0].attempt) == ("succeeded", 1)
+    assert place.traffic.staged == 2
+    check_one_effect(place, view.run, 1)
 
 
 @pytest.mark.slow

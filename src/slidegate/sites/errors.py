@@ -46,6 +46,13 @@ class DamagedResult(SiteError):
     transient = True
 
 
+class DamagedOnTheWay(SiteError):
+    """What was sent arrived damaged several times; it is made again and sent again."""
+
+    code = "damaged-on-the-way"
+    transient = True
+
+
 class Refused(SiteError):
     """The site refused.
 

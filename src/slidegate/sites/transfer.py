@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from slidegate.domain.values import Digest
-from slidegate.sites.errors import BadAnswer, DamagedResult, Refused
+from slidegate.sites.errors import BadAnswer, DamagedOnTheWay, DamagedResult, Refused
 from slidegate.sites.gate import PIECE, Gate
 from slidegate.sites.link import Frame
 from slidegate.sites.trees import Entry, hash_file, read_tree, tree_text
@@ -37,6 +37,8 @@ def put_tree(gate: Gate, folder: Path, entries: Sequence[Entry], progress: Progr
 
     Raises
     ------
+    DamagedOnTheWay
+        A file is not what the Tree says of it, or what arrives is not what is in the file.
     LinkDown, Refused, FileNotFoundError
     """
     text = tree_text(entries)
@@ -59,7 +61,7 @@ def put_tree(gate: Gate, folder: Path, entries: Sequence[Entry], progress: Progr
         except Refused as error:
             if error.code not in _RESUMABLE:
                 raise
-    raise DamagedResult("What was sent arrived damaged several times.")
+    raise DamagedOnTheWay
 
 
 def _pieces(

@@ -8,7 +8,7 @@ from slidegate.domain.events import Staged
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, ImageRef
 from slidegate.sites import Gate
-from slidegate.sites.errors import Refused
+from slidegate.sites.errors import DamagedOnTheWay
 from slidegate.sites.transfer import put_tree
 from slidegate.sites.trees import describe_folder, tree_digest, tree_text
 from slidegate.sources.base import CONVERTER, ImageSource
@@ -42,6 +42,7 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
     if gate.missing(known.tree, len(tree_text(known.entries)), known.entries):
         folder = tools.places.converted(known.tree)
         if not _is_whole(folder, known):
+            shutil.rmtree(folder, ignore_errors=True)
             known = _convert(tools, claim, source, ref, fingerprint, hold)
             folder = tools.places.converted(known.tree)
         _send(gate, folder, known, hold)
@@ -53,9 +54,8 @@ def _send(gate: Gate, folder: Path, known: StagedImage, hold: Holding) -> None:
     """Send what the site misses; a folder that a power cut damaged goes, and is converted again next time."""
     try:
         put_tree(gate, folder, known.entries, hold.note("sending"))
-    except Refused as error:
-        if error.code == "digest-mismatch":
-            shutil.rmtree(folder)
+    except DamagedOnTheWay:
+        shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
