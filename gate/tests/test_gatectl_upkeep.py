@@ -245,6 +245,12 @@ class CleanTest(HomeTest):
         self.assertIn("old", self.names("versions"))
         self.assertEqual(len(self.names("versions")), 2)
 
+    def test_the_version_in_use_stays_where_the_home_is_reached_through_a_link(self):
+        os.symlink(self.home, os.path.join(self.folder, "link"))
+        self.home = os.path.join(self.folder, "link")
+        self.good("clean")
+        self.assertEqual(len(self.names("versions")), 1)
+
     def test_what_a_killed_gatectl_left_goes(self):
         os.mkdir(os.path.join(self.home, ".tmp-1-2"))
         self.good("clean")

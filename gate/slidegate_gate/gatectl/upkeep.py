@@ -54,7 +54,7 @@ def _needless(home: str, keep: int) -> Needless:
                 yield "left half-made", path
             elif folder == "runtimes" and os.path.basename(path) not in runtimes:
                 yield "Runtime of no Release", path
-            elif folder == "versions" and path not in programs:
+            elif folder == "versions" and os.path.realpath(path) not in programs:
                 yield "version that no work needs", path
     for layout in layouts:
         yield from _of_key(layout, keep)
