@@ -13,9 +13,10 @@ import pytest
 
 from slidegate.domain.errors import BadParameter, NothingSelected, RunStillActive, UnknownRun, UnknownWorkflow
 from slidegate.domain.states import State
+from slidegate.domain.values import RunId
 from slidegate.sites.errors import LinkDown
 from slidegate.sites.transfer import put_tree
-from slidegate.worker.views import RunView
+from slidegate.wiring import House
 from tests.acceptance.embedded import WORKFLOW, Place, check_one_effect, step_until, work
 
 
@@ -373,27 +374,43 @@ class BrokenRunner:
         self._path.write_text(self._text)
 
 
+def has_ended(house: House, run: RunId, number: int) -> bool:
+    """Say whether the newest crew that was asked for has ended, as far as was heard, and is this one."""
+    name = house.store.runs.tasks(run)[0]["submission"]
+    known = house.store.runs.submission(name) if name else None
+    crews = list(((known and known["crews"]) or {}).values())
+    return bool(crews) and all((crew["round"], crew["state"]) == (number, "ended") for crew in crews)
+
+
 @pytest.mark.slow
-def test_another_crew_is_started_when_one_has_ended_with_work_left(place: Place) -> None:
+@pytest.mark.parametrize("broken", [1, 2])
+def test_another_crew_is_started_when_one_has_ended_with_work_left(place: Place, broken: int) -> None:
     images = place.make_images(2)
     runner = BrokenRunner(place)
     with place.open() as house:
         run = house.runs.request("count_bytes", images, {}, str(place.out)).run
-
-        def has_ended(_view: RunView) -> bool:
-            name = house.store.runs.tasks(run)[0]["submission"]
-            known = house.store.runs.submission(name) if name else None
-            crews = list(((known and known["crews"]) or {}).values())
-            if crews and all(crew["state"] == "ended" for crew in crews):
-                runner.mend()  # before anybody can start the next crew
-                return True
-            return False
-
-        step_until(house, run, has_ended)
+        worker = house.worker([run])
+        while not has_ended(house, run, broken):
+            worker.step()
+        runner.mend()  # before anybody can start the next crew
+        worker.close()
         assert work(house, run).state == "succeeded"
         rounds = [event.round for event in house.store.history.of(run) if event.kind == "crew-started"]
-    assert rounds == [2]
+    assert rounds == list(range(2, broken + 2))
     check_one_effect(place, run, 2)
+
+
+@pytest.mark.slow
+def test_a_crew_that_the_site_refuses_for_good_fails_the_run_in_the_words_of_the_site(place: Place) -> None:
+    images = place.make_images(1)
+    BrokenRunner(place)
+    with place.open() as house:
+        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        step_until(house, run, lambda view: view.tasks[0].state == "queued")
+        for release in (place.site / "releases").glob("*/release.json"):
+            release.unlink()
+        view = work(house, run)
+    assert (view.state, view.tasks[0].error_code) == ("failed", "unknown-release")
 
 
 @pytest.mark.slow

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What was last heard of each site.
 
-What a site says about an Attempt is kept word for word in ``heard``, together with the cursor, in one
-transaction; moving Tasks by it comes after. So nothing that a site said is lost when a worker dies in
-between, and a Task that reaches ``queued`` after its news arrived still gets them.
+What a site says about an Attempt is kept word for word in ``heard``, what it says of crews with their
+Submissions, and the cursor behind it, in one transaction; moving Tasks by it comes after. So nothing that a
+site said is lost when a worker dies in between, and a Task that reaches ``queued`` after its news arrived
+still gets them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from slidegate.domain.states import AT_SITE, FINISHED, State
-from slidegate.domain.values import AttemptKey, SubmissionId, TaskId
+from slidegate.domain.values import AttemptKey, TaskId
 from slidegate.store import tables
 from slidegate.store.database import Database
 
@@ -92,8 +93,11 @@ class KnownSites:
         attempts: Sequence[Mapping[str, Any]],
         complete: bool,
         now: float,
+        crews: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Keep what a site said, and the cursor behind it; a complete answer replaces what it said before.
+
+        Of a crew nothing is kept but its newest round, and nothing of a Submission that is not known here.
 
         Returns
         -------
@@ -104,12 +108,18 @@ class KnownSites:
                 return False
             if complete:
                 connection.execute(delete(_H).where(_H.c.site == watch.site))
+                runs = select(tables.run.c.id).where(tables.run.c.site == watch.site)
+                connection.execute(
+                    update(tables.submission).where(tables.submission.c.run.in_(runs)).values(crews=None)
+                )
             for said in attempts:
                 which = (_H.c.site == watch.site, _H.c.attempt == said["attempt"])
                 connection.execute(delete(_H).where(*which))
                 connection.execute(
                     insert(_H).values(site=watch.site, attempt=said["attempt"], said=dict(said), at=now)
                 )
+            for crew in crews:
+                _note_crew(connection, crew)
         return True
 
     def news(self, site: str) -> list[dict[str, Any]]:
@@ -148,18 +158,6 @@ class KnownSites:
                 return
         with self._database.write() as connection:
             connection.execute(update(_T).where(*where).values(step=step, done=done, total=total))
-
-    def note_crew(self, submission: SubmissionId, crew_class: str, said: Mapping[str, Any]) -> None:
-        """Note what a site said of a crew; an earlier round's is not kept."""
-        table = tables.submission
-        with self._database.write() as connection:
-            row = connection.execute(select(table.c.crews).where(table.c.id == submission)).one_or_none()
-            if row is None:
-                return
-            crews = dict(row.crews or {})
-            if said["round"] >= crews.get(crew_class, said)["round"]:
-                crews[crew_class] = dict(said)
-                connection.execute(update(table).where(table.c.id == submission).values(crews=crews))
 
     def done_with(self, site: str, limit: int = 1000) -> list[dict[str, Any]]:
         """Return what a site last said of Attempts that it keeps and no unfinished Task needs."""
@@ -207,3 +205,16 @@ def _row(connection: Connection, site: str) -> dict[str, Any]:
 def _held(connection: Connection, watch: Watch, values: dict[str, Any]) -> bool:
     where = (_S.c.name == watch.site, _S.c.owner == watch.owner, _S.c.lease_token == watch.token)
     return connection.execute(update(_S).where(*where).values(**values)).rowcount == 1
+
+
+def _note_crew(connection: Connection, said: Mapping[str, Any]) -> None:
+    table = tables.submission
+    where = table.c.id == said["submission"]
+    row = connection.execute(select(table.c.crews).where(where)).one_or_none()
+    if row is None:
+        return
+    kept = {name: said[name] for name in ("round", "state", "array")}
+    crews = dict(row.crews or {})
+    if kept["round"] >= crews.get(said["class"], kept)["round"]:
+        crews[said["class"]] = kept
+        connection.execute(update(table).where(where).values(crews=crews))

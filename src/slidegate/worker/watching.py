@@ -14,7 +14,6 @@ from slidegate.domain.states import State, Wanted
 from slidegate.domain.values import AttemptKey, RunId, SubmissionId, TaskId
 from slidegate.sites import Gate
 from slidegate.sites.errors import MissingBlobs, Refused
-from slidegate.sites.gate import News
 from slidegate.store.sites import Watch
 from slidegate.worker.errors import CrewsEnded
 from slidegate.worker.tools import Tools, at_attempt, digest, key_of
@@ -61,15 +60,14 @@ def _look(tools: Tools, watch: Watch) -> tuple[int, float]:
     before = _crews(tools, there)
     news = gate.status(watch.cursor)
     now = tools.clock()
-    if not sites.hear(watch, news.cursor, news.attempts, news.complete, now):
+    if not sites.hear(watch, news.cursor, news.attempts, news.complete, now, news.crews):
         return changed, 0.0
     sites.confirm(watch.site, now)
-    _note_crews(tools, news)
     there = sites.news(watch.site)
     for row in there:
         changed += _move(tools, row, news.complete)
-    changed += _start_crews(tools, gate, there, before)
     _let_go(tools, gate, watch.site, done_with)
+    changed += _start_crews(tools, gate, there, before)
     return changed, _pause(tools, there, now)
 
 
@@ -142,48 +140,64 @@ def _crews(tools: Tools, there: list[dict[str, Any]]) -> dict[SubmissionId, dict
     return {name: row for name, row in found.items() if row is not None}
 
 
-def _note_crews(tools: Tools, news: News) -> None:
-    for crew in news.crews:
-        said = {"round": crew["round"], "state": crew["state"], "array": crew["array"]}
-        tools.store.sites.note_crew(SubmissionId(crew["submission"]), str(crew["class"]), said)
-
-
 def _start_crews(
     tools: Tools, gate: Gate, there: list[dict[str, Any]], before: dict[SubmissionId, dict[str, Any]]
 ) -> int:
     """Start another crew where all had ended, by an earlier answer, and Attempts still have no result."""
     changed = 0
+    trouble: Refused | None = None
     for submission, known in before.items():
         left = [
             row
             for row in there
             if row["said"] and row["said"]["submission"] == submission and row["said"]["state"] not in _ENDED
         ]
-        crews = (known["crews"] or {}).values()
-        if left and crews and all(crew["state"] == "ended" for crew in crews):
-            changed += _another_crew(tools, gate, known, left)
+        if left and _is_due(known):
+            try:
+                changed += _another_crew(tools, gate, known, left)
+            except Refused as error:
+                trouble = error
+    if trouble is not None:
+        raise trouble
     return changed
 
 
+def _is_due(known: Row) -> bool:
+    """Say whether the next crew is due: the newest has ended, or its start was begun and never confirmed.
+
+    Of a round that was just asked for nothing was heard yet; until then the one before says nothing.
+    """
+    crews = (known["crews"] or {}).values()
+    newest = max((crew["round"] for crew in crews), default=0)
+    ended = all(crew["state"] == "ended" for crew in crews)
+    return bool(newest > known["round"] or (newest == known["round"] and ended))
+
+
 def _another_crew(tools: Tools, gate: Gate, known: Row, left: list[dict[str, Any]]) -> int:
+    """Start the next crew; return how much changed. What may pass is raised, and tried again later."""
     number = known["round"] + 1
     if number > tools.pace.rounds:
-        error = CrewsEnded()
-        return sum(
-            _append(tools, row, Failed(TaskId(row["id"]), State(row["state"]), error.code, error.message))
-            for row in left
-        )
+        return _fail(tools, left, CrewsEnded())
     try:
         gate.submit(digest(known["plan"]), number)
     except MissingBlobs as error:
         return sum(_append(tools, row, tools.lost_data(row, error.message)) for row in left)
     except Refused as error:
-        if error.transient:
+        if error.code == "round-too-early":
             return 0
-        raise
+        if error.transient:
+            raise
+        return _fail(tools, left, error)
     started = CrewStarted(SubmissionId(known["id"]), number)
     tools.store.history.append(RunId(known["run"]), started, tools.clock())
     return 1
+
+
+def _fail(tools: Tools, rows: list[dict[str, Any]], error: SlidegateError) -> int:
+    code, words = error.code, error.message
+    return sum(
+        _append(tools, row, Failed(TaskId(row["id"]), State(row["state"]), code, words)) for row in rows
+    )
 
 
 def _let_go(tools: Tools, gate: Gate, site: str, done_with: list[dict[str, Any]]) -> None:

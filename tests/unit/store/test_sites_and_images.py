@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from slidegate.domain import events
 from slidegate.domain.states import State
-from slidegate.domain.values import Digest, ImageRef
+from slidegate.domain.values import Digest, ImageRef, SubmissionId
 from slidegate.store import Store
 from slidegate.store.sites import AuditHead
 from tests.unit.domain.histories import request
@@ -58,6 +58,25 @@ def test_who_lost_the_site_moves_neither_cursor_nor_news(store: Store) -> None:
     assert store.sites.row("local")["cursor"] == ""
     assert store.sites.hear(now, "right", [], False, 20.0)
     assert store.sites.row("local")["cursor"] == "right"
+
+
+def test_what_is_heard_of_crews_is_kept_with_the_cursor_and_an_earlier_round_is_not(store: Store) -> None:
+    asked = at_site(store)
+    sealed = events.Sealed(SubmissionId("s" * 32), Digest("p" * 64), ())
+    store.history.append(asked.run, sealed, 3.0)
+    watch = store.sites.claim("local", "a", 10.0, 5.0)
+    assert watch is not None
+    crew = {"submission": sealed.submission, "class": "cpu", "round": 2, "state": "ended", "array": "7"}
+    unknown = {**crew, "submission": "u" * 32}
+    earlier = {**crew, "round": 1, "state": "running"}
+    assert store.sites.hear(watch, "c1", [], False, 10.5, [unknown, crew, earlier])
+    row = store.runs.submission(sealed.submission)
+    assert row is not None
+    assert row["crews"] == {"cpu": {"round": 2, "state": "ended", "array": "7"}}
+    late = store.sites.claim("local", "b", 20.0, 5.0)
+    assert late is not None
+    assert not store.sites.hear(watch, "c2", [], False, 20.5, [{**crew, "round": 3}])
+    assert store.runs.submission(sealed.submission) == row
 
 
 def test_a_full_answer_replaces_what_was_heard_before(store: Store) -> None:
