@@ -8,8 +8,8 @@ from typing import Any
 
 from slidegate.domain import events
 from slidegate.domain.errors import UnknownSite, UnknownSource
-from slidegate.domain.events import Retried, RunRequested, StagedDataLost
-from slidegate.domain.states import State
+from slidegate.domain.events import CollectAgain, Failed, Retried, StagedDataLost, TaskEvent
+from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 from slidegate.sites import Gate
 from slidegate.sources.base import ImageSource, ResultSink
@@ -99,24 +99,22 @@ class Tools:
         """Append an Event of a Task that is held."""
         self.store.history.append(claim.run, event, self.clock(), claim.held)
 
-    def lost_data(self, row: Mapping[str, Any], reason: str) -> StagedDataLost:
-        """Return the Event that sends a Task back to staging with a new Attempt.
-
-        Raises
-        ------
-        DataKeepsVanishing
-            It happened too often.
-        """
-        run, task = RunId(row["run"]), TaskId(row["id"])
+    def lost_data(self, row: Mapping[str, Any], reason: str) -> StagedDataLost | Failed:
+        """Return the Event that sends a Task back to staging with a new Attempt; its end, if too often."""
+        run, task, state = RunId(row["run"]), TaskId(row["id"]), State(row["state"])
         losses = 0
         for event in self.store.history.of(run):
-            if isinstance(event, RunRequested) or (isinstance(event, Retried) and event.task == task):
-                losses = 0
-            elif isinstance(event, StagedDataLost) and event.task == task:
-                losses += 1
+            if isinstance(event, TaskEvent) and event.task == task:
+                losses = 0 if _is_asked_for(event) else losses + isinstance(event, StagedDataLost)
         if losses >= self.pace.restagings:
-            raise DataKeepsVanishing(f"Gave up after {losses} more tries: {reason}")
-        return StagedDataLost(task, State(row["state"]), run, row["attempt"] + 1, reason)
+            error = DataKeepsVanishing(f"Gave up after {losses} more tries: {reason}")
+            return Failed(task, state, error.code, error.message)
+        return StagedDataLost(task, state, run, row["attempt"] + 1, reason)
+
+
+def _is_asked_for(event: events.Event) -> bool:
+    """Say whether a person asked for what follows: another try, or a result that exists."""
+    return isinstance(event, Retried) or (isinstance(event, CollectAgain) and event.frm in FINISHED)
 
 
 def ref_of(row: Mapping[str, Any]) -> ImageRef:

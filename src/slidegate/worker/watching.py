@@ -126,10 +126,10 @@ def _end(tools: Tools, row: Row, said: Row) -> Move | None:
 def _failure(tools: Tools, row: Row, error: Row) -> Move:
     code, message = str(error.get("code", "failed")), str(error.get("message", "The workflow failed."))
     if code in _DATA_LOST or error.get("transient") is True:
-        try:
-            return tools.lost_data(row, message)
-        except SlidegateError as too_often:
-            message = too_often.message
+        again = tools.lost_data(row, message)
+        if not isinstance(again, Failed):
+            return again
+        message = again.message
     return Failed(TaskId(row["id"]), State(row["state"]), code, message)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The small parts of a worker."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slidegate.domain.errors import BadParameter
-from slidegate.domain.events import Retried, StagedDataLost
+from slidegate.domain.events import CollectAgain, Event, Failed, Retried, Staged, StagedDataLost, StagingBegan
 from slidegate.domain.states import State
 from slidegate.domain.values import AttemptKey
 from slidegate.store import Store
 from slidegate.store.queue import Claim
-from slidegate.worker.errors import DataKeepsVanishing, NoLongerWanted
+from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.holding import Holding
 from slidegate.worker.parameters import complete
 from slidegate.worker.places import Places
@@ -167,8 +168,15 @@ def test_a_lease_is_renewed_beside_the_work(store: Store, clock: Clock) -> None:
     assert store.runs.task(held.task)["lease_until"] > clock.now
 
 
-def test_data_that_keeps_vanishing_is_given_up_and_a_new_try_starts_the_count_anew(
-    tools: Tools, store: Store
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda task, run: Retried(task, State.FAILED, run, 9),
+        lambda task, _run: CollectAgain(task, State.FAILED),
+    ],
+)
+def test_data_that_keeps_vanishing_is_given_up_and_who_asks_again_starts_the_count_anew(
+    tools: Tools, store: Store, again: Callable[[str, str], Event]
 ) -> None:
     asked = request(tasks=1)
     task = asked.tasks[0].task
@@ -176,8 +184,6 @@ def test_data_that_keeps_vanishing_is_given_up_and_a_new_try_starts_the_count_an
     history = store.history
 
     def to_submitting() -> None:
-        from slidegate.domain.events import Staged, StagingBegan
-
         if store.runs.task(task)["state"] == "waiting":
             history.append(asked.run, StagingBegan(task, State.WAITING), 2.0)
         history.append(asked.run, Staged(task, State.STAGING, "t" * 64), 2.0)
@@ -188,11 +194,11 @@ def test_data_that_keeps_vanishing_is_given_up_and_a_new_try_starts_the_count_an
         assert isinstance(lost, StagedDataLost)
         history.append(asked.run, lost, 3.0)
     to_submitting()
-    with pytest.raises(DataKeepsVanishing, match="gone"):
-        tools.lost_data(store.runs.task(task), "gone")
-    from slidegate.domain.events import Failed
-
-    history.append(asked.run, Failed(task, State.SUBMITTING, "x", "X."), 4.0)
-    history.append(asked.run, Retried(task, State.FAILED, asked.run, 9), 5.0)
-    to_submitting()
-    assert tools.lost_data(store.runs.task(task), "gone").attempt == 10
+    end = tools.lost_data(store.runs.task(task), "gone")
+    assert isinstance(end, Failed)
+    assert (end.code, end.message) == ("data-keeps-vanishing", "Gave up after 3 more tries: gone")
+    history.append(asked.run, end, 4.0)
+    history.append(asked.run, again(task, asked.run), 5.0)
+    if store.runs.task(task)["state"] == "waiting":
+        to_submitting()
+    assert isinstance(tools.lost_data(store.runs.task(task), "gone"), StagedDataLost)
