@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import contextlib
 import os
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
-from slidegate_gate.serve import limits
+from slidegate_gate.serve import frames, limits
+from slidegate_gate.serve.loop import Gate
 from support import SiteTest, digest_of, key_of
 
 
@@ -88,6 +92,26 @@ class Attempts(SiteTest):
         self.assert_ok(self.site.submit([1, 2]))
         self.site.ask("cancel", attempts=[key_of(1)])
         self.assert_ok(self.site.submit([3, 4]))
+
+    def test_connections_that_submit_at_the_same_time_share_the_limit(self):
+        plans = [self.site.plan([1, 2, 3]), self.site.plan([4, 5, 6])]
+        meeting = threading.Barrier(2)
+        check = limits.Limits.check_attempts
+
+        def check_together(of_key, alive, more):
+            check(of_key, alive, more)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.3)
+
+        gates = []
+        for _ in plans:
+            self.site.reconnect()
+            gates.append(self.site.gate())
+        with mock.patch.object(limits.Limits, "check_attempts", check_together), ThreadPoolExecutor() as pool:
+            messages = [{"id": "1", "verb": "submit", "plan": plan, "round": 1} for plan in plans]
+            requests = [frames.Frame(message, bytearray(), "") for message in messages]
+            answers = [answer for answer, _ in pool.map(Gate.handle, gates, requests)]
+        self.assertEqual(sorted(answer["ok"] for answer in answers), [False, True])
 
 
 if __name__ == "__main__":

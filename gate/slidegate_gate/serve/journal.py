@@ -2,8 +2,8 @@
 """How work is accepted, started once, called off and let go.
 
 Every verb may be repeated, arrive late, arrive twice at the same time, or be cut off by ``kill -9`` between
-any two system calls.  These are the steps of ``submit``, all under a lock of the Submission, in the order
-that makes this so:
+any two system calls.  These are the steps of ``submit``, all under a lock of the key, in the order that
+makes this so:
 
 1. *Check everything* that can be checked: plan, Release, parameters, contents, limits.  A refusal accepts
    nothing.
@@ -78,7 +78,7 @@ class Journal:
         submission = digest[:32]
         plan = files.read_json(self._layout.plan(submission)) or self._load(digest)
         files.make_dirs(self._layout.submission_dir(submission))
-        with files.locked(os.path.join(self._layout.submission_dir(submission), "lock")):
+        with files.locked(self._layout.submissions + ".lock"):
             begun = [crew for crew in status.crews_of(self._layout, submission) if crew.round == number]
             if not begun:
                 self._check_contents(plan)
