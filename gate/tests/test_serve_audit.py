@@ -70,6 +70,18 @@ class Chain(SiteTest):
         self.site.ask("hello")
         self.assertEqual(verify(self.path)[0], 2)
 
+    def test_noise_that_no_killed_gate_can_have_left_takes_no_record_away(self):
+        self.site.ask("hello")
+        with open(self.path, "ab") as file:
+            file.write(bytes(audit.TAIL))
+        before = self.lines()
+        with self.assertRaises(IndexError):
+            self.site.ask("hello")
+        self.site.reconnect()
+        with self.assertRaises(IndexError):
+            self.site.ask("hello")
+        self.assertEqual(self.lines(), before)
+
     def test_records_of_several_processes_form_one_chain(self):
         workers = [multiprocessing.Process(target=write_records, args=(self.path, 20)) for _ in range(4)]
         for worker in workers:

@@ -55,8 +55,9 @@ def _end(handle: int) -> Tuple[int, int, str]:
     start = max(0, size - TAIL)
     data = os.pread(handle, TAIL, start)
     whole = data[: data.rfind(b"\n") + 1]
-    if not whole:
+    if not whole and not start:
         return 0, 0, FIRST
+    # With so much behind the last line this fails, and the gate with it: no record may be taken away.
     line = whole.splitlines()[-1]
     return start + len(whole), int(json.loads(line.decode("ascii"))["seq"]), files.digest_of(line)
 
