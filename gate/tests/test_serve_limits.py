@@ -8,7 +8,7 @@ from unittest import mock
 
 from slidegate_gate.serve import frames, limits
 from slidegate_gate.serve.loop import Gate
-from support import SiteTest, digest_of, key_of
+from support import SiteTest, digest_of, key_of, verify
 
 
 class Requests(SiteTest):
@@ -44,6 +44,18 @@ class Requests(SiteTest):
             self.site.put(b"%d" % number)
             self.assert_ok(self.site.ask("have", blobs=[]))
         self.assert_ok(self.site.ask("hello"))
+
+    def test_what_is_refused_counts_and_is_answered_late_where_there_is_too_much_of_it(self):
+        with mock.patch.object(limits.time, "sleep") as sleep:
+            for number in range(6):
+                self.assertEqual(sleep.call_count, 0)
+                verb = ("have", "nonsense")[number % 2]
+                self.assert_refused(self.site.ask(verb), "bad-request")
+            self.assertEqual(sleep.call_count, 1)
+            self.assertEqual(verify(self.site.layout().audit)[0], 6)
+            self.assert_refused(self.site.ask("read", digest="0" * 64, offset=0, length=1), "gone")
+            self.assertEqual(sleep.call_count, 2)
+            self.assert_refused(self.site.ask("hello"), "limit")
 
     def test_a_key_may_have_its_own_figure(self):
         self.site.config["keys"]["one"]["limits"] = {"requests_per_minute": 1}

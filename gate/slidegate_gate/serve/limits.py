@@ -23,7 +23,7 @@ DEFAULTS = {
     "attempts_alive": 10000,
     "idle_seconds": 900,
 }
-UNCOUNTED = ("have", "put", "read")
+UNCOUNTED = ("have", "put", "read", "?")  # "?" is what is no request; all count where they are refused
 RECOUNT_SECONDS = 60.0
 PENALTY_SECONDS = 1.0  # a refusal costs the client this long, so that it cannot flood the audit
 
@@ -52,10 +52,8 @@ class Limits:
 
     def check_bytes(self, more: int) -> None:
         """Raise OverLimit where `more` bytes would be too many; else count them as kept."""
-        now = time.monotonic()
-        if now - self._counted > RECOUNT_SECONDS:
-            self._bytes = self.bytes_kept()
-            self._counted = now
+        if time.monotonic() - self._counted > RECOUNT_SECONDS:
+            self._bytes, self._counted = self.bytes_kept(), time.monotonic()
         if self._bytes + more > self.values["bytes"]:
             raise OverLimit("There is no room left for this key.", limit="bytes")
         self._bytes += more

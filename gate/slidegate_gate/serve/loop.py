@@ -18,7 +18,7 @@ import os
 import traceback
 from typing import Any, Callable, Dict, Tuple
 
-from ..errors import BadFrame, GateError, Internal, NoSpace
+from ..errors import BadFrame, GateError, Internal, NoSpace, OverLimit
 from . import audit, files, frames, limits, messages, status, trees
 from .journal import Journal
 from .layout import Layout
@@ -65,8 +65,10 @@ class Gate:
     def refuse(self, reason: Exception, name: str, verb: str, fields: Fields) -> Fields:
         """Return the answer to a request that failed, and record it."""
         told = self._explain(reason)
-        with contextlib.suppress(OSError):  # a full disk must not keep the answer back
+        with contextlib.suppress(OSError, OverLimit):  # a full disk must not keep the answer back
             self._audit.record(verb, name, _summary(fields), told.code)
+            if verb in limits.UNCOUNTED:
+                self.limits.count_request()  # which takes its time where there were too many
         error = {"code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}
         return {"id": name, "ok": False, "head": self._audit.head, "error": error}
 
