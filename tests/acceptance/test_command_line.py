@@ -140,6 +140,8 @@ def test_unusual_but_valid_images_succeed(ask, tmp_path, name, pixels, nuclei):
 
 
 REFUSED = [
+    (["rnu", "nuclei", "IMAGE"], "bad-request"),
+    (["run", "nuclei", "IMAGE", "--outt", "OUT"], "bad-request"),
     (["run", "no-such-workflow", "IMAGE"], "unknown-workflow"),
     (["run", "nuclei", "/no/such/image.tif"], "image-not-found"),
     (["run", "nuclei", "IMAGE", "--param", "diameter=8"], "bad-parameter"),
@@ -205,6 +207,25 @@ def test_a_killed_command_is_finished_by_the_same_command(ask, home, tmp_path):
     assert answer["state"] == "succeeded"
     assert answer["images"][0]["attempt"] == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["large"]
+
+
+def test_an_interrupted_command_says_so_and_what_to_do(ask, home, tmp_path):
+    image = draw(tmp_path / "large.ome.tif", np.tile(spots(600, 600, 7), (4, 4)))
+    arguments = ["run", "nuclei", str(image), "--out", str(tmp_path / "out"), "--param", "block_px=512"]
+    environment = {**os.environ, "SLIDEGATE_HOME": str(home)}
+    said = []
+    for pause in (0.1, 0.4, 1.5):
+        with subprocess.Popen(
+            [str(SLIDEGATE), *arguments], env=environment, stderr=subprocess.PIPE, text=True
+        ) as process:
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+            said.append(process.communicate(timeout=60)[1])
+        assert process.returncode in (0, 130), said
+    for words in said[:2]:
+        assert "[interrupted]" in words and "Traceback" not in words, said
+
+    assert ask(*arguments)["state"] == "succeeded"
 
 
 def test_two_commands_at_once_on_one_image_follow_one_run(home, tmp_path):

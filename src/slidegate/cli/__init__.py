@@ -6,39 +6,71 @@ Exit codes: 0 done; 1 an image failed or was cancelled; 2 the request cannot be 
 interrupted.
 """
 
+import os
+import signal
 import sys
 import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from slidegate.domain.errors import SlidegateError
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line and leave with a documented exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+    sys.exit(_carried_out())
+
+
+def _leave(*_signal: object) -> NoReturn:
+    """Leave at once: nothing is begun yet, and libraries that are being loaded would print their traces."""
+    os.write(2, b"slidegate: Interrupted; nothing was begun.  [interrupted]\n")
+    os._exit(_INTERRUPTED)
+
+
+def _carried_out() -> int:
+    """Do what the command line says; print what went wrong, and return the exit code."""
     from pydantic import ValidationError
     from slidegate_analysis.images import ImagesError
 
-    from slidegate.cli.app import app
+    from slidegate.cli.app import UsageError, carry_out, usage_sentence
+    from slidegate.cli.errors import Interrupted
     from slidegate.cli.view import log_path, say_error
-    from slidegate.domain.errors import SlidegateError
+    from slidegate.domain.errors import BadRequest, SlidegateError
 
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        app()
-    except SlidegateError as error:
-        say_error(error.message, error.code)
-        sys.exit(error.exit_code)
+        status = carry_out()
+        if status == _INTERRUPTED:  # typer makes this of the exception
+            raise Interrupted
+    except UsageError as error:
+        say_error(usage_sentence(error), BadRequest.code)
+        return BadRequest.exit_code
+    except (SlidegateError, ValidationError) as error:
+        known = _of_setting(error) if isinstance(error, ValidationError) else error
+        say_error(known.message, known.code)
+        return known.exit_code
     except ImagesError as error:
         say_error(str(error), error.code)
-        sys.exit(2)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = f"{error.title.upper()}: {'.'.join(str(part) for part in first['loc'])}"
-        say_error(f"A setting in the environment does not fit: {name}: {first['msg']}.", "bad-setting")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        say_error("Interrupted. What was begun goes on; the same command follows it again.", "interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
+        return BadRequest.exit_code
     except Exception:  # noqa: BLE001 - the edge: a person gets a sentence, the log gets the trace
         with log_path().open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())
         say_error(f"This is a fault of slidegate itself; the end of {log_path()} says more.", "internal")
-        sys.exit(5)
+        return 5
+    return status
+
+
+def _of_setting(error: "ValidationError") -> "SlidegateError":
+    """Say which variable of the environment holds what cannot be used."""
+    from slidegate.cli.errors import BadSetting
+
+    first = error.errors()[0]
+    name = "_".join(("SLIDEGATE", *(str(part).upper() for part in first["loc"])))
+    return BadSetting(f"The variable {name} does not fit ({first['input']!r}): {first['msg']}.")

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The words of the command line, and where each is carried out."""
 
+from typing import Any
+
 import typer
 
 from slidegate.cli import catalogue, history, upkeep
 from slidegate.cli.run import run
 from slidegate.cli.sample import sample
+
+# What typer raises for words that it does not understand; it has no public name of its own.
+UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="slidegate",
@@ -22,3 +27,22 @@ app.add_typer(catalogue.site, name="site")
 app.command()(upkeep.clean)
 app.command()(upkeep.doctor)
 app.add_typer(sample, name="sample")
+
+
+def carry_out() -> int:
+    """Do what the command line says; return the exit code. Raises `UsageError` for what is not understood."""
+    try:
+        return app(prog_name="slidegate", standalone_mode=False) or 0
+    except UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":
+            raise
+        error.show()
+        return int(error.exit_code)
+
+
+def usage_sentence(error: Any) -> str:
+    """What was not understood, and where to read how it is written."""
+    command = error.ctx.command_path if error.ctx is not None else "slidegate"
+    said = " ".join(error.format_message().rstrip(".?").split())
+    stop = "?" if "Did you mean" in said else "."
+    return f"{said}{stop} See {command} --help."

@@ -3,6 +3,7 @@
 
 import threading
 
+from slidegate.cli.errors import Interrupted
 from slidegate.cli.view import Watch
 from slidegate.domain.values import RunId
 from slidegate.wiring import House
@@ -35,6 +36,11 @@ def follow(house: House, run: RunId) -> RunView:
                 stop.wait(_LOOK_SECONDS)
                 view = house.runs.show(run)
             watch.show(view)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Interrupted. What the site computes goes on; the same command takes it up again, and "
+            f"slidegate cancel {run[:8]} ends it."
+        ) from None
     finally:
         stop.set()
         worker.stop()

@@ -79,7 +79,9 @@ def retry(name: Name) -> None:
 
 def log(
     name: Name,
-    image: Annotated[int | None, typer.Argument(help="Only the image of that number, from 1.")] = None,
+    image: Annotated[
+        int | None, typer.Argument(metavar="IMAGE", help="Only the image of that number, from 1.")
+    ] = None,
 ) -> None:
     """Print what the workflow itself wrote while it ran."""
     from slidegate.settings import Settings

@@ -19,9 +19,12 @@ OUTCOMES = {
 
 
 def run(
-    workflow: Annotated[str, typer.Argument(help="Its name, such as nuclei, or name@version.")],
+    workflow: Annotated[
+        str, typer.Argument(metavar="WORKFLOW", help="Its name, such as nuclei, or name@version.")
+    ],
     images: Annotated[
-        list[str], typer.Argument(help="TIFF, OME-TIFF or OME-Zarr images, or folders of them.")
+        list[str],
+        typer.Argument(metavar="IMAGES", help="TIFF, OME-TIFF or OME-Zarr images, or folders of them."),
     ],
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter; may be repeated.")

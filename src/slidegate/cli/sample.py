@@ -19,7 +19,7 @@ def _group() -> None:
 
 @sample.command("slide")
 def slide(
-    out: Annotated[Path, typer.Argument(help="A folder, or the name of a .tif file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, or the name of a .tif file.")],
     size: Annotated[str, typer.Option(help="Height x width in pixels.")] = "4000x6000",
     channels: Annotated[int, typer.Option(help="1 to 8: nuclei first, then markers.")] = 2,
     density: Annotated[
