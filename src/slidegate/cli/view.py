@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -16,13 +17,18 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from slidegate.worker.views import RunView, TaskView
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+_NARROW = 100  # columns; below, the bars are short
+_BARS = 56  # columns of everything but the words
+_BARS_NARROW = 28
+_MANY = 6  # images; with more, only those that something happens to have a bar
 
 _STATE_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 _STATE_WORDS = {
@@ -58,13 +64,15 @@ def log_path() -> Path:
 
 
 def _columns(quick: bool = False) -> Progress:
+    """Return bars that leave room for words, also where the terminal is narrow."""
+    narrow = err.width < _NARROW
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=10 if narrow else 28),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
+        *(() if narrow else (TimeElapsedColumn(),)),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=narrow),
         console=err,
         transient=quick,
     )
@@ -72,7 +80,13 @@ def _columns(quick: bool = False) -> Progress:
 
 @contextmanager
 def progress_bar(title: str, quick: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Show one bar while the block runs; yields ``progress(done, total)``. A quick one leaves no trace."""
+    """Show one bar while the block runs; yields ``progress(done, total)``.
+
+    A quick one leaves no trace. Where nobody looks at a terminal, nothing is shown.
+    """
+    if not err.is_terminal:
+        yield lambda _done, _total: None
+        return
     with _columns(quick) as bars:
         task = bars.add_task(title, total=None)
 
@@ -83,36 +97,71 @@ def progress_bar(title: str, quick: bool = False) -> Iterator[Callable[[int, int
 
 
 class Watch:
-    """The Tasks of a Run while they move: a bar for each, with an estimate for the step that it is in."""
+    """The Tasks of a Run while they move: a bar for each, with an estimate for the step that it is in.
+
+    Of many images only those that something happens to are shown, as many as fit, and how many have ended.
+    Where nobody looks at a terminal, there is a line when an image begins to be computed and when it ends.
+    """
 
     def __init__(self) -> None:
         self._bars = _columns()
+        self._all: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
         self._shown: dict[str, str] = {}
 
     def __enter__(self) -> "Watch":
-        self._bars.start()
+        if err.is_terminal:
+            self._bars.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._bars.stop()
+        if err.is_terminal:
+            self._bars.stop()
 
     def show(self, view: RunView) -> None:
         """Bring the bars up to date."""
+        ended = sum(task.state in _STATE_STYLE for task in view.tasks)
+        many = len(view.tasks) > _MANY
+        if many and self._all is None:
+            self._all = self._bars.add_task("")
+        if self._all is not None:
+            words = f"{ended} of {len(view.tasks)} images"
+            self._bars.update(self._all, description=words, total=len(view.tasks), completed=ended)
+        room = max(1, err.height - 3)
         for task in view.tasks:
-            if task.task not in self._tasks:
-                self._tasks[task.task] = self._bars.add_task(task.name, total=None)
-            bar = self._tasks[task.task]
-            if self._shown.get(task.task) != task.state and task.state == "running":
+            moving = task.state not in _STATE_STYLE and task.state != "waiting"
+            visible = not many or (moving and room > 0)
+            room -= visible
+            self._show_one(task, visible)
+
+    def _show_one(self, task: TaskView, visible: bool) -> None:
+        if task.task not in self._tasks:
+            self._tasks[task.task] = self._bars.add_task("", total=None, visible=visible)
+        bar = self._tasks[task.task]
+        ended = task.state in _STATE_STYLE
+        words = _STATE_WORDS[task.state] if ended else describe(task)  # why it failed needs a whole line
+        if self._shown.get(task.task) != words:
+            if task.state == "running":
                 self._bars.reset(bar, total=None)  # the estimate is one of this step alone
-            self._shown[task.task] = task.state
-            ended = task.state in _STATE_STYLE
-            self._bars.update(
-                bar,
-                description=f"{task.name}: {describe(task)}",
-                total=1 if ended else task.total or None,
-                completed=1 if ended else task.done or 0,
-            )
+            if not err.is_terminal and (ended or task.trouble or task.state == "running"):
+                err.print(Text(f"{task.name}: {words}"), soft_wrap=True)
+        self._shown[task.task] = words
+        self._bars.update(
+            bar,
+            description=escape(_short(f"{task.name}: ", words)),
+            total=1 if ended else task.total or None,
+            completed=1 if ended else task.done or 0,
+            visible=visible,
+        )
+
+
+def _short(name: str, words: str) -> str:
+    """Join a name and what happens to it, in what the bars leave of a line; the name is cut first."""
+    room = max(20, err.width - (_BARS_NARROW if err.width < _NARROW else _BARS))
+    left = max(8, room - len(words))
+    if len(name) > left:
+        name = f"{name[: left // 2 - 1]}…{name[-(left - left // 2) :]}"
+    return name + words
 
 
 def describe(task: TaskView) -> str:
