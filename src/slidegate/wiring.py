@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The only place where concrete objects are built from settings."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,35 @@ def local_gate(settings: Settings, store: Store) -> Gate:
     return Gate(lambda: PipeLink(argv), KeptHeads(store, LOCAL))
 
 
+class Log(logging.FileHandler):
+    """Where the faults of slidegate are told: a file in its home, opened when there is one.
+
+    A log that cannot be written keeps nothing else from being done.
+    """
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home.absolute() / "slidegate.log", encoding="utf-8", delay=True)
+        words = "%(asctime)s %(levelname)s %(action)s %(message)s"
+        self.setFormatter(logging.Formatter(words, defaults={"action": "-"}))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it down, if that can be done."""
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (a name of the library)
+        """Say nothing."""
+
+    def __enter__(self) -> "Log":
+        logging.getLogger("slidegate").addHandler(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        logging.getLogger("slidegate").removeHandler(self)
+        with suppress(OSError):
+            self.close()
+
+
 def _nothing(_words: str) -> None:
     return
 
@@ -114,7 +144,8 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
         )
         house = House(settings, store, tools, Runs(tools, settings.person, releases))
         try:
-            yield house
+            with Log(settings.home):
+                yield house
         finally:
             house.close()
     finally:

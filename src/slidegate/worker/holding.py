@@ -2,10 +2,12 @@
 """Keeping hold of Tasks while something takes long: leases are renewed, progress is noted."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, Thread
 from types import TracebackType
 
 from slidegate.store import Store
+from slidegate.store.database import StoreUnusable
 from slidegate.store.queue import Claim
 from slidegate.worker.errors import NoLongerWanted
 
@@ -60,9 +62,10 @@ class Holding:
 
     def _renew(self) -> None:
         while not self._done.wait(self._lease_seconds / 3):
-            if not self._store.queue.renew(self._claims, self._clock() + self._lease_seconds):
-                self._lost.set()
-                return
+            with suppress(StoreUnusable):  # the next try may do; if none does, the lease is lost in time
+                if not self._store.queue.renew(self._claims, self._clock() + self._lease_seconds):
+                    self._lost.set()
+                    return
 
     def note(self, step: str) -> Callable[[int, int], None]:
         """Return a function (done, total) that notes progress of a step, a few times a second.

@@ -16,6 +16,7 @@ from slidegate.sites import Gate
 from slidegate.sites.errors import MissingBlobs, Refused
 from slidegate.store.sites import Watch
 from slidegate.worker.errors import CrewsEnded
+from slidegate.worker.telling import in_words
 from slidegate.worker.tools import Tools, at_attempt, digest, key_of
 
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -43,8 +44,8 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     changed = 0
     try:
         changed, pause = _look(tools, watch)
-    except SlidegateError as error:
-        trouble, pause = error.message, tools.pace.retry_seconds
+    except Exception as error:  # noqa: BLE001  (the edge of a worker's step)
+        trouble, pause = in_words(error, f"site {site}").message, tools.pace.retry_seconds
     finally:
         sites.release(watch, tools.clock() + pause, trouble)
     return changed > 0

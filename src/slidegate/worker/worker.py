@@ -6,25 +6,26 @@ is done again, or all of it was. What others see (the site, the disk, where resu
 doing it twice is doing it once; the order is always: do it, then write that it was done.
 """
 
-import errno
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 from threading import Event
-from uuid import uuid4
 
 from slidegate.domain.errors import Outdated, SlidegateError
 from slidegate.domain.events import Cancelled, Failed, StagingBegan
 from slidegate.domain.states import State, Wanted
 from slidegate.domain.values import RunId
 from slidegate.sites.errors import LinkDown
+from slidegate.store.database import StoreUnusable
 from slidegate.store.queue import Claim
 from slidegate.worker.collecting import collect, publish
-from slidegate.worker.errors import NoLongerWanted, NoSpaceHere, SystemRefused, Unexpected
+from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.holding import Holding
 from slidegate.worker.presence import Presence
 from slidegate.worker.staging import stage
 from slidegate.worker.submitting import submit
+from slidegate.worker.telling import in_words
 from slidegate.worker.tools import Tools, key_of
 from slidegate.worker.watching import watch_site
 
@@ -81,16 +82,17 @@ class Worker:
     def close(self) -> None:
         """Let sites free what is not needed any more, and go."""
         for site, gate in self._tools.gates.items():
-            self._tools.store.sites.hurry(site)
-            self._watch(site)
+            with suppress(StoreUnusable):
+                self._tools.store.sites.hurry(site)
+                self._watch(site)
             gate.close()
         self._presence.end()
 
     def _watch(self, site: str) -> bool:
         try:
             return watch_site(self._tools, site, self._owner)
-        except Exception:  # the edge of a worker's step
-            log.exception("watching a site broke", extra={"action": "watch_broke", "site": site})
+        except StoreUnusable as error:  # its lease runs out, and whoever comes next asks again
+            log.warning("%s", error.message, extra={"action": "watch_given_up", "site": site})
             return False
 
     def _free_the_dead(self) -> None:
@@ -112,12 +114,8 @@ class Worker:
                 not_before = self._move(claim, hold, mates)
         except (Outdated, NoLongerWanted):
             log.info("step given up", extra={"action": "step_given_up", "task": claim.task})
-        except SlidegateError as error:
-            not_before, trouble = self._after(claim, error)
-        except OSError as error:
-            not_before, trouble = self._after(claim, _in_words(error))
-        except Exception:  # noqa: BLE001  (the edge of a worker's step)
-            not_before, trouble = self._after(claim, _unexpected(claim))
+        except Exception as error:  # noqa: BLE001  (the edge of a worker's step)
+            not_before, trouble = self._after(claim, in_words(error, f"task {claim.task}"))
         self._tools.store.queue.finish([claim, *mates], not_before, trouble)
 
     def _move(self, claim: Claim, hold: Holding, mates: list[Claim]) -> float | None:
@@ -178,20 +176,3 @@ class Worker:
             self._tools.append(claim, failed)
         except Outdated:
             log.info("step given up", extra={"action": "step_given_up", "task": claim.task})
-
-
-def _in_words(error: OSError) -> SlidegateError:
-    """Say what the operating system refused, without the names of files."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpaceHere()
-    number = uuid4().hex[:12]
-    log.warning("a file could not be used, see %s", number, exc_info=error, extra={"action": "os_error"})
-    reason = error.strerror or type(error).__name__
-    return SystemRefused(f"This computer refused something: {reason} (its log says more under {number}).")
-
-
-def _unexpected(claim: Claim) -> SlidegateError:
-    """Log what nobody expected, under a number, and return the sentence that names the number."""
-    number = uuid4().hex[:12]
-    log.exception("step broke, see %s", number, extra={"action": "step_broke", "task": claim.task})
-    return Unexpected(f"Something unexpected happened in slidegate; its log says more under {number}.")

@@ -3,18 +3,26 @@
 
 import errno
 import logging
+from dataclasses import replace
 
 import pytest
 
 from slidegate.domain import events
 from slidegate.domain.states import State
+from slidegate.domain.values import Digest, RunId, TaskId
+from slidegate.sites import Gate
 from slidegate.sites.errors import LinkDown, Refused
+from slidegate.sites.gate import News
 from slidegate.sources.errors import BrightfieldError, ImageChangedError
 from slidegate.store import Store
+from slidegate.store.database import StoreUnusable
 from slidegate.worker import Worker
+from slidegate.worker.holding import Holding
 from slidegate.worker.tools import Tools
 from tests.unit.domain.histories import request
 from tests.unit.worker.conftest import Clock, Source
+
+NAME = "/data/Jane_Doe.tif"
 
 
 @pytest.fixture
@@ -106,6 +114,79 @@ def test_what_nobody_expected_is_told_by_a_number_that_stands_in_the_log(
     number = row["error"].rstrip(".").rpartition(" ")[2]
     assert number in caplog.text
     assert "ZeroDivisionError" in caplog.text
+    assert "patient" not in caplog.text
+
+
+def test_a_log_names_no_file(
+    store: Store,
+    worker: Worker,
+    source: Source,
+    clock: Clock,
+    task: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def do() -> None:
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", NAME)
+        except OSError as error:
+            raise OSError(errno.EIO, "Input/output error", NAME) from error
+
+    source.do = do
+    assert worker.step()
+    assert "Input/output error" in str(store.runs.task(task)["trouble"])
+    assert "Jane" not in str(store.runs.task(task)["trouble"]) + caplog.text
+    assert caplog.text.index("PermissionError: Permission denied") < caplog.text.index("Input/output error")
+
+
+class Unusable:
+    """A database that is on a full disk."""
+
+    def __init__(self, *_values: object) -> None:
+        raise StoreUnusable
+
+
+def test_a_lease_that_cannot_be_renewed_for_a_while_ends_no_work(
+    store: Store, clock: Clock, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = store.queue.claim("me", clock.now, 0.1)
+    assert held is not None
+    with Holding(store, [held], clock, 0.1) as hold:
+        with monkeypatch.context() as full:
+            full.setattr(store.queue, "renew", Unusable)
+            assert not hold._done.wait(0.2)
+        clock.now += 500
+        assert not hold._done.wait(0.2)
+    assert store.runs.task(TaskId(task))["lease_until"] > clock.now
+
+
+def test_a_site_that_breaks_in_an_unexpected_way_is_shown_with_a_number(
+    store: Store, tools: Tools, task: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunId(task.partition(".")[0])
+    store.history.append(run, events.Staged(TaskId(task), State.STAGING, Digest("t" * 64)), 2.0)
+    store.history.append(run, events.Submitted(TaskId(task), State.SUBMITTING), 2.0)
+
+    class Broken(Gate):
+        def status(self, cursor: str) -> News:
+            raise ZeroDivisionError(NAME)
+
+    worker = Worker(replace(tools, gates={"local": Broken(LinkDown)}))
+    assert not worker.step()
+    trouble = store.sites.row("local")["trouble"]
+    assert trouble.rstrip(".").rpartition(" ")[2] in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "Jane" not in caplog.text + trouble
+    worker.close()
+
+
+def test_a_worker_goes_quietly_when_the_database_cannot_be_used(
+    store: Store, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(replace(tools, gates={"local": Gate(LinkDown)}))
+    with monkeypatch.context() as full:
+        full.setattr(store.sites, "hurry", Unusable)
+        worker.close()
+    assert list(tools.places.workers.iterdir()) == []
 
 
 def test_a_cancelled_task_is_not_begun(

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Saying what went wrong: a sentence and a code for the person, and where it came from for the log.
+
+An error's own words often name a file, and that can name a patient. So neither holds them, unless slidegate
+itself has chosen them.
+"""
+
+import errno
+import logging
+import traceback
+from uuid import uuid4
+
+from slidegate.domain.errors import SlidegateError
+from slidegate.worker.errors import NoSpaceHere, SystemRefused, Unexpected
+
+log = logging.getLogger(__name__)
+
+
+def in_words(error: Exception, doing: str) -> SlidegateError:
+    """Return an error with a sentence for the person; what needs a look is logged, under a number.
+
+    Parameters
+    ----------
+    doing
+        What was being done, for the log: a Task or a site.
+    """
+    if isinstance(error, SlidegateError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpaceHere()
+    number = uuid4().hex[:12]
+    extra = {"action": "step_broke", "doing": doing}
+    log.error("step broke, see %s (%s)\n%s", number, doing, trace_of(error), extra=extra)
+    if isinstance(error, OSError):
+        reason = error.strerror or type(error).__name__
+        return SystemRefused(f"This computer refused something: {reason} (its log says more under {number}).")
+    return Unexpected(f"Something unexpected happened in slidegate; its log says more under {number}.")
+
+
+def trace_of(error: BaseException) -> str:
+    """Return where an error and what caused it came from, without their own words."""
+    lines: list[str] = []
+    left: BaseException | None = error
+    while left is not None:
+        words = f": {left.strerror}" if isinstance(left, OSError) else ""
+        lines[:0] = [*traceback.format_tb(left.__traceback__), f"{type(left).__name__}{words}\n"]
+        left = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
+    return "".join(lines).rstrip("\n")
