@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import errno
+import fcntl
 import os
+import signal
 import unittest
 from unittest import mock
 
@@ -82,6 +84,24 @@ class Idling(SiteTest):
         process.send(b"SLIDEGATE/1 ")
         self.assertEqual(process.answer()["error"]["code"], "idle")
         self.assertEqual(process.close()[0], 2)
+
+    def test_a_peer_that_does_not_listen_is_left(self):
+        data = os.urandom(1 << 20)
+        process = Process(self.site.home)
+        process.ask("put", data, digest=digest_of(data), size=len(data), offset=0)
+        process.send_request("read", digest=digest_of(data), offset=0, length=len(data))
+        self.assertEqual(process.child.wait(20), -signal.SIGALRM)
+        process.kill()
+
+    def test_a_peer_that_does_not_listen_is_left_when_it_falls_silent(self):
+        process = Process(self.site.home)
+        room = fcntl.fcntl(process.child.stdout, 1031, 4096)  # F_SETPIPE_SZ
+        process.send_request("have", blobs=[])
+        size = len(os.read(process.child.stdout.fileno(), room))
+        for _ in range(room // size):  # after these there is no room for the word that ends the channel
+            process.send_request("have", blobs=[])
+        self.assertEqual(process.child.wait(20), -signal.SIGALRM)
+        process.kill()
 
 
 class Faults(SiteTest):

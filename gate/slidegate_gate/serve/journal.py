@@ -167,13 +167,8 @@ class Journal:
             argv = [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home]
             argv += ["--key", self._layout.key, "--submission", submission]
             argv += ["--class", crew.name, "--round", str(number)]
-            intent = {
-                "name": "sg-{}.{}.{}".format(*crew),
-                "argv": argv,
-                "count": count,
-                "resources": settings,
-            }
-            files.create_json(self._layout.intent(*crew), intent)
+            order = {"name": "sg-{}.{}.{}".format(*crew), "argv": argv, "count": count, "resources": settings}
+            files.create_json(self._layout.intent(*crew), order)
         return fresh
 
     def _lives(self, crew: Crew) -> bool:

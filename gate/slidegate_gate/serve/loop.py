@@ -15,6 +15,7 @@ The only program that is ever started is the runner, by the scheduler's adapter,
 import contextlib
 import errno
 import os
+import signal
 import traceback
 from typing import Any, Callable, Dict, Tuple
 
@@ -115,13 +116,18 @@ def _summary(fields: Fields) -> Fields:
 def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str) -> int:
     """Answer the requests on standard input until it ends; return the exit code."""
     gate = Gate(layout, scheduler, version, program, peer)
-    reader = frames.FrameReader(0, gate.limits.values["idle_seconds"])
+    idle = gate.limits.values["idle_seconds"]
+    reader = frames.FrameReader(0, idle)
     with contextlib.suppress(ConnectionError):  # nobody listens any more
         try:
             for frame in frames.read_ahead(reader):
-                frames.write_frame(1, *gate.handle(frame))
+                answer = gate.handle(frame)
+                signal.setitimer(signal.ITIMER_REAL, idle)  # ends a gate that nobody listens to
+                frames.write_frame(1, *answer)
+                signal.setitimer(signal.ITIMER_REAL, 0)
             return 0
         except BadFrame as error:
+            signal.setitimer(signal.ITIMER_REAL, idle)
             frames.write_frame(1, gate.refuse(error, "", "?", {}))
             return 2
     return 1

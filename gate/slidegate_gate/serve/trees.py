@@ -117,8 +117,7 @@ class Uploads:
         if not same:  # another connection is sending it, or has committed or removed it just now
             self.close()
             raise Busy()
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self._hash, self._size = hashlib.sha256(), 0
         for piece in iter(lambda: os.pread(self._handle, PIECE, self._size), b""):
             self._hash.update(piece)
             self._size += len(piece)
