@@ -228,6 +228,13 @@ class CleanTest(HomeTest):
         self.good("clean")
         self.assertEqual(os.listdir(self.layout.parts), ["b" * 64])
 
+    def test_a_folder_that_a_member_is_just_making_stays(self):
+        for name, when in ((".tmp-1-a", LONG_AGO), (".tmp-1-b", time.time())):
+            files.make_dirs(os.path.join(self.layout.trees, name))
+            os.utime(os.path.join(self.layout.trees, name), (when, when))
+        self.good("clean")
+        self.assertEqual(os.listdir(self.layout.trees), [".tmp-1-b"])
+
     def test_a_runtime_goes_with_its_last_release(self):
         self.good("workflow", "install", self.workflow())
         self.good("workflow", "remove", "tiny")

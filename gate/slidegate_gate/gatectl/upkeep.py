@@ -66,10 +66,11 @@ def _of_key(layout: Layout, keep: int) -> Needless:
         for path in _inside(folder):
             if os.path.exists(layout.released(os.path.basename(path))):
                 yield "released work", path
-    for path in _inside(layout.parts):
+    made = [os.path.join(layout.trees, name) for name in files.names_in(layout.trees)]
+    for path in _inside(layout.parts) + sorted(set(_inside(layout.trees)) - set(made)):
         if os.lstat(path).st_mtime < time.time() - PART_SECONDS:
-            yield "unfinished upload", path
-    for path in _inside(layout.trees):
+            yield "unfinished upload or folder", path
+    for path in made:
         if os.path.basename(path) not in needed:
             yield "folder of an unpinned Tree", path
     yield from _least_used(layout, needed, keep)
@@ -104,9 +105,8 @@ def _least_used(layout: Layout, needed: Set[str], keep: int) -> Needless:
 
 def _inside(*parts: str) -> List[str]:
     folder = os.path.join(*parts)
-    return (
-        [os.path.join(folder, name) for name in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
-    )
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [os.path.join(folder, name) for name in names]
 
 
 def _size(path: str, names: Dict[Tuple[int, int], int]) -> int:
