@@ -12,6 +12,8 @@ from sqlalchemy.exc import OperationalError
 from slidegate.domain.errors import SlidegateError
 
 HEAD = "0001"
+FAR_SECONDS = 600.0
+"""Nobody puts anything off for longer; what is due later was put off before the clock was set back."""
 _BUSY_SECONDS = 60
 
 

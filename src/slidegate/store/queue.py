@@ -18,7 +18,7 @@ from slidegate.domain.run import run_of
 from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import RunId, TaskId
 from slidegate.store import tables
-from slidegate.store.database import Database
+from slidegate.store.database import FAR_SECONDS, Database
 from slidegate.store.history import Held
 
 _T = tables.task
@@ -165,14 +165,6 @@ class Queue:
                     update(table).where(table.c.owner == owner).values(owner=None, lease_until=None)
                 )
 
-    def next_at(self, runs: Collection[RunId] | None = None) -> float | None:
-        """Return when the next Task may be claimed, None when no Task is claimable at any time."""
-        query = select(_T.c.not_before).where(_T.c.state.in_(_CLAIMABLE)).order_by(_T.c.not_before).limit(1)
-        if runs is not None:
-            query = query.where(_T.c.run.in_(list(runs)))
-        with self._database.read() as connection:
-            return connection.execute(query).scalar_one_or_none()
-
 
 def _is_held(claim: Claim) -> list[ColumnElement[bool]]:
     return [_T.c.id == claim.task, _T.c.owner == claim.owner, _T.c.lease_token == claim.token]
@@ -196,7 +188,7 @@ def _claim(
         .with_for_update(skip_locked=True)
     )
     if not early:
-        query = query.where(_T.c.not_before <= now)
+        query = query.where(or_(_T.c.not_before <= now, _T.c.not_before > now + FAR_SECONDS))
     claims = []
     for row in connection.execute(query).mappings().all():
         token = row["lease_token"] + 1

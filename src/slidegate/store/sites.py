@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import AttemptKey, TaskId
 from slidegate.store import tables
-from slidegate.store.database import Database
+from slidegate.store.database import FAR_SECONDS, Database
 
 _S = tables.site
 _H = tables.heard
@@ -60,7 +60,7 @@ class KnownSites:
         with self._database.write() as connection:
             row = _row(connection, site)
             held = row["owner"] is not None and row["lease_until"] > now
-            if held or row["poll_at"] > now:
+            if held or not is_due(row, now):
                 return None
             token = row["lease_token"] + 1
             taken = connection.execute(
@@ -74,11 +74,6 @@ class KnownSites:
         """Let a site be looked at at once."""
         with self._database.write() as connection:
             connection.execute(update(_S).where(_S.c.name == site).values(poll_at=0.0))
-
-    def renew(self, watch: Watch, until: float) -> bool:
-        """Prolong the lease on a site; False when it is lost."""
-        with self._database.write() as connection:
-            return _held(connection, watch, {"lease_until": until})
 
     def release(self, watch: Watch, poll_at: float, trouble: str | None = None) -> None:
         """Give a site back, to be looked at again at ``poll_at``; ``trouble`` says why it did not answer."""
@@ -134,13 +129,6 @@ class KnownSites:
         with self._database.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def said(self, site: str, attempt: AttemptKey) -> dict[str, Any] | None:
-        """Return what a site last said of an Attempt."""
-        query = select(_H.c.said).where(_H.c.site == site, _H.c.attempt == attempt)
-        with self._database.read() as connection:
-            found: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
-        return found
-
     def confirm(self, site: str, now: float) -> None:
         """Note that all Tasks at a site were heard of now."""
         runs = select(tables.run.c.id).where(tables.run.c.site == site)
@@ -191,6 +179,11 @@ class KnownSites:
         with self._database.read() as connection:
             row = connection.execute(select(_S).where(_S.c.name == site)).mappings().one_or_none()
         return {"name": site, "heard_at": None, "trouble": None, **_FIRST} if row is None else dict(row)
+
+
+def is_due(row: Mapping[str, Any], now: float) -> bool:
+    """Say whether a site is to be looked at; also one that was put off before the clock was set back."""
+    return not now < row["poll_at"] <= now + FAR_SECONDS
 
 
 def _row(connection: Connection, site: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Holding:
             now = self._clock()
             if self._lost.is_set() or self._stop.is_set():
                 raise NoLongerWanted
-            if done < total and now - self._noted_at < _NOTE_SECONDS:
+            if done < total and abs(now - self._noted_at) < _NOTE_SECONDS:
                 return
             self._noted_at = now
             if not self._store.queue.progress(self._claims[0], step, done, total, now):

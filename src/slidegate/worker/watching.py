@@ -14,7 +14,7 @@ from slidegate.domain.states import State, Wanted
 from slidegate.domain.values import AttemptKey, RunId, SubmissionId, TaskId
 from slidegate.sites import Gate
 from slidegate.sites.errors import MissingBlobs, Refused
-from slidegate.store.sites import Watch
+from slidegate.store.sites import Watch, is_due
 from slidegate.worker.errors import CrewsEnded
 from slidegate.worker.telling import in_words
 from slidegate.worker.tools import Tools, at_attempt, digest, key_of
@@ -34,7 +34,7 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     """
     sites = tools.store.sites
     now = tools.clock()
-    if sites.row(site)["poll_at"] > now or not (sites.news(site) or sites.done_with(site)):
+    if not is_due(sites.row(site), now) or not (sites.news(site) or sites.done_with(site)):
         return False
     watch = sites.claim(site, owner, now, tools.pace.lease_seconds)
     if watch is None:
