@@ -151,6 +151,9 @@ REFUSED = [
     (["run", "nuclei", "IMAGE", "--param", "diameter_um"], "bad-parameter"),
     (["run", "nuclei", "IMAGE", "--channel", "0", "--param", "channel=1"], "bad-parameter"),
     (["run", "nuclei", "IMAGE", "--out", "/proc/nowhere"], "bad-request"),
+    (["run", "nuclei", "IMAGE", "--pixel-size", "nan"], "bad-parameter"),
+    (["run", "nuclei", "EMPTY", "--out", "OUT"], "nothing-selected"),
+    (["run", "nuclei", "IMAGE", "WORDS", "--out", "OUT"], "not-an-image"),
     (["show", "no-such-run"], "unknown-run"),
     (["site", "check", "no-such-site"], "unknown-site"),
     (["workflow", "show", "no-such-workflow"], "unknown-workflow"),
@@ -163,7 +166,14 @@ REFUSED = [
 @pytest.mark.parametrize(("words", "code"), REFUSED, ids=[" ".join(words) for words, _ in REFUSED])
 def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(slidegate, tmp_path, words, code):
     image = draw(tmp_path / "image.ome.tif", spots(80, 90))
-    given = [{"IMAGE": image, "OUT": tmp_path / "out"}.get(word, word) for word in words]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    words_file = tmp_path / "words.txt"
+    words_file.write_text("no image")
+    given = [
+        {"IMAGE": image, "OUT": tmp_path / "out", "EMPTY": empty, "WORDS": words_file}.get(word, word)
+        for word in words
+    ]
 
     done = slidegate(*given)
 

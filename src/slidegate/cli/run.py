@@ -2,12 +2,13 @@
 """``slidegate run``: ask for a Run, or take up the one that was asked for before, and follow it."""
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slidegate.domain.errors import BadParameter, BadRequest
+from slidegate.domain.errors import BadParameter, BadRequest, NothingSelected
 
 OUTCOMES = {
     "created": "New run {run}.",
@@ -33,7 +34,7 @@ def run(
         str | None, typer.Option(metavar="NAME|N", help="Short for --param channel=...")
     ] = None,
     pixel_size: Annotated[
-        float | None, typer.Option(metavar="UM", help="Short for --param pixel_size_um=...")
+        str | None, typer.Option(metavar="UM", help="Short for --param pixel_size_um=...")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the results go: a folder per image.")] = Path(
         "slidegate-results"
@@ -46,13 +47,22 @@ def run(
     from slidegate.cli.follow import follow
     from slidegate.cli.view import err, print_run, progress_bar
     from slidegate.settings import Settings
+    from slidegate.sources.errors import SourceError
     from slidegate.wiring import open_house
 
     parameters = _parameters(param or [], channel, pixel_size)
     out = _writable(out.absolute())
     with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
         with progress_bar("reading images", quick=True) as progress:
-            asked = house.runs.request(workflow, images, parameters, str(out), again, progress=progress)
+            try:
+                asked = house.runs.request(workflow, images, parameters, str(out), again, progress=progress)
+            except NothingSelected:
+                raise NothingSelected(
+                    f"No TIFF, OME-TIFF or OME-Zarr image lies in {' or '.join(images)}."
+                ) from None
+            except SourceError as error:
+                error.exit_code = BadRequest.exit_code  # there is no run in which an image could have failed
+                raise
         err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True)
         view = follow(house, asked.run)
         if json:
@@ -63,7 +73,7 @@ def run(
         sys.exit(1)
 
 
-def _parameters(pairs: list[str], channel: str | None, pixel_size: float | None) -> dict[str, object]:
+def _parameters(pairs: list[str], channel: str | None, pixel_size: str | None) -> dict[str, object]:
     """Join the three ways to give a parameter; each may be given once."""
     given: list[tuple[str, object]] = []
     for pair in pairs:
@@ -83,14 +93,12 @@ def _parameters(pairs: list[str], channel: str | None, pixel_size: float | None)
 
 
 def _writable(out: Path) -> Path:
-    """Return a folder that results can be written to, made if it is not there; ask now, not after an hour."""
+    """Return a folder that results can be written to; ask now, not after an hour. It is not made yet."""
+    nearest = next(path for path in (out, *out.parents) if path.exists())
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".slidegate-can-write"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=nearest):
+            return out
     except OSError as error:
         raise BadRequest(
-            f"Results cannot be written to {out}: {error.strerror}. Name another --out."
+            f"Results cannot be written to {out}: {nearest}: {error.strerror}. Name another --out."
         ) from None
-    return out
