@@ -5,6 +5,7 @@ A *materialised* Tree is a folder of hard links to blobs.  Like blobs it may be 
 or wholly; so each file's size is looked at when the Tree is used, and what is missing is linked again.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -40,7 +41,7 @@ def materialise(layout: Layout, digest: str) -> str:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         new = files.temporary(os.path.dirname(path))
         try:
-            os.link(layout.blob(blob), new)
+            _link(layout.blob(blob), new)
         except FileNotFoundError:  # purged just now
             raise MissingBlobs(missing=[blob])
         os.replace(new, path)
@@ -52,6 +53,20 @@ def materialise(layout: Layout, digest: str) -> str:
             if not os.path.isdir(home):
                 raise
     return home
+
+
+def _link(blob: str, new: str) -> None:
+    """Give a blob one name more; where its file has as many as a file may have, a copy takes its place."""
+    try:
+        os.link(blob, new)
+    except OSError as error:
+        if error.errno != errno.EMLINK:
+            raise
+        name = files.temporary(os.path.dirname(blob))
+        shutil.copyfile(blob, name)
+        os.chmod(name, 0o400)
+        os.link(name, new)
+        os.replace(name, blob)
 
 
 def link_outputs(layout: Layout, found: Dict[str, str]) -> List[trees.Entry]:

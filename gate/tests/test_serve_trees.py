@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import errno
 import os
 import unittest
 from unittest import mock
@@ -264,6 +265,25 @@ class Trees(SiteTest):
             contents.materialise(layout, digest)
         self.assertEqual(caught.exception.detail["missing"], [blob])
         self.assertEqual(sorted(os.listdir(layout.trees)), [digest])
+
+    def test_a_content_may_stand_in_more_places_than_a_file_may_have_names(self):
+        layout = self.site.layout()
+        blob = self.store(b"white")
+        digest = self.tree([["%d" % number, 5, blob] for number in range(8)])
+        link = os.link
+
+        def few_links(old, new):
+            if os.stat(old).st_nlink == 3:
+                raise OSError(errno.EMLINK, "Too many links")
+            link(old, new)
+
+        with mock.patch.object(os, "link", few_links):
+            home = contents.materialise(layout, digest)
+        paths = [os.path.join(home, name) for name in os.listdir(home)] + [layout.blob(blob)]
+        self.assertEqual({os.stat(path).st_mode & 0o777 for path in paths}, {0o400})
+        self.assertEqual(len({os.stat(path).st_ino for path in paths}), 4)
+        self.assertEqual(len(paths), 9)
+        self.assertEqual(os.listdir(os.path.dirname(layout.blob(blob))), [blob])
 
     def test_an_output_becomes_a_blob_without_being_copied(self):
         layout = self.site.layout()
