@@ -159,6 +159,7 @@ REFUSED = [
     (["workflow", "show", "no-such-workflow"], "unknown-workflow"),
     (["sample", "slide", "OUT", "--size", "big"], "bad-request"),
     (["sample", "slide", "OUT", "--density", "many"], "bad-request"),
+    (["sample", "slide", "WORDS", "--size", "90x90"], "bad-request"),
     (["sample", "slide", "OUT", "--channels", "99"], "bad-slide"),
 ]
 

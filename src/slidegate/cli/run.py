@@ -36,9 +36,9 @@ def run(
     pixel_size: Annotated[
         str | None, typer.Option(metavar="UM", help="Short for --param pixel_size_um=...")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the results go: a folder per image.")] = Path(
-        "slidegate-results"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the results go: a folder per image.")
+    ] = Path("slidegate-results"),
     again: Annotated[bool, typer.Option("--again", help="Make a new run even if there is one.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")] = False,
 ) -> None:

@@ -20,12 +20,17 @@ def _group() -> None:
 @sample.command("slide")
 def slide(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, or the name of a .tif file.")],
-    size: Annotated[str, typer.Option(help="Height x width in pixels.")] = "4000x6000",
-    channels: Annotated[int, typer.Option(help="1 to 8: nuclei first, then markers.")] = 2,
+    size: Annotated[
+        str, typer.Option(metavar="HEIGHTxWIDTH", help="Height x width in pixels.")
+    ] = "4000x6000",
+    channels: Annotated[int, typer.Option(metavar="N", help="1 to 8: nuclei first, then markers.")] = 2,
     density: Annotated[
-        str, typer.Option(help="sparse, medium, dense, or a number of nuclei per mm² of tissue.")
+        str,
+        typer.Option(
+            metavar="DENSITY", help="sparse, medium, dense, or a number of nuclei per mm² of tissue."
+        ),
     ] = "medium",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same slide.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same slide.")] = 1,
 ) -> None:
     """Write a synthetic fluorescence slide as OME-TIFF, with its exact truth beside it."""
     from slidegate_analysis.nuclei.synth import PRESETS, BadSlideError, write_slide
@@ -51,6 +56,8 @@ def slide(
                 progress=progress,
             )
     except BadSlideError as error:
-        say_error(f"{error}.", error.code)
+        say_error(f"The slide cannot be drawn: {error.detail or error}.", error.code)
         raise typer.Exit(BadRequest.exit_code) from None
+    except OSError as error:
+        raise BadRequest(f"The slide cannot be written to {out}: {error.strerror or error}.") from None
     typer.echo(f"{files.image}: {files.nuclei} nuclei; the truth is in {files.labels.parent}")
