@@ -277,6 +277,29 @@ def test_a_deleted_run_is_gone_with_its_results_if_wanted(place: Place) -> None:
 
 
 @pytest.mark.slow
+def test_deleting_a_run_takes_its_results_and_logs_everywhere_and_can_be_repeated(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = place.make_images(1)
+    elsewhere = place.root / "elsewhere"
+    place.command(*images)
+    place.purge()
+    shutil.rmtree(place.out)
+    assert place.command(*images).tasks[0].attempt == 2
+    run = place.command(*images, out=elsewhere).run
+    logs = place.settings.home / "logs"
+    assert len(list(logs.iterdir())) == 2
+    with place.open() as house:
+        with monkeypatch.context() as killed:
+            killed.setattr(house.store.runs, "delete", exit)
+            with pytest.raises(SystemExit):
+                house.runs.delete(run, results=True)
+        house.runs.delete(run, results=True)
+        assert house.runs.list() == ()
+    assert [list(folder.iterdir()) for folder in (place.out, elsewhere, logs)] == [[], [], []]
+
+
+@pytest.mark.slow
 def test_leftovers_of_killed_commands_are_cleaned(place: Place) -> None:
     for name in ("staging/0123.1.7", "collected/abc.3", "collected/abc"):
         folder = place.settings.home / name

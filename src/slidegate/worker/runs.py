@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from slidegate.domain.errors import NothingSelected, SlidegateError, UnknownRun, UnknownWorkflow
+from slidegate.domain.errors import (
+    NothingSelected,
+    RunStillActive,
+    SlidegateError,
+    UnknownRun,
+    UnknownWorkflow,
+)
 from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, Retried, RunRequested
 from slidegate.domain.run import identity, run_id, task_id
 from slidegate.domain.states import FINISHED, State
-from slidegate.domain.values import Digest, ImageRef, RunId, Selection, TaskId, digest_of
+from slidegate.domain.values import Digest, ImageRef, RunId, Selection, TaskId, attempt_key, digest_of
 from slidegate.sites.errors import Gone
 from slidegate.sites.gate import Hello, Release
 from slidegate.sources.base import ImageSource
@@ -302,10 +308,12 @@ class Runs:
     def delete(self, run: RunId, results: bool = False) -> tuple[str, ...]:
         """Delete a Run: its rows, its history and what is kept of it on this computer.
 
+        The rows go last, so that what was interrupted can be repeated.
+
         Parameters
         ----------
         results
-            Also remove what was published, where it was not changed since.
+            Also remove what was published, wherever results of it went, where it was not changed since.
 
         Returns
         -------
@@ -316,18 +324,27 @@ class Runs:
         RunStillActive
             It has to be cancelled first. Nothing was removed.
         """
-        row = self._store.runs.run(run)
-        tasks = self._store.runs.tasks(run)
-        published = self._tools.sinks(row["out"]).find_published(run) if results else []
-        self._store.runs.delete(run)
+        tasks = self._store.runs.tasks(self._store.runs.run(run)["id"])
+        if run in self._store.runs.unfinished():
+            raise RunStillActive
         removed = [f"run {run}: {len(tasks)} tasks and their history"]
+        for out in self._outs(run) if results else ():
+            sink = self._tools.sinks(out)
+            for one in sink.find_published(run):
+                sink.undo(one)
+                removed.append(f"results in {one.where}")
         for task in tasks:
-            shutil.rmtree(self._tools.places.fetched(key_of(task)), ignore_errors=True)
-            (self._tools.places.logs / key_of(task)).unlink(missing_ok=True)
-        for one in published:
-            self._tools.sinks(row["out"]).undo(one)
-            removed.append(f"results in {one.where}")
+            for number in range(1, task["attempt"] + 1):
+                key = attempt_key(run, TaskId(task["id"]), number)
+                shutil.rmtree(self._tools.places.fetched(key), ignore_errors=True)
+                (self._tools.places.logs / key).unlink(missing_ok=True)
+        self._store.runs.delete(run)
         return tuple(removed)
+
+    def _outs(self, run: RunId) -> tuple[str, ...]:
+        """Return every place that results of a Run were to go to."""
+        outs = (e.out for e in self._store.history.of(run) if isinstance(e, RunRequested | OutChosen))
+        return tuple(dict.fromkeys(outs))
 
     def clean(self, dry_run: bool = False) -> tuple[Leftover, ...]:
         """Remove what killed commands left on this computer; returns what was, or would be, removed."""
