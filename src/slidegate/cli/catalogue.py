@@ -76,7 +76,8 @@ def check_site(name: Annotated[str, typer.Argument(metavar="SITE")] = "local") -
     settings = Settings()
     with open_house(settings, lambda words: err.print(f"{words} ...")) as house:
         hello = house.tools.gate(name).hello()
-        out.print(f"The gate of {hello.site} answers: {len(hello.releases)} Releases may be started.")
+        names = ", ".join(sorted(f"{each.name} {each.version}" for each in hello.releases)) or "nothing yet"
+        out.print(f"The gate of {hello.site} answers; what may be started: {names}.")
     home = settings.local_site
     command = [str(settings.python), "-IS", str(home / "current"), "ctl", "selftest", "--home", str(home)]
     sys.exit(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)

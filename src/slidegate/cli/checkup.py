@@ -68,6 +68,8 @@ def _libraries(_settings: Settings) -> Finding:
 def _home(settings: Settings) -> Finding:
     home = settings.home.absolute()
     nearest = next(path for path in (home, *home.parents) if path.exists())
+    if not nearest.is_dir():
+        return Finding(f"{nearest} is not a folder", "Set SLIDEGATE_HOME to a folder of yours.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         return Finding(f"{nearest} cannot be written", "Set SLIDEGATE_HOME to a folder of yours.")
     if home.exists() and home.stat().st_mode & 0o022:
@@ -101,7 +103,7 @@ def _store(settings: Settings) -> Finding:
         runs = len(store.runs.all())
     finally:
         store.close()
-    return Finding(f"The history holds {runs} runs")
+    return Finding(f"The history holds {runs} {'run' if runs == 1 else 'runs'}")
 
 
 def _workflows(settings: Settings) -> Finding:
@@ -127,4 +129,5 @@ def _site(settings: Settings) -> Finding:
         )
     finally:
         gate.close()
-    return Finding(f"The embedded site answers and may start {len(hello.releases)} Releases")
+    names = ", ".join(sorted(f"{each.name} {each.version}" for each in hello.releases)) or "no workflow yet"
+    return Finding(f"The embedded site answers and may start: {names}")

@@ -27,6 +27,9 @@ def runs() -> None:
             )
             for view in house.runs.list()
         ]
+    if not rows:
+        typer.echo("There are no runs yet. slidegate run nuclei IMAGES makes one.", err=True)
+        return
     table("", ["run", "state", "workflow", "#images", "asked for", "results"], rows)
 
 
@@ -57,7 +60,8 @@ def cancel(name: Name) -> None:
 
     with open_house(Settings()) as house:
         run = house.runs.find(name)
-        house.runs.cancel(run)
+        if not house.runs.cancel(run) and house.runs.show(run).state != "active":
+            typer.echo(f"Run {run[:8]} has ended; there is nothing to cancel.", err=True)
         print_run(follow(house, run))
 
 
@@ -70,7 +74,10 @@ def retry(name: Name) -> None:
 
     with open_house(Settings()) as house:
         run = house.runs.find(name)
-        house.runs.retry(run)
+        if not house.runs.retry(run):
+            typer.echo(
+                f"No image of run {run[:8]} has failed or was cancelled; none is tried again.", err=True
+            )
         view = follow(house, run)
         print_run(view)
     if view.state != "succeeded":
@@ -94,6 +101,10 @@ def log(
                 typer.echo(f"=== {of}", err=True)
             previous = of
             sys.stdout.buffer.write(piece)
+    if previous is None:
+        typer.echo(
+            "There is no log: the workflow has not been started on this, or its log is gone.", err=True
+        )
     sys.stdout.flush()
 
 

@@ -31,10 +31,18 @@ def run(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter; may be repeated.")
     ] = None,
     channel: Annotated[
-        str | None, typer.Option(metavar="NAME|N", help="Short for --param channel=...")
+        str | None,
+        typer.Option(
+            metavar="NAME|N",
+            help="The channel to look at, by its name or its number from 0: --param channel=...",
+        ),
     ] = None,
     pixel_size: Annotated[
-        str | None, typer.Option(metavar="UM", help="Short for --param pixel_size_um=...")
+        str | None,
+        typer.Option(
+            metavar="UM",
+            help="The size of a pixel in µm, if the image does not state it: --param pixel_size_um=...",
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the results go: a folder per image.")

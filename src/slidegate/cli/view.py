@@ -178,14 +178,19 @@ def describe(task: TaskView) -> str:
 
 def print_run(view: RunView, whole: bool = False) -> None:
     """Print a Run: a line per image and where its results are; with `whole`, all that is known of it."""
+    counts = ", ".join(f"{number} {_STATE_WORDS[state]}" for state, number in view.counts.items())
+    counted = f"  {len(view.tasks)} images: {counts}" if len(view.tasks) > 1 else ""
     out.print(
         Text(f"run {view.run[:8]}  ")
         .append_text(state_text(view.state))
-        .append(f"  {view.workflow} {view.version}")
+        .append(f"  {view.workflow} {view.version}{counted}"),
+        soft_wrap=True,
     )
     if whole:
         out.print(
-            f"asked for {ago(view.created_at)} by {view.person}, at {view.site}, release {view.release}"
+            f"asked for {ago(view.created_at)} by {view.person}, at {view.site}, release {view.release}",
+            soft_wrap=True,
+            markup=False,
         )
         out.print(", ".join(f"{name} = {value}" for name, value in view.parameters.items()), soft_wrap=True)
     if view.trouble:
