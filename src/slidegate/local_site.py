@@ -52,8 +52,15 @@ def ensure_local_site(
     Raises
     ------
     LocalSiteBroken
-        gatectl refused; its words are in the message.
+        gatectl refused, or this computer did; its words are in the message.
     """
+    try:
+        return _ensured(settings, say, on_new)
+    except OSError as error:
+        raise LocalSiteBroken(f"The embedded site cannot be set up: {error.strerror or error}.") from error
+
+
+def _ensured(settings: Settings, say: Callable[[str], None], on_new: Callable[[], None]) -> dict[str, str]:
     home = settings.local_site
     home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(home.parent / ".lock"):

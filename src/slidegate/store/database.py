@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from slidegate.domain.errors import SlidegateError
 
@@ -56,7 +56,7 @@ class Database:
         Raises
         ------
         StoreUnusable
-            The disk is full, or the database cannot be reached or written. Nothing was written.
+            The disk is full, or the database is damaged or cannot be reached or written. Nothing was written.
         """
         with _in_words(), self.engine.begin() as connection:
             yield connection
@@ -85,10 +85,12 @@ class Database:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """Turn what the database itself refuses into a sentence."""
+    """Turn what the database itself refuses into a sentence; what a statement did wrong stays what it is."""
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
         raise StoreUnusable(f"The database of slidegate cannot be used: {error.orig}.") from error
 
 

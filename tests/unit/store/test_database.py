@@ -8,8 +8,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from slidegate.store import Store, queue, tables
@@ -93,3 +94,18 @@ def test_a_full_disk_is_said_in_words_and_nothing_is_half_written(store: Store) 
 def test_a_database_that_cannot_be_opened_is_said_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="unable to open"):
         Store.open(f"sqlite:///{tmp_path}/nowhere/s.db")
+
+
+def test_a_file_that_is_no_database_or_a_damaged_one_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "slidegate.db"
+    path.write_bytes(b"Not what it should be. " * 1000)
+    with pytest.raises(StoreUnusable, match="not a database"):
+        Store.open(f"sqlite:///{path}")
+
+
+def test_a_fault_in_a_statement_is_not_laid_on_the_database(store: Store) -> None:
+    with pytest.raises(IntegrityError), store.database.write() as connection:
+        for _ in range(2):
+            connection.execute(
+                insert(tables.content).values(source="s", image="i", fingerprint="f", digest="d")
+            )
