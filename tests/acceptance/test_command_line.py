@@ -184,7 +184,7 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(slidegate, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wrong_channel_fails_and_names_the_channels_that_there_are(ask, tmp_path):
+def test_a_wrong_channel_fails_and_names_the_channels_that_there_are(slidegate, ask, tmp_path):
     image = tmp_path / "two.ome.tif"
     metadata = {
         "axes": "CYX",
@@ -194,11 +194,12 @@ def test_a_wrong_channel_fails_and_names_the_channels_that_there_are(ask, tmp_pa
     }
     tifffile.imwrite(image, np.stack([spots(), spots()]), ome=True, metadata=metadata)
 
-    wrong = ask("run", "nuclei", image, "--channel", "GFP", "--out", tmp_path / "out")
+    wrong = ask("run", "nuclei", image, "--channel", "[/GFP]", "--out", tmp_path / "out")
     right = ask("run", "nuclei", image, "--channel", "Ki67", "--out", tmp_path / "out")
 
     assert wrong["images"][0]["error"]["code"] == "no-such-channel"
     assert "DAPI" in wrong["images"][0]["error"]["message"]
+    assert "channel = [/GFP]" in slidegate("show", wrong["run"]).stdout
     assert right["images"][0]["summary"]["channel"] == 1
 
 

@@ -44,7 +44,7 @@ def show_workflow(name: Annotated[str, typer.Argument(metavar="WORKFLOW")]) -> N
         )
     release = found[-1]
     out.print(f"[bold]{release.name} {release.version}[/bold]  release {release.digest}", soft_wrap=True)
-    out.print(release.manifest.get("description", ""))
+    out.print(release.manifest.get("description", ""), markup=False)
     rows = []
     for parameter, rules in release.schema["properties"].items():
         low, high = rules.get("minimum"), rules.get("maximum")
@@ -77,7 +77,9 @@ def check_site(name: Annotated[str, typer.Argument(metavar="SITE")] = "local") -
     with open_house(settings, lambda words: err.print(f"{words} ...")) as house:
         hello = house.tools.gate(name).hello()
         names = ", ".join(sorted(f"{each.name} {each.version}" for each in hello.releases)) or "nothing yet"
-        out.print(f"The gate of {hello.site} answers; what may be started: {names}.")
+        out.print(
+            f"The gate of {hello.site} answers; what may be started: {names}.", soft_wrap=True, markup=False
+        )
     home = settings.local_site
     command = [str(settings.python), "-IS", str(home / "current"), "ctl", "selftest", "--home", str(home)]
     sys.exit(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)

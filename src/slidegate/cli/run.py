@@ -71,7 +71,7 @@ def run(
             except SourceError as error:
                 error.exit_code = BadRequest.exit_code  # there is no run in which an image could have failed
                 raise
-        err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True)
+        err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True, markup=False)
         view = follow(house, asked.run)
         if json:
             print_answer(view, asked.outcome)

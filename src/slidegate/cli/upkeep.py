@@ -31,6 +31,8 @@ def clean(
 
 def doctor() -> None:
     """Say in words what is wrong with the installation, and what to do about it."""
+    from rich.markup import escape
+
     from slidegate.cli.checkup import findings
     from slidegate.cli.view import out
     from slidegate.settings import Settings
@@ -38,8 +40,8 @@ def doctor() -> None:
     faults = 0
     for finding in findings(Settings()):
         sign = "[green]ok[/green]   " if finding.remedy is None else "[red]fault[/red]"
-        out.print(f"{sign} {finding.what}", soft_wrap=True)
+        out.print(f"{sign} {escape(finding.what)}", soft_wrap=True)
         if finding.remedy is not None:
             faults += 1
-            out.print(f"      {finding.remedy}", soft_wrap=True)
+            out.print(f"      {finding.remedy}", soft_wrap=True, markup=False)
     sys.exit(1 if faults else 0)

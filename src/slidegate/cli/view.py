@@ -88,7 +88,7 @@ def progress_bar(title: str, quick: bool = False) -> Iterator[Callable[[int, int
         yield lambda _done, _total: None
         return
     with _columns(quick) as bars:
-        task = bars.add_task(title, total=None)
+        task = bars.add_task(escape(title), total=None)
 
         def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
@@ -192,9 +192,13 @@ def print_run(view: RunView, whole: bool = False) -> None:
             soft_wrap=True,
             markup=False,
         )
-        out.print(", ".join(f"{name} = {value}" for name, value in view.parameters.items()), soft_wrap=True)
+        out.print(
+            ", ".join(f"{name} = {value}" for name, value in view.parameters.items()),
+            soft_wrap=True,
+            markup=False,
+        )
     if view.trouble:
-        out.print(f"[yellow]The site does not answer: {view.trouble}[/yellow]", soft_wrap=True)
+        out.print(Text(f"The site does not answer: {view.trouble}", style="yellow"), soft_wrap=True)
     for number, task in enumerate(view.tasks, start=1):
         heard = f", last heard {ago(task.confirmed_at)}" if whole and task.confirmed_at else ""
         out.print(Text(f"{number:3}  {task.name}: {describe(task)}{heard}"), soft_wrap=True)
@@ -220,7 +224,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold"
         )
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     out.print(made)
 
 
