@@ -16,7 +16,7 @@ class Submitting(SiteTest):
         (array,) = self.site.scheduler.arrays()
         self.assertEqual(answer["crews"], [{"class": "cpu", "round": 1, "array": array}])
         record = self.site.scheduler.record(array)
-        self.assertEqual(record["name"], "sg-{}.cpu.1".format(answer["submission"]))
+        self.assertEqual(record["name"], "sg-one.{}.cpu.1".format(answer["submission"]))
         self.assertEqual(
             record["argv"][1:],
             [
@@ -142,7 +142,7 @@ class Storms(SiteTest):
             children.append(child)
         self.assertEqual([os.waitpid(child, 0)[1] for child in children], [0] * 12)
         names = [array.split("+")[0] for array in self.site.scheduler.arrays()]
-        self.assertEqual(sorted(names), sorted("sg-{}.cpu.1".format(plan[:32]) for plan in plans))
+        self.assertEqual(sorted(names), sorted("sg-one.{}.cpu.1".format(plan[:32]) for plan in plans))
         owners = [files.read_json(self.site.layout().owner(key_of(number))) for number in (1, 2, 3, 4)]
         self.assertEqual([owner["submission"] for owner in owners[:2]], [plans[0][:32]] * 2)
         self.assertIn(owners[2]["submission"], [plan[:32] for plan in plans])
@@ -241,6 +241,15 @@ class LostAnswers(SiteTest):
         self.assert_ok(self.site.submit([1]))
         self.assertEqual(len(self.site.scheduler.arrays()), 1)
 
+    def test_another_keys_array_for_an_equal_plan_is_not_adopted(self):
+        self.assert_ok(self.site.submit([1], key="two"))
+        self.site.scheduler.before_submit = mock.Mock(side_effect=SchedulerError())
+        self.assert_refused(self.site.submit([1]), "scheduler-refused")
+        self.site.scheduler.before_submit = lambda: None
+        (crew,) = self.assert_ok(self.site.submit([1]))["crews"]
+        self.assertEqual(self.site.scheduler.record(crew["array"])["argv"][6:8], ["--key", "one"])
+        self.assertEqual(len(self.site.scheduler.arrays()), 2)
+
     def test_a_claimed_crew_is_adopted_even_if_the_scheduler_forgot_it(self):
         self.site.scheduler.after_submit = self.crash(SchedulerUnknown())
         self.site.submit([1])
@@ -318,7 +327,7 @@ class Kills(SiteTest):
         def check(number):
             self.site.reconnect()
             answer = self.assert_ok(self.site.ask("submit", plan=plans[number], round=1))
-            arrays = self.site.scheduler.find("sg-{}.cpu.1".format(plans[number][:32]))
+            arrays = self.site.scheduler.find("sg-one.{}.cpu.1".format(plans[number][:32]))
             self.assertEqual([crew["array"] for crew in answer["crews"]], arrays)
             self.assertLessEqual(set(answer["attempts"].values()), {"accepted", "known"})
             for attempt in answer["attempts"]:

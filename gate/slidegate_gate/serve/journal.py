@@ -129,9 +129,8 @@ class Journal:
         attempt = entry["attempt"]
         files.make_dirs(self._layout.attempt_dir(attempt))
         owner = {"submission": submission, "work": entry["work"]}
-        created = False
-        if not os.path.exists(self._layout.result(attempt)):
-            created = files.create_json(self._layout.owner(attempt), owner)
+        free = not os.path.exists(self._layout.result(attempt))
+        created = free and files.create_json(self._layout.owner(attempt), owner)
         self._owner(entry)
         result = files.read_json(self._layout.result(attempt)) or {"state": "none"}
         if result["state"] == "cancelled":
@@ -167,7 +166,8 @@ class Journal:
             argv = [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home]
             argv += ["--key", self._layout.key, "--submission", submission]
             argv += ["--class", crew.name, "--round", str(number)]
-            order = {"name": "sg-{}.{}.{}".format(*crew), "argv": argv, "count": count, "resources": settings}
+            name = "sg-{}.{}.{}.{}".format(self._layout.key, *crew)
+            order = {"name": name, "argv": argv, "count": count, "resources": settings}
             files.create_json(self._layout.intent(*crew), order)
         return fresh
 
