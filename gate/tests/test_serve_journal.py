@@ -209,6 +209,21 @@ class Rounds(SiteTest):
         self.assertEqual(self.again(1)["crews"][0]["array"], "late")
 
 
+class ClassesWithDots(SiteTest):
+    classes = {
+        "small": {"as": "gpu.a100"},
+        "cpu": {"as": "gpu.a100"},
+        "gpu.a100": {"members": 2, "memory_mb": 100, "minutes": 5},
+    }
+
+    def test_their_crews_are_seen(self):
+        self.assert_ok(self.site.submit([1]))
+        (crew,) = self.site.ask("status", cursor="")["crews"]
+        self.assertEqual((crew["class"], crew["state"]), ("gpu.a100", "running"))
+        self.assert_refused(self.site.submit([1], 2), "round-too-early")
+        self.assertEqual(len(self.site.scheduler.arrays()), 1)
+
+
 class LostAnswers(SiteTest):
     def crash(self, error):
         def raise_it():

@@ -51,7 +51,7 @@ def alive(layout: Layout, submission: str, plan: Dict[str, Any]) -> List[Dict[st
 
 def crews_of(layout: Layout, submission: str) -> List[Crew]:
     """Return every crew that was ever meant to be started."""
-    parts = [name.split(".") for name in files.names_in(layout.submission_dir(submission))]
+    parts = [name.rsplit(".", 3) for name in files.names_in(layout.submission_dir(submission))]
     return sorted(Crew(submission, part[0], int(part[1])) for part in parts if part[2:] == ["intent", "json"])
 
 
