@@ -202,7 +202,8 @@ class InstallWorkflowTest(HomeTest):
     def test_a_workflow_is_removed_by_name_or_by_the_beginning_of_its_digest(self):
         one = self.installed(self.workflow())[0][0]
         two = self.installed(self.workflow({"version": "1.0.1"}))[0][0]
-        self.refused("unknown-name", "workflow", "remove", "huge")
+        for name in ("huge", "", one[:1], one[:7]):
+            self.refused("unknown-name", "workflow", "remove", name)
         self.good("workflow", "remove", one[:10])
         self.assertEqual(self.names("releases"), [two])
         self.good("workflow", "remove", "tiny")

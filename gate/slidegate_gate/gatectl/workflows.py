@@ -48,7 +48,7 @@ def list_all(asked: Namespace) -> None:
 
 
 def remove(asked: Namespace) -> None:
-    """Remove the Releases of a name, or the one whose digest begins so.
+    """Remove the Releases of a name, or the one whose digest begins so, with eight digits or more.
 
     Raises UnknownName, and StillInUse where accepted work is not at its end.  Their Runtimes go with the next
     ``gatectl clean``.
@@ -56,7 +56,7 @@ def remove(asked: Namespace) -> None:
     name = asked.name
     with locked_home(asked.home):
         found = [(one["name"], one["digest"]) for one in find_releases(asked.home)]
-        chosen = [digest for called, digest in found if called == name or digest.startswith(name)]
+        chosen = [digest for called, digest in found if called == name or digest[: max(8, len(name))] == name]
         if not chosen:
             raise UnknownName(
                 "No workflow or Release is called {!r}: see `gatectl workflow list`.".format(name)
