@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from slidegate.domain.errors import SlidegateError
-from slidegate.domain.states import State, Wanted
+from slidegate.domain.states import FINISHED, State, Wanted
 from slidegate.domain.values import AttemptKey, Digest, RunId, SubmissionId, TaskId, attempt_key
 
 
@@ -331,7 +331,7 @@ def _move_values(event: Move) -> dict[str, Any]:
         case Computed():
             values |= {"output": event.output, "usage": dict(event.usage)}
         case CollectAgain():
-            values |= _CLEARED | {"wanted": Wanted.RUN}
+            values |= _CLEARED | ({"wanted": Wanted.RUN} if event.frm in FINISHED else {})
         case Published():
             values |= {"published": event.where}
         case Failed():

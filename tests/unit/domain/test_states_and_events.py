@@ -7,7 +7,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slidegate.domain.errors import IllegalMove
-from slidegate.domain.events import BadHistory, Computed, Failed, Retried, event_of, fold
+from slidegate.domain.events import (
+    BadHistory,
+    CancelWanted,
+    CollectAgain,
+    Computed,
+    Failed,
+    Retried,
+    event_of,
+    fold,
+)
 from slidegate.domain.states import FINISHED, MOVES, State, check_move, run_state
 from slidegate.domain.values import attempt_key
 from tests.unit.domain.histories import Walker, request
@@ -104,3 +113,11 @@ def test_a_retried_task_has_no_error_and_no_result_left() -> None:
 def test_a_fact_of_unknown_form_is_refused(kind: str, body: dict) -> None:
     with pytest.raises(BadHistory):
         event_of(kind, body)
+
+
+@pytest.mark.parametrize(("frm", "wanted"), [(State.PUBLISHING, "cancel"), (State.SUCCEEDED, "run")])
+def test_only_a_person_who_asks_again_takes_a_wish_to_cancel_back(frm: State, wanted: str) -> None:
+    asked = request(tasks=1)
+    task = asked.tasks[0].task
+    rows = fold(asked.run, [asked, CancelWanted(task), CollectAgain(task, frm)])
+    assert rows["task"][task]["wanted"] == wanted
