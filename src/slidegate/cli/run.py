@@ -107,6 +107,7 @@ def _writable(out: Path) -> Path:
         with tempfile.TemporaryFile(dir=nearest):
             return out
     except OSError as error:
+        where = "" if nearest == out else f"{nearest}: "
         raise BadRequest(
-            f"Results cannot be written to {out}: {nearest}: {error.strerror}. Name another --out."
+            f"Results cannot be written to {out}: {where}{error.strerror}. Name another --out."
         ) from None

@@ -2,6 +2,7 @@
 """How things look in a terminal: bars with an estimate, tables, one sentence for an error."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,13 +129,13 @@ class Watch:
             words = f"{ended} of {len(view.tasks)} images"
             self._bars.update(self._all, description=words, total=len(view.tasks), completed=ended)
         room = max(1, err.height - 3)
-        for task in view.tasks:
+        for task, name in zip(view.tasks, names_of(view), strict=True):
             moving = task.state not in _STATE_STYLE and task.state != "waiting"
             visible = not many or (moving and room > 0)
             room -= visible
-            self._show_one(task, visible)
+            self._show_one(task, name, visible)
 
-    def _show_one(self, task: TaskView, visible: bool) -> None:
+    def _show_one(self, task: TaskView, name: str, visible: bool) -> None:
         if task.task not in self._tasks:
             self._tasks[task.task] = self._bars.add_task("", total=None, visible=visible)
         bar = self._tasks[task.task]
@@ -144,11 +145,11 @@ class Watch:
             if task.state == "running":
                 self._bars.reset(bar, total=None)  # the estimate is one of this step alone
             if not err.is_terminal and (ended or task.trouble or task.state == "running"):
-                err.print(Text(f"{task.name}: {words}"), soft_wrap=True)
+                err.print(Text(f"{name}: {words}"), soft_wrap=True)
         self._shown[task.task] = words
         self._bars.update(
             bar,
-            description=escape(_short(f"{task.name}: ", words)),
+            description=escape(_short(f"{name}: ", words)),
             total=1 if ended else task.total or None,
             completed=1 if ended else task.done or 0,
             visible=visible,
@@ -162,6 +163,16 @@ def _short(name: str, words: str) -> str:
     if len(name) > left:
         name = f"{name[: left // 2 - 1]}…{name[-(left - left // 2) :]}"
     return name + words
+
+
+def names_of(view: RunView) -> list[str]:
+    """The images' names, in order; with the folder before it where several have the same name."""
+    names = [task.name for task in view.tasks]
+    twice = {name for name, number in Counter(names).items() if number > 1}
+    return [
+        f"{Path(task.image).parent.name}/{task.name}" if task.name in twice else task.name
+        for task in view.tasks
+    ]
 
 
 def describe(task: TaskView) -> str:
@@ -199,9 +210,9 @@ def print_run(view: RunView, whole: bool = False) -> None:
         )
     if view.trouble:
         out.print(Text(f"The site does not answer: {view.trouble}", style="yellow"), soft_wrap=True)
-    for number, task in enumerate(view.tasks, start=1):
+    for number, (task, name) in enumerate(zip(view.tasks, names_of(view), strict=True), start=1):
         heard = f", last heard {ago(task.confirmed_at)}" if whole and task.confirmed_at else ""
-        out.print(Text(f"{number:3}  {task.name}: {describe(task)}{heard}"), soft_wrap=True)
+        out.print(Text(f"{number:3}  {name}: {describe(task)}{heard}"), soft_wrap=True)
         if task.published:
             report = Path(task.published) / "report.html"
             out.print(Text(f"     {report if report.exists() else task.published}"), soft_wrap=True)
