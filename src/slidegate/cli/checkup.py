@@ -98,7 +98,9 @@ def _store(settings: Settings) -> Finding:
     try:
         store = Store.open(settings.database)
     except SlidegateError as error:
-        return Finding(f"The runs cannot be read: {error.message}", "Restore slidegate.db from your backup.")
+        mine = os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)
+        remedy = "Restore slidegate.db from your backup." if mine else f"Make {path.parent} writable for you."
+        return Finding(f"The runs cannot be read: {error.message}", remedy)
     try:
         runs = len(store.runs.all())
     finally:
