@@ -151,6 +151,36 @@ def test_an_image_that_was_damaged_between_converting_and_sending_is_converted_a
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("damage", [spoil, shorten, Path.unlink])
+def test_a_result_that_was_damaged_before_it_was_published_is_fetched_again(
+    place: Place, damage: Callable[[Path], None]
+) -> None:
+    images = place.make_images(1)
+    with place.open() as house:
+        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        step_until(house, run, lambda view: view.tasks[0].state == "publishing")
+        (summary,) = (place.settings.home / "collected").glob("*/summary.json")
+        damage(summary)
+        assert work(house, run).state == "succeeded"
+    assert place.traffic.submits == 1
+    check_one_effect(place, run, 1)
+
+
+@pytest.mark.slow
+def test_a_result_that_is_lost_again_and_again_is_given_up(place: Place) -> None:
+    images = place.make_images(1)
+    with place.open() as house:
+        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        for _ in range(house.tools.pace.restagings + 1):
+            step_until(house, run, lambda view: view.tasks[0].state == "publishing")
+            shutil.rmtree(place.settings.home / "collected")
+            step_until(house, run, lambda view: view.tasks[0].state != "publishing")
+        view = house.runs.show(run)
+    assert (view.state, view.tasks[0].error_code) == ("failed", "data-keeps-vanishing")
+    assert place.command(*images).state == "succeeded"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.COLLECTING])
 def test_data_that_is_purged_on_the_way_costs_another_attempt_and_no_result(
     place: Place, state: State

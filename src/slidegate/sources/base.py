@@ -5,7 +5,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -88,6 +88,9 @@ class Publication:
     names
         The names of all images of the Run. With them, images of equal stem get names that do not depend on
         the order of publishing.
+    parts
+        Role to the digest of the Tree that `part_of` gives of the files, as they were when they were fetched.
+        Files that are not so any more are refused.
     """
 
     run: RunId
@@ -98,6 +101,16 @@ class Publication:
     tree: Digest
     outputs: Mapping[str, Output] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    parts: Mapping[str, Digest] = field(default_factory=dict)
+
+
+def part_of(entries: Iterable[tuple[str, int, str]], output: Output) -> list[tuple[str, int, str]]:
+    """Return the files (name, size, SHA-256) of one output: itself, or what lies in its folder."""
+    return [
+        (name.removeprefix(output.path + "/"), size, sha256)
+        for name, size, sha256 in entries
+        if name == output.path or name.startswith(output.path + "/")
+    ]
 
 
 @dataclass(frozen=True, slots=True)

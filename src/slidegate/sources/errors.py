@@ -169,6 +169,13 @@ class UnsafeResultError(SourceError):
     code = "result-unsafe"
 
 
+class ResultDamagedError(SourceError):
+    """The result was damaged on this computer before it was published; it is fetched again."""
+
+    code = "result-damaged"
+    transient = True
+
+
 class ImageRefusedError(SourceError):
     """The image was refused."""
 

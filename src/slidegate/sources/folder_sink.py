@@ -15,10 +15,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slidegate.domain.values import AttemptKey, Digest, RunId, TaskId, canonical_json
+from slidegate.domain.values import AttemptKey, Digest, RunId, TaskId, canonical_json, digest_of
 
-from .base import Publication, Published, split_choice, text_digest
-from .errors import DiskFullError, ImageNotFoundError, TargetNotWritableError, UnsafeResultError
+from .base import Publication, Published, part_of, split_choice, text_digest
+from .errors import (
+    DiskFullError,
+    ImageNotFoundError,
+    ResultDamagedError,
+    TargetNotWritableError,
+    UnsafeResultError,
+)
 
 MARKER = ".slidegate.json"
 _SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".btf", ".tf8", ".zarr")
@@ -60,6 +66,8 @@ class FolderSink:
             The folder for results does not take it; nothing is left behind.
         UnsafeResultError
             The result holds a link or a special file.
+        ResultDamagedError
+            A file is not what it was when the result was fetched.
         """
         existing = self._of_task(publication)
         if existing is not None and _same(existing, publication):
@@ -70,6 +78,7 @@ class FolderSink:
         partial = self._root / f"{_PARTIAL}{os.urandom(8).hex()}"
         try:
             entries = _copy(files, partial)
+            _check_parts(publication, entries)
             _write(partial / MARKER, canonical_json(_marker(publication, entries)))
             _sync_folder(partial)
             return self._rename(partial, publication)
@@ -286,6 +295,14 @@ def _copy(files: Path, target: Path) -> list[tuple[str, int, str]]:
             (there.relative_to(target).as_posix(), size, digest)
             for (_, there), (size, digest) in zip(wanted, copied, strict=True)
         )
+
+
+def _check_parts(publication: Publication, entries: list[tuple[str, int, str]]) -> None:
+    """Compare what was copied with what was fetched."""
+    for role, tree in publication.parts.items():
+        found = part_of(entries, publication.outputs[role])
+        if digest_of({"tree": 1, "entries": sorted(found)}) != tree:
+            raise ResultDamagedError
 
 
 def _copy_file(source: Path, target: Path) -> tuple[int, str]:

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slidegate.domain.events import Artifact, CollectAgain, Collected, Published
+from slidegate.domain.events import Artifact, Collected, Published
 from slidegate.domain.states import State
-from slidegate.domain.values import RunId, TaskId
+from slidegate.domain.values import Digest, RunId, TaskId
 from slidegate.sites import Gate
 from slidegate.sites.errors import Gone
 from slidegate.sites.transfer import fetch_tree
 from slidegate.sites.trees import Entry, tree_digest
-from slidegate.sources.base import Output, Publication
+from slidegate.sources.base import Output, Publication, part_of
+from slidegate.sources.errors import ResultDamagedError
 from slidegate.store.queue import Claim
 from slidegate.worker.holding import Holding
 from slidegate.worker.provenance import write_account
@@ -73,22 +74,21 @@ def _artifacts(outputs: Mapping[str, Output], entries: Sequence[Entry]) -> tuple
     """Return each output that is there as a Tree of its own: of one file, or of what lies in its folder."""
     found = []
     for role, output in outputs.items():
-        inside = [
-            (name.removeprefix(output.path + "/"), size, sha256)
-            for name, size, sha256 in entries
-            if name == output.path or name.startswith(output.path + "/")
-        ]
+        inside = part_of(entries, output)
         if inside:
             found.append(Artifact(role, output.type, tree_digest(inside)))
     return tuple(found)
 
 
 def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
-    """Put a collected result where the Run's person wants it; a repeat changes nothing."""
+    """Put a collected result where the Run's person wants it; a repeat changes nothing.
+
+    A result that a power cut damaged goes, and is fetched again next time.
+    """
     row = claim.row
     folder = tools.places.fetched(key_of(row))
     if not folder.is_dir():
-        tools.append(claim, CollectAgain(claim.task, State.PUBLISHING))
+        tools.append(claim, tools.lost_result(row, "The result is gone from this computer."))
         return
     run = tools.store.runs.run(claim.run)
     tasks = tools.store.runs.tasks(claim.run)
@@ -102,7 +102,22 @@ def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
         tree=digest(row["output"]),
         outputs=outputs_of(tools, run),
         names=tuple(task["name"] for task in tasks),
+        parts=_parts(tools, claim),
     )
-    published = tools.sinks(run["out"]).publish(publication, folder)
+    try:
+        published = tools.sinks(run["out"]).publish(publication, folder)
+    except ResultDamagedError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     tools.append(claim, Published(claim.task, State.PUBLISHING, published.where))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parts(tools: Tools, claim: Claim) -> dict[str, Digest]:
+    """Return what a Task's result was made of when it was fetched last, by role."""
+    fetched = [
+        event.artifacts
+        for event in tools.store.history.of(claim.run)
+        if isinstance(event, Collected) and event.task == claim.task
+    ]
+    return {artifact.role: artifact.tree for artifact in fetched[-1]}

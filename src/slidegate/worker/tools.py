@@ -8,7 +8,7 @@ from typing import Any
 
 from slidegate.domain import events
 from slidegate.domain.errors import UnknownSite, UnknownSource
-from slidegate.domain.events import CollectAgain, Failed, Retried, StagedDataLost, TaskEvent
+from slidegate.domain.events import CollectAgain, Failed, Move, Retried, StagedDataLost, TaskEvent
 from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 from slidegate.sites import Gate
@@ -38,8 +38,8 @@ class Pace:
     tries
         How often a step is tried that failed for a reason that may pass.
     restagings
-        How often an image is brought to a site again because data vanished there, per try that a person
-        asked for.
+        How often an image is brought to a site, or a result fetched, again because data vanished, per try
+        that a person asked for.
     rounds
         How many crews are started for one Submission.
     """
@@ -102,14 +102,24 @@ class Tools:
     def lost_data(self, row: Mapping[str, Any], reason: str) -> StagedDataLost | Failed:
         """Return the Event that sends a Task back to staging with a new Attempt; its end, if too often."""
         run, task, state = RunId(row["run"]), TaskId(row["id"]), State(row["state"])
+        again = StagedDataLost(task, state, run, row["attempt"] + 1, reason)
+        return self._too_often(run, again, reason) or again
+
+    def lost_result(self, row: Mapping[str, Any], reason: str) -> CollectAgain | Failed:
+        """Return the Event that lets the result of a Task be fetched again; its end, if too often."""
+        again = CollectAgain(TaskId(row["id"]), State(row["state"]))
+        return self._too_often(RunId(row["run"]), again, reason) or again
+
+    def _too_often(self, run: RunId, again: Move, reason: str) -> Failed | None:
+        """Return a Task's end, if the same befell it as often as it may since a person asked for it."""
         losses = 0
         for event in self.store.history.of(run):
-            if isinstance(event, TaskEvent) and event.task == task:
-                losses = 0 if _is_asked_for(event) else losses + isinstance(event, StagedDataLost)
-        if losses >= self.pace.restagings:
-            error = DataKeepsVanishing(f"Gave up after {losses} more tries: {reason}")
-            return Failed(task, state, error.code, error.message)
-        return StagedDataLost(task, state, run, row["attempt"] + 1, reason)
+            if isinstance(event, TaskEvent) and event.task == again.task:
+                losses = 0 if _is_asked_for(event) else losses + isinstance(event, type(again))
+        if losses < self.pace.restagings:
+            return None
+        error = DataKeepsVanishing(f"Gave up after {losses} more tries: {reason}")
+        return Failed(again.task, again.frm, error.code, error.message)
 
 
 def _is_asked_for(event: events.Event) -> bool:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Publishing to a folder beside what people and other Runs have put there."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slidegate.domain.errors import SlidegateError
-from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
+from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId, digest_of
 from slidegate.sources.base import Output, Publication, Published
 from slidegate.sources.contract import contents
 from slidegate.sources.folder import FolderSink
@@ -49,6 +50,24 @@ def test_a_result_lies_in_a_folder_named_as_the_image_without_suffix(tmp_path, f
         "slide/labels.zarr/0/zarr.json",
         "slide/summary.json",
     ]
+
+
+@pytest.mark.parametrize("role", ["summary", "labels"])
+def test_files_that_are_not_as_they_were_fetched_are_refused_and_nothing_is_written(tmp_path, files, role):
+    outputs = {"summary": Output("summary", "summary.json"), "labels": Output("labels", "labels.zarr")}
+    empty = hashlib.sha256(b"{}").hexdigest()
+    parts = {
+        "summary": digest_of({"tree": 1, "entries": [["summary.json", 2, empty]]}),
+        "labels": digest_of({"tree": 1, "entries": [["0/zarr.json", 2, empty]]}),
+    }
+    wanted = replace(PUBLICATION, outputs=outputs, parts=parts)
+    damaged = files / ("summary.json" if role == "summary" else "labels.zarr/0/zarr.json")
+    damaged.write_text("[]")
+    sink = FolderSink(tmp_path / "out")
+    assert code_of(lambda: sink.publish(wanted, files)) == "result-damaged"
+    assert contents(tmp_path / "out") == {}
+    damaged.write_text("{}")
+    assert sink.publish(wanted, files).where == str(tmp_path / "out" / "slide")
 
 
 def test_the_marker_says_whose_result_it_is_and_what_was_written(tmp_path, files):
