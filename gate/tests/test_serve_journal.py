@@ -86,7 +86,9 @@ class Submitting(SiteTest):
         del self.site.config["classes"]["cpu"]
         self.site.write_config()
         self.assert_refused(self.site.submit([1]), "unknown-class")
-        self.assertEqual(sorted(os.listdir(self.site.layout().state)), ["audit.jsonl", "usage.json"])
+        self.assertEqual(
+            sorted(os.listdir(self.site.layout().state)), ["audit.jsonl", "usage.json", "usage.json.bytes"]
+        )
 
     def test_bad_plans_are_refused(self):
         self.assert_refused(self.site.submit([1], each={"parameters": {"size": 99}}), "bad-parameters")

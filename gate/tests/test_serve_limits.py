@@ -86,6 +86,22 @@ class Bytes(SiteTest):
             )
         self.assert_ok(self.site.ask("put", data[10:], digest=digest_of(data), size=900, offset=10))
 
+    def test_connections_that_send_at_the_same_time_share_the_room(self):
+        gates = []
+        for number in range(4):
+            self.site.reconnect()
+            gates.append(self.site.gate())
+            self.site.put(b"%d" % number)
+        sent = [os.urandom(900) for _ in gates]
+        messages = [
+            {"id": "1", "verb": "put", "digest": digest_of(data), "size": 900, "offset": 0} for data in sent
+        ]
+        answers = [
+            gate.handle(frames.Frame(message, bytearray(data), digest_of(data)))[0]["ok"]
+            for gate, message, data in zip(gates, messages, sent)
+        ]
+        self.assertEqual(answers, [True, False, False, False])
+
     def test_unfinished_uploads_count_and_another_connection_counts_them(self):
         data = os.urandom(2000)
         self.site.ask("put", data[:900], digest=digest_of(data), size=2000, offset=0)

@@ -7,11 +7,11 @@ one key (``keys.<key>.limits``).  ``have``, ``put`` and ``read`` move contents; 
 bytes and do not count as requests unless they are refused.
 """
 
+import contextlib
 import json
-import math
 import os
 import time
-from typing import Dict
+from typing import Dict, Iterator, List
 
 from ..errors import OverLimit
 from . import files, trees
@@ -35,28 +35,24 @@ class Limits:
         of_site = layout.config.get("limits", {})
         self.values: Dict[str, int] = dict(DEFAULTS, **dict(of_site, **layout.settings.get("limits", {})))
         self._layout = layout
-        self._bytes = 0
-        self._counted = -math.inf
 
     def count_request(self) -> None:
         """Count one request of this minute; raise OverLimit, late, where there were too many."""
         minute = int(time.time() // 60)
-        with files.locked(self._layout.usage) as handle:
-            then, count = json.loads(os.pread(handle, 64, 0).decode("ascii") or "[0,0]")
-            count = count + 1 if then == minute else 1
-            os.ftruncate(handle, 0)
-            os.write(handle, files.canonical([minute, count]))
-        if count > self.values["requests_per_minute"]:
+        with self._shared(self._layout.usage) as figures:
+            figures[:] = minute, figures[1] + 1 if figures[0] == minute else 1
+        if figures[1] > self.values["requests_per_minute"]:
             time.sleep(PENALTY_SECONDS)
             raise OverLimit("Too many requests in this minute.", limit="requests_per_minute")
 
     def check_bytes(self, more: int) -> None:
         """Raise OverLimit where `more` bytes would be too many; else count them as kept."""
-        if time.monotonic() - self._counted > RECOUNT_SECONDS:
-            self._bytes, self._counted = self.bytes_kept(), time.monotonic()
-        if self._bytes + more > self.values["bytes"]:
-            raise OverLimit("There is no room left for this key.", limit="bytes")
-        self._bytes += more
+        with self._shared(self._layout.usage + ".bytes") as figures:
+            if not 0 <= time.time() - figures[0] <= RECOUNT_SECONDS:
+                figures[:] = time.time(), self.bytes_kept()
+            if figures[1] + more > self.values["bytes"]:
+                raise OverLimit("There is no room left for this key.", limit="bytes")
+            figures[1] += more
 
     def check_attempts(self, alive: int, more: int) -> None:
         """Raise OverLimit where `more` Attempts beside `alive` others without result would be too many."""
@@ -68,3 +64,12 @@ class Limits:
         roots = (os.walk(self._layout.blobs), os.walk(self._layout.parts))
         paths = (os.path.join(folder, name) for root in roots for folder, _, names in root for name in names)
         return sum(trees.file_size(path) or 0 for path in paths)
+
+    @contextlib.contextmanager
+    def _shared(self, path: str) -> Iterator[List[float]]:
+        """Hold a pair of figures of the key, two zeros at first; what is made of them is kept."""
+        with files.locked(path) as handle:
+            figures = json.loads(os.pread(handle, 64, 0).decode("ascii") or "[0,0]")
+            yield figures
+            os.ftruncate(handle, 0)
+            os.write(handle, files.canonical(figures))

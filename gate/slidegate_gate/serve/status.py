@@ -149,11 +149,10 @@ class Board:
         return views
 
     def _attempt(self, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
-        view = progress(self._layout, submission, attempt, steps)
-        view.update(attempt=attempt, submission=submission)
+        now = dict(progress(self._layout, submission, attempt, steps), attempt=attempt, submission=submission)
         leases = files.names_in(os.path.join(self._layout.work_dir(submission, attempt), "leases"))
         result = files.read_json(self._layout.result(attempt)) or {"state": "running" if leases else "queued"}
-        return dict(view, **{name: result[name] for name in RESULT if name in result})
+        return dict(now, **{name: result[name] for name in RESULT if name in result})
 
 
 def used(layout: Layout) -> Dict[str, Any]:

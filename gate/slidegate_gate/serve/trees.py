@@ -62,10 +62,8 @@ class Uploads:
         """`make_room` is asked before so many bytes are written, and raises where they may not be."""
         self._layout = layout
         self._make_room = make_room
-        self._digest = ""
-        self._handle = -1
-        self._size = 0
-        self._hash = hashlib.sha256()
+        self._digest, self._handle = "", -1
+        self._hash, self._size = hashlib.sha256(), 0
 
     def put(self, digest: str, size: int, offset: int, frame: frames.Frame) -> Tuple[int, bool]:
         """Append a piece; return where the next begins and whether the blob is complete.  Safe to repeat.
