@@ -14,7 +14,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="slidegate",
-    help="Choose images, name a workflow, and the results are put beside the images.",
+    help="Choose images, name a workflow, and find a folder of results for each image.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
