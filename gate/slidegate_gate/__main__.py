@@ -41,6 +41,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def serve(argv: List[str]) -> int:
     """Put the gate together for one key and let it answer."""
+    from slidegate_gate import folders
     from slidegate_gate.schedulers import adapter
     from slidegate_gate.serve import layout, loop
 
@@ -56,13 +57,14 @@ def serve(argv: List[str]) -> int:
         return 2
     here = layout.Layout(asked.home, config, asked.key)
     found = re.match(r"[0-9A-Fa-f.:]{2,45}(?= )", os.environ.get("SSH_CONNECTION", ""))
-    return loop.serve(
-        here,
-        adapter(config)(config, here.scheduler),
-        slidegate_gate.__version__,
-        program,
-        found.group() if found else "local",
-    )
+    with folders.in_use(program):
+        return loop.serve(
+            here,
+            adapter(config)(config, here.scheduler),
+            slidegate_gate.__version__,
+            program,
+            found.group() if found else "local",
+        )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Folders that can be seen only when they are whole: made under a temporary name, flushed, renamed."""
 
+import contextlib
+import fcntl
 import os
 import shutil
-from typing import Mapping
+from typing import Iterator, Mapping
 
 from .serve import files
 
-__all__ = ["publish", "write"]
+__all__ = ["in_use", "is_used", "publish", "write"]
+
+USED = os.path.join("slidegate_gate", "__main__.py")
 
 
 def write(folder: str, contents: Mapping[str, bytes]) -> None:
@@ -31,3 +35,24 @@ def publish(made: str, target: str) -> None:
         if not os.path.isdir(target):
             raise
     files.fsync_dir(os.path.dirname(target))
+
+
+@contextlib.contextmanager
+def in_use(version: str) -> Iterator[None]:
+    """Keep a version of the gate where it is, as a process that runs from it does."""
+    with open(os.path.join(version, USED)) as file:
+        with contextlib.suppress(OSError):  # a file system without locks is no reason not to answer
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def is_used(version: str) -> bool:
+    """Say whether a process that answers a key runs from this version of the gate, or may do so."""
+    try:
+        with open(os.path.join(version, USED), "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return False

@@ -2,6 +2,7 @@
 """What gatectl tells about a gate, and what it removes."""
 
 import os
+import shutil
 import sys
 import time
 import unittest
@@ -13,6 +14,7 @@ from gatectl_home import HomeTest
 from slidegate_gate import contents
 from slidegate_gate.serve import audit, files
 from slidegate_gate.serve.layout import Layout, load_config
+from support import Process
 
 SUBMISSION = "5" * 32
 ATTEMPT = "a" * 64
@@ -251,6 +253,19 @@ class CleanTest(HomeTest):
         self.good("clean")
         self.assertIn("old", self.names("versions"))
         self.assertEqual(len(self.names("versions")), 2)
+
+    def test_an_old_version_stays_while_a_gate_answers_from_it(self):
+        (version,) = self.names("versions")
+        old = os.path.join(self.home, "versions", "old")
+        shutil.copytree(os.path.join(self.home, "versions", version), old)
+        process = Process(self.home, "lab", old)
+        self.assertTrue(process.ask("hello")["ok"])
+        self.good("clean")
+        self.assertTrue(process.ask("hello")["ok"])
+        self.assertIn("old", self.names("versions"))
+        process.close()
+        self.good("clean")
+        self.assertEqual(self.names("versions"), [version])
 
     def test_the_version_in_use_stays_where_the_home_is_reached_through_a_link(self):
         os.symlink(self.home, os.path.join(self.folder, "link"))

@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 from typing import Dict, Iterator, List, Set, Tuple
 
+from slidegate_gate import folders
 from slidegate_gate.errors import GateError
 from slidegate_gate.serve import files, status, trees
 from slidegate_gate.serve.layout import Layout
@@ -54,7 +55,7 @@ def _needless(home: str, keep: int) -> Needless:
                 yield "left half-made", path
             elif folder == "runtimes" and os.path.basename(path) not in runtimes:
                 yield "Runtime of no Release", path
-            elif folder == "versions" and os.path.realpath(path) not in programs:
+            elif folder == "versions" and not (os.path.realpath(path) in programs or folders.is_used(path)):
                 yield "version that no work needs", path
     for layout in layouts:
         yield from _of_key(layout, keep)

@@ -58,9 +58,8 @@ def remove(asked: Namespace) -> None:
         found = [(one["name"], one["digest"]) for one in find_releases(asked.home)]
         chosen = [digest for called, digest in found if called == name or digest[: max(8, len(name))] == name]
         if not chosen:
-            raise UnknownName(
-                "No workflow or Release is called {!r}: see `gatectl workflow list`.".format(name)
-            )
+            words = "No workflow or Release is called {!r}: see `gatectl workflow list`."
+            raise UnknownName(words.format(name))
         for layout in key_layouts(asked.home):
             for submission, plan in status.open_submissions(layout):
                 if plan["release"] in chosen and status.alive(layout, submission, plan):
