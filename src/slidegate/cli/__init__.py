@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ``slidegate`` command: parses, asks the services, prints. No decision is made here.
 
-Exit codes: 0 done; 1 an image failed or was cancelled; 2 the request cannot be carried out as it was given;
-4 the site cannot be reached or refused; 5 a fault of slidegate itself (the trace is in the log); 130
-interrupted.
+Exit codes: 0 done; 1 an image failed or was cancelled, or a check found a fault; 2 the request cannot be
+carried out as it was given; 4 the site cannot be reached or refused; 5 a fault of slidegate itself (the trace
+is in the log), or its database cannot be used; 130 interrupted.
 """
 
 import os
