@@ -274,6 +274,7 @@ def test_the_installation_says_that_it_is_well(slidegate):
     doctor = slidegate("doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "fault" not in doctor.stdout
+    assert slidegate("--version").stdout.strip() in doctor.stdout
     check = slidegate("site", "check", "local")
     assert check.returncode == 0, check.stdout + check.stderr
     assert slidegate("clean", "--dry-run").returncode == 0

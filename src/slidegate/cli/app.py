@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The words of the command line, and where each is carried out."""
 
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"slidegate {version('slidegate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _slidegate(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
 app.command("run")(run)
 for command in (history.runs, history.show, history.cancel, history.retry, history.log, history.delete):
     app.command()(command)

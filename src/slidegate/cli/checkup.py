@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from slidegate.domain.errors import SlidegateError
@@ -50,7 +51,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def _python(_settings: Settings) -> Finding:
     found = sys.version.split()[0]
-    return Finding(f"Python {found}")
+    return Finding(f"slidegate {version('slidegate')}, Python {found}")
 
 
 def _libraries(_settings: Settings) -> Finding:
