@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Where things are and who asks."""
 
-    model_config = SettingsConfigDict(env_prefix="SLIDEGATE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SLIDEGATE_", env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(
         default_factory=lambda: user_data_path("slidegate"),
