@@ -9,7 +9,7 @@ is in the log), or its database cannot be used; 130 interrupted.
 import os
 import signal
 import sys
-import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _carried_out() -> int:
     from slidegate.cli.app import UsageError, carry_out, usage_sentence
     from slidegate.cli.errors import Interrupted
     from slidegate.cli.view import log_path, say_error
-    from slidegate.domain.errors import BadRequest, SlidegateError
+    from slidegate.domain.errors import BadRequest, SlidegateError, trace_of
 
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -59,9 +59,9 @@ def _carried_out() -> int:
     except ImagesError as error:
         say_error(str(error), error.code)
         return BadRequest.exit_code
-    except Exception:  # noqa: BLE001 - the edge: a person gets a sentence, the log gets the trace
-        with log_path().open("a", encoding="utf-8") as log:
-            log.write(traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log gets the trace
+        with suppress(OSError), log_path().open("a", encoding="utf-8") as log:
+            log.write(f"{trace_of(error)}\n")
         say_error(f"This is a fault of slidegate itself; the end of {log_path()} says more.", "internal")
         return 5
     return status

@@ -7,6 +7,8 @@ and may be relied on by programs, ``transient`` says whether trying again later 
 what the command line ends with.
 """
 
+import traceback
+
 
 class SlidegateError(Exception):
     """Something went wrong in slidegate."""
@@ -84,3 +86,17 @@ class Outdated(SlidegateError):
 
     code = "outdated"
     transient = True
+
+
+def trace_of(error: BaseException) -> str:
+    """Return where an error and what caused it came from, without their own words.
+
+    Those often name a file or hold a row's values, and so can name a patient.
+    """
+    lines: list[str] = []
+    left: BaseException | None = error
+    while left is not None:
+        words = f": {left.strerror}" if isinstance(left, OSError) else ""
+        lines[:0] = [*traceback.format_tb(left.__traceback__), f"{type(left).__name__}{words}\n"]
+        left = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
+    return "".join(lines).rstrip("\n")

@@ -7,10 +7,9 @@ itself has chosen them.
 
 import errno
 import logging
-import traceback
 from uuid import uuid4
 
-from slidegate.domain.errors import SlidegateError
+from slidegate.domain.errors import SlidegateError, trace_of
 from slidegate.worker.errors import NoSpaceHere, SystemRefused, Unexpected
 
 log = logging.getLogger(__name__)
@@ -35,14 +34,3 @@ def in_words(error: Exception, doing: str) -> SlidegateError:
         reason = error.strerror or type(error).__name__
         return SystemRefused(f"This computer refused something: {reason} (its log says more under {number}).")
     return Unexpected(f"Something unexpected happened in slidegate; its log says more under {number}.")
-
-
-def trace_of(error: BaseException) -> str:
-    """Return where an error and what caused it came from, without their own words."""
-    lines: list[str] = []
-    left: BaseException | None = error
-    while left is not None:
-        words = f": {left.strerror}" if isinstance(left, OSError) else ""
-        lines[:0] = [*traceback.format_tb(left.__traceback__), f"{type(left).__name__}{words}\n"]
-        left = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
-    return "".join(lines).rstrip("\n")
