@@ -3,7 +3,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NewType
 
@@ -46,6 +46,18 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A workflow as it is installed at a site; ``manifest`` and ``schema`` are its own."""
+
+    digest: Digest
+    name: str
+    version: str
+    manifest: Mapping[str, Any]
+    schema: Mapping[str, Any]
+    runtime: str
 
 
 def canonical_json(value: Any) -> bytes:

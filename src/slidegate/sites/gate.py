@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from slidegate.domain.values import AttemptKey, Digest, digest_of
+from slidegate.domain.values import AttemptKey, Digest, Release, digest_of
 from slidegate.sites.errors import AuditBroken, BadAnswer, LinkDown, LinkNoise, Refused
 from slidegate.sites.link import Frame, Link, Message
 from slidegate.sites.trees import Entry
@@ -33,18 +33,6 @@ _ANSWERS = {
 }
 _KEYS = 1000
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A workflow as it is installed at a site; ``manifest`` and ``schema`` are its own."""
-
-    digest: Digest
-    name: str
-    version: str
-    manifest: Mapping[str, Any]
-    schema: Mapping[str, Any]
-    runtime: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Workflows as they were when Runs were asked for: what a result means can be told when the site is gone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from slidegate.domain.values import Digest
+from slidegate.domain.values import Digest, Release
 from slidegate.store import tables
 from slidegate.store.database import Database
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRelease:
-    """A Release: its digest, name, version, manifest, parameter schema and Runtime."""
-
-    digest: Digest
-    name: str
-    version: str
-    manifest: Mapping[str, Any]
-    schema: Mapping[str, Any]
-    runtime: str
 
 
 class KnownReleases:
@@ -31,7 +15,7 @@ class KnownReleases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def remember(self, release: KnownRelease) -> None:
+    def remember(self, release: Release) -> None:
         """Remember a Release; a repeat changes nothing."""
         if self.get(release.digest) is not None:
             return
@@ -49,9 +33,9 @@ class KnownReleases:
         except IntegrityError:
             return
 
-    def get(self, digest: Digest) -> KnownRelease | None:
+    def get(self, digest: Digest) -> Release | None:
         """Return a Release, None when it was never seen."""
         query = select(tables.release).where(tables.release.c.digest == digest)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else KnownRelease(**row)
+        return None if row is None else Release(**row)

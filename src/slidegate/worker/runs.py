@@ -17,12 +17,20 @@ from slidegate.domain.errors import (
 from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, Retried, RunRequested
 from slidegate.domain.run import identity, run_id, task_id
 from slidegate.domain.states import FINISHED, State
-from slidegate.domain.values import Digest, ImageRef, RunId, Selection, TaskId, attempt_key, digest_of
+from slidegate.domain.values import (
+    Digest,
+    ImageRef,
+    Release,
+    RunId,
+    Selection,
+    TaskId,
+    attempt_key,
+    digest_of,
+)
 from slidegate.sites.errors import Gone
-from slidegate.sites.gate import Hello, Release
+from slidegate.sites.gate import Hello
 from slidegate.sources.base import ImageSource
 from slidegate.store.history import NOTHING_HELD
-from slidegate.store.releases import KnownRelease
 from slidegate.worker.parameters import complete
 from slidegate.worker.staging import content_of
 from slidegate.worker.tools import Tools, key_of
@@ -134,16 +142,7 @@ class Runs:
         event = self._new_run(
             request, 0 if known is None else known[1] + 1, release, values, out, site, described
         )
-        self._store.releases.remember(
-            KnownRelease(
-                release.digest,
-                release.name,
-                release.version,
-                release.manifest,
-                release.schema,
-                release.runtime,
-            )
-        )
+        self._store.releases.remember(release)
         if self._store.history.request(event, self._tools.clock()):
             return Requested(event.run, "created")
         return Requested(event.run, self._take_up(event.run, out))
