@@ -49,6 +49,17 @@ class Settings(BaseSettings):
         """The home of the embedded site's gate."""
         return self.home.absolute() / "sites" / "local"
 
+    def local_program(self, *words: str) -> list[str]:
+        """Return the argument list that runs the embedded site's gate: `words` say as what."""
+        return [
+            str(self.python),
+            "-IS",
+            str(self.local_site / "current"),
+            *words,
+            "--home",
+            str(self.local_site),
+        ]
+
 
 def _person() -> str:
     try:

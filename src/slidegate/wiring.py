@@ -77,8 +77,7 @@ class House:
 
 def local_gate(settings: Settings, store: Store) -> Gate:
     """Return the client of the embedded site: the same program as on a cluster, spoken to over a pipe."""
-    home = settings.local_site
-    argv = [str(settings.python), "-IS", str(home / "current"), "serve", "--home", str(home), "--key", LOCAL]
+    argv = [*settings.local_program("serve"), "--key", LOCAL]
     return Gate(lambda: PipeLink(argv), KeptHeads(store, LOCAL))
 
 

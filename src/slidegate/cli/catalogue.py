@@ -80,6 +80,5 @@ def check_site(name: Annotated[str, typer.Argument(metavar="SITE")] = "local") -
         out.print(
             f"The gate of {hello.site} answers; what may be started: {names}.", soft_wrap=True, markup=False
         )
-    home = settings.local_site
-    command = [str(settings.python), "-IS", str(home / "current"), "ctl", "selftest", "--home", str(home)]
+    command = settings.local_program("ctl", "selftest")
     sys.exit(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)

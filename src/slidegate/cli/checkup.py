@@ -121,8 +121,7 @@ def _site(settings: Settings) -> Finding:
 
     if not (settings.local_site / "current").exists():
         return Finding("The embedded site is not set up yet; the first run does it")
-    home = str(settings.local_site)
-    argv = [str(settings.python), "-IS", f"{home}/current", "serve", "--home", home, "--key", "local"]
+    argv = [*settings.local_program("serve"), "--key", "local"]
     gate = Gate(lambda: PipeLink(argv))
     try:
         hello = gate.hello()

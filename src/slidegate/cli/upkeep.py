@@ -22,8 +22,7 @@ def clean(
     verb = "would remove" if dry_run else "removed"
     for one in left:
         typer.echo(f"{verb} {one.path} ({one.bytes / 1e6:.1f} MB)")
-    home = settings.local_site
-    command = [str(settings.python), "-IS", str(home / "current"), "ctl", "clean", "--home", str(home)]
+    command = settings.local_program("ctl", "clean")
     sys.stdout.flush()
     status = subprocess.run(command + ["--dry-run"] * dry_run, check=False, stdin=subprocess.DEVNULL)
     sys.exit(status.returncode)
