@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tests of pixels share."""
+"""What unit tests share."""
 
 import subprocess
 from collections.abc import Iterator
