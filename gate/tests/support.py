@@ -98,7 +98,7 @@ class FolderScheduler:
         if not self.answers:
             raise SchedulerUnknown()
         ended = os.listdir(self.folder)
-        return {array: "ended" if array + ".ended" in ended else "running" for array in arrays}
+        return {array: {"state": "ended" if array + ".ended" in ended else "running"} for array in arrays}
 
     def cancel(self, array):
         files.create_json(os.path.join(self.folder, array + ".ended"), {})

@@ -64,7 +64,7 @@ class LocalArrays(unittest.TestCase):
         with open(self.mark + ".end", "w"):
             pass
         arrays = self.scheduler._names()
-        self.until(lambda: not {"running", "queued"} & set(self.scheduler.states(arrays).values()))
+        self.until(lambda: not {"running", "queued"} & {self.state_of(array) for array in arrays})
 
     def until(self, condition, seconds=10.0):
         deadline = time.monotonic() + seconds
@@ -77,7 +77,7 @@ class LocalArrays(unittest.TestCase):
         return sorted(name for name in os.listdir(folder) if name.startswith(start) and name[-1].isdigit())
 
     def state_of(self, array):
-        return self.scheduler.states([array])[array]
+        return self.scheduler.states([array])[array]["state"]
 
     def test_the_configuration_names_the_adapter(self):
         self.assertIs(adapter({"scheduler": {"name": "local"}}), local.Scheduler)
@@ -103,7 +103,7 @@ class LocalArrays(unittest.TestCase):
         second = self.submit("sg-two.cpu.1", mark=self.mark + "two")
         time.sleep(0.3)
         self.assertEqual(self.members(self.mark + "two"), [])
-        self.assertEqual(self.scheduler.states([first, second]), {first: "running", second: "queued"})
+        self.assertEqual([self.state_of(array) for array in (first, second)], ["running", "queued"])
         with open(self.mark + ".end", "w"):
             pass
         self.until(lambda: self.members(self.mark + "two"))
@@ -119,9 +119,7 @@ class LocalArrays(unittest.TestCase):
         self.assertEqual(self.scheduler.find("sg-one.cpu"), [])
 
     def test_nothing_is_known_of_an_array_without_a_trace(self):
-        self.assertEqual(
-            self.scheduler.states(["sg-one.cpu.1.00000000"]), {"sg-one.cpu.1.00000000": "unknown"}
-        )
+        self.assertEqual(self.state_of("sg-one.cpu.1.00000000"), "unknown")
         self.scheduler.cancel("sg-one.cpu.1.00000000")
 
     def test_cancel_ends_members_that_run_and_members_that_wait(self):

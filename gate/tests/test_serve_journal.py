@@ -393,7 +393,7 @@ class Kills(SiteTest):
         def check(number):
             self.site.reconnect()
             self.assertEqual(self.assert_ok(cancel(number))["attempts"], {key_of(number): "cancelled"})
-            self.assertEqual(self.site.scheduler.states([crews[number]]), {crews[number]: "ended"})
+            self.assertEqual(self.site.scheduler.states([crews[number]]), {crews[number]: {"state": "ended"}})
 
         self.enumerate_kills(prepare, cancel, check)
 
@@ -431,9 +431,9 @@ class Cancelling(SiteTest):
         answer = self.site.submit([1, 2])
         array = answer["crews"][0]["array"]
         self.assertEqual(self.site.ask("cancel", attempts=[key_of(1)])["attempts"], {key_of(1): "cancelled"})
-        self.assertEqual(self.site.scheduler.states([array]), {array: "running"})
+        self.assertEqual(self.site.scheduler.states([array]), {array: {"state": "running"}})
         self.site.ask("cancel", attempts=[key_of(2)])
-        self.assertEqual(self.site.scheduler.states([array]), {array: "ended"})
+        self.assertEqual(self.site.scheduler.states([array]), {array: {"state": "ended"}})
 
     def test_what_has_its_result_keeps_it(self):
         self.site.submit([1])

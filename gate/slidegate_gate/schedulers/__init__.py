@@ -12,8 +12,13 @@ An adapter is a module of this package with a class ``Scheduler(config, folder)`
     The arrays that were started under that job name, also those that have ended, as far as the scheduler
     remembers.  Raises ``SchedulerUnknown`` where it cannot tell.  An empty list is an answer: nothing runs
     under that name, and nothing that was begun before this question will.
-``states([array, ...]) -> {array: "queued" | "running" | "ended" | "unknown"}``
-    A hint for people.  What became of the work stands in files.
+``states([array, ...]) -> {array: {"state": ..., "reason": ..., "causes": {cause: number of elements}}}``
+    A hint for people.  What became of the work stands in files.  ``state`` is one of "queued", "running",
+    "ended" and "unknown"; an array without a trace may be left out, which means unknown.  ``reason`` says why
+    a queued array has not started, in one word of the scheduler, ``[A-Za-z0-9_]{1,60}``.  ``causes`` tells
+    how many elements of an array that has ended did not end well, by cause: ``time-limit``,
+    ``out-of-memory``, ``node-lost``, ``preempted``, ``cancelled``, ``failed``.  Both are left out where there
+    is nothing to say.  Raises ``SchedulerUnknown`` where nothing can be said of any array.
 ``cancel(array)``
     End all members.  Safe to repeat, and for arrays that have ended.
 ``identity(environ) -> (array, element)``

@@ -110,9 +110,9 @@ class Scheduler:
                 raise SchedulerUnknown("an array of this name is only just being started")
             time.sleep(POLL_SECONDS)
 
-    def states(self, arrays: Iterable[str]) -> Dict[str, str]:
+    def states(self, arrays: Iterable[str]) -> Dict[str, Dict[str, str]]:
         """Return what each array does now; "unknown" where there is no trace of it."""
-        return {array: self._state(os.path.join(self.arrays, array)) for array in arrays}
+        return {array: {"state": self._state(os.path.join(self.arrays, array))} for array in arrays}
 
     def _state(self, folder: str) -> str:
         if not os.path.isdir(folder):

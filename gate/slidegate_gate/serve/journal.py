@@ -173,7 +173,7 @@ class Journal:
 
     def _lives(self, crew: Crew) -> bool:
         array = status.array_of(self._layout, crew)
-        state = self._scheduler.states([array]).get(array) if array else None
+        state = self._scheduler.states([array]).get(array, {}).get("state") if array else None
         if state not in ("queued", "running", "ended"):
             raise errors.SchedulerUnknown("It is not known whether an earlier crew has ended.")
         return bool(state != "ended")

@@ -141,11 +141,11 @@ class Board:
                     views[name] = final.get(name) or self._attempt(submission, name, steps)
         asked = [view for view in views.values() if "state" not in view]
         arrays = [view["array"] for view in asked if view["array"]]
-        states: Dict[str, str] = {}
+        states: Dict[str, Dict[str, Any]] = {}
         with contextlib.suppress(SchedulerUnknown):
             states = self._scheduler.states(arrays) if arrays else {}
         for view in asked:
-            view["state"] = states.get(view["array"], "unknown")
+            view.update(states.get(view["array"], {"state": "unknown"}))
         return views
 
     def _attempt(self, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
