@@ -2,16 +2,38 @@
 """What every test may rely on."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cluster import Cluster, what_is_missing
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave out what needs root on a person's laptop, and fail it in CI: a skipped proof proves nothing."""
+    """Leave out what a person's laptop lacks, and fail it in CI: a skipped proof proves nothing."""
+    missing = ""
     if item.get_closest_marker("root") and os.geteuid() != 0:
-        if os.environ.get("CI"):
-            pytest.fail("this test uses other accounts or mounts: CI must run it as root")
-        pytest.skip("needs root: it uses other accounts or mounts")
+        missing = "root: it uses other accounts or mounts"
+    elif item.get_closest_marker("slurm"):
+        missing = what_is_missing()
+    elif item.get_closest_marker("ssh") and shutil.which("sshd", path="/usr/sbin") is None:
+        missing = "sshd: run sudo scripts/system-packages"
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"this test needs {missing}")
+    if missing:
+        pytest.skip(f"needs {missing}")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One cluster for the whole run: leave both nodes up and no jobs behind. Mark its tests `slurm`."""
+    folder = Path(tempfile.mkdtemp(prefix="sgc-"))
+    with Cluster.start(folder) as started:
+        yield started
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
