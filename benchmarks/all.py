@@ -27,6 +27,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "zarr_writer": ([], ["--full"], None),
     "staging": ([], ["--full"], None),
     "gate_put": ([], [], None),
+    "fuzz_gate": (["15000", "--seed", "7"], ["100000"], ["1000000"]),
     "overhead": ([], ["--full"], None),
     "one_effect": (["30"], ["100"], ["1000", "--every-crash-point"]),
 }
