@@ -21,7 +21,7 @@ _VIEWED = {
         "id", "not_before", "owner", "lease_until", "lease_token", "tries", "trouble", "step", "done",
         "total", "confirmed_at",
     },
-    "submission": {"id", "crews"},
+    "submission": {"id", "crews", "effort"},
     "artifact": {"id"},
 }  # fmt: skip
 

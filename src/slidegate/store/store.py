@@ -4,6 +4,7 @@
 from slidegate.store.database import Database
 from slidegate.store.history import History
 from slidegate.store.images import KnownImages
+from slidegate.store.people import People
 from slidegate.store.queue import Queue
 from slidegate.store.releases import KnownReleases
 from slidegate.store.runs import RunRows
@@ -27,6 +28,8 @@ class Store:
         What was last heard of each site.
     releases
         Workflows as they were when Runs were asked for.
+    people
+        What people are at sites.
     """
 
     def __init__(self, database: Database) -> None:
@@ -37,6 +40,7 @@ class Store:
         self.images = KnownImages(database)
         self.sites = KnownSites(database)
         self.releases = KnownReleases(database)
+        self.people = People(database)
 
     @classmethod
     def open(cls, url: str) -> "Store":

@@ -9,6 +9,7 @@ progress and may be lost without loss of history. Times are seconds since 1970, 
 from sqlalchemy import (
     JSON,
     Column,
+    Date,
     Double,
     ForeignKey,
     Index,
@@ -91,6 +92,8 @@ submission = Table(
     Column("round", Integer, nullable=False),
     # beside: what the site last said of its newest crews
     Column("crews", JSON(none_as_null=True)),
+    # beside: how far its Attempts have come, by the end of which round, and how many rounds brought nothing
+    Column("effort", JSON(none_as_null=True)),
 )
 
 event = Table(
@@ -161,6 +164,7 @@ site = Table(
     Column("owner", String(64)),
     Column("lease_until", Double),
     Column("lease_token", Integer, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
 )
 
 heard = Table(
@@ -172,3 +176,24 @@ heard = Table(
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("site", "attempt", name="heard_attempt"),
 )
+
+person = Table(
+    "person",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+)
+
+person_link = Table(
+    "person_link",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    Column("site", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("key", String(40), nullable=False),
+    # the first and the last day, UTC; no last day means until it is removed
+    Column("valid_from", Date, nullable=False),
+    Column("valid_until", Date),
+)
+Index("person_link_site", person_link.c.person, person_link.c.site)

@@ -5,17 +5,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, text
+from sqlalchemy import insert, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
+from slidegate.domain.events import fold
 from slidegate.store import Store, queue, tables
 from slidegate.store.database import HEAD, Database, StoreTooNew, StoreUnusable
 from tests.unit.domain.histories import request
+
+FIRST_VERSION = Path(__file__).parents[2] / "data" / "store" / "0001"
+"""Rows as slidegate wrote them when its tables were those of the first version."""
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_uses(store: Store) -> None:
@@ -26,6 +32,46 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_uses(store: Store)
 
 def test_the_last_migration_is_the_one_that_the_code_expects() -> None:
     assert ScriptDirectory("src/slidegate/store/migrations").get_current_head() == HEAD
+
+
+def test_a_store_of_the_first_version_keeps_all_that_it_holds_when_it_is_brought_up_to_date(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/slidegate.db"
+    database = Database(url)
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", "slidegate.store:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (FIRST_VERSION / "rows.sql").read_text().splitlines():
+            connection.exec_driver_sql(statement)
+    before = content_of(database)
+    database.close()
+
+    store = Store.open(url)
+    after = content_of(store.database)
+    for table, rows in before.items():
+        if table != "alembic_version":
+            kept = [{name: row[name] for name in old} for old, row in zip(rows, after[table], strict=True)]
+            assert kept == rows, table
+    (run,) = store.runs.all()
+    assert store.runs.view(run["id"]) == fold(run["id"], store.history.of(run["id"]))
+    assert store.sites.row("local")["tries"] == 0
+    submission = store.runs.submission(store.runs.tasks(run["id"])[0]["submission"])
+    assert submission is not None
+    assert (submission["effort"], submission["crews"]["cpu"]["state"]) == (None, "ended")
+    assert store.people.add("ada", 1.0)
+    store.close()
+
+
+def content_of(database: Database) -> dict[str, list[dict[str, object]]]:
+    """All rows of all tables."""
+    with database.read() as connection:
+        return {
+            name: [dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()]
+            for name in inspect(connection).get_table_names()
+        }
 
 
 def test_a_store_of_a_later_version_is_refused_in_words(tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""People, and what each of them is at a site: an account there, and the key that opens it, for some days.
+
+Days are those of UTC, and the first and the last one count. Of one person at one site at most one link is
+valid on any day; at one site a key opens one account.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from slidegate.domain.errors import BadRequest
+from slidegate.domain.states import FINISHED
+from slidegate.store import tables
+from slidegate.store.database import Database
+
+_P = tables.person
+_L = tables.person_link
+
+
+class UnknownPerson(BadRequest):
+    """There is no person of that name."""
+
+    code = "unknown-person"
+
+
+class LinkRefused(BadRequest):
+    """The person cannot be linked to the site so."""
+
+    code = "link-refused"
+
+
+class LinkNotValid(BadRequest):
+    """The person may not use the site today."""
+
+    code = "link-not-valid"
+
+
+def gate_id(site: str, key: str) -> str:
+    """Return what a gate is called that a site is reached by with a key; Runs are filed under it."""
+    return f"{site}/{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a person is at a site: an account, and the name of the key that opens it.
+
+    Attributes
+    ----------
+    valid_from, valid_until
+        The first and the last day, UTC; None for no last day.
+    """
+
+    person: str
+    site: str
+    account: str
+    key: str
+    valid_from: date
+    valid_until: date | None = None
+
+    def state(self, day: date) -> str:
+        """Say what the link is on a day: valid, not yet valid, or expired."""
+        if day < self.valid_from:
+            return "not yet valid"
+        return "valid" if self.valid_until is None or day <= self.valid_until else "expired"
+
+    def days(self) -> str:
+        """The days, in words."""
+        return f"from {self.valid_from}" + (f" until {self.valid_until}" if self.valid_until else "")
+
+    def _overlaps(self, other: "Link") -> bool:
+        mine, theirs = self.valid_until or date.max, other.valid_until or date.max
+        return self.valid_from <= theirs and other.valid_from <= mine
+
+
+class People:
+    """Remembers people and their links."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, name: str, at: float) -> bool:
+        """Remember a person; returns whether the person is new.
+
+        Raises
+        ------
+        BadRequest
+            Nobody can be called so.
+        """
+        if not name.strip() or not name.isprintable() or len(name) > 100:
+            raise BadRequest(f"A person cannot be called {name!r}: take up to 100 letters that can be read.")
+        try:
+            with self._database.write() as connection:
+                connection.execute(insert(_P).values(name=name, at=at))
+        except IntegrityError:
+            return False
+        return True
+
+    def names(self) -> list[str]:
+        """Return all people."""
+        with self._database.read() as connection:
+            return list(connection.execute(select(_P.c.name).order_by(_P.c.name)).scalars())
+
+    def join(self, link: Link) -> bool:
+        """Remember a link; returns whether it is new.
+
+        Raises
+        ------
+        UnknownPerson
+            The person was not added.
+        LinkRefused
+            It ends before it begins, another one of this person at this site holds on some of its days, or
+            its key opens another account there.
+        """
+        if link.valid_until is not None and link.valid_until < link.valid_from:
+            raise LinkRefused(f"The link would end on {link.valid_until}, before it begins.")
+        with self._database.write() as connection:
+            person = select(_P.c.name).where(_P.c.name == link.person).with_for_update()
+            if connection.execute(person).first() is None:
+                raise UnknownPerson(
+                    f"There is no person {link.person!r}. slidegate person add {link.person} adds one."
+                )
+            known = _links(connection)
+            if link in known:
+                return False
+            _check(link, known)
+            connection.execute(
+                insert(_L).values({name: getattr(link, name) for name in Link.__dataclass_fields__})
+            )
+        return True
+
+    def links(self) -> list[Link]:
+        """Return all links, also those that are not valid any more."""
+        with self._database.read() as connection:
+            return _links(connection)
+
+    def link(self, person: str, site: str, at: float) -> Link | None:
+        """Return what a person is at a site at a moment, in seconds since 1970; None without any link there.
+
+        Raises
+        ------
+        LinkNotValid
+            The person has links there, and none of them is valid then: nothing else may take their place.
+        """
+        day = datetime.fromtimestamp(at, UTC).date()
+        mine = [link for link in self.links() if (link.person, link.site) == (person, site)]
+        for link in mine:
+            if link.state(day) == "valid":
+                return link
+        if not mine:
+            return None
+        past = [link for link in mine if link.state(day) == "expired"]
+        nearest = past[-1] if past else mine[0]
+        words = f"expired on {nearest.valid_until}" if past else f"holds only from {nearest.valid_from}"
+        raise LinkNotValid(
+            f"What links {person!r} to the site {site!r} {words}. Whoever looks after slidegate can make "
+            f"another: slidegate person link {person} {site} --account {nearest.account} --key {nearest.key}"
+        )
+
+    def account(self, site: str, key: str) -> str | None:
+        """Return the account that a key opens at a site, None when no link says so.
+
+        Links that have expired count: what was begun under them is still to be fetched.
+        """
+        found = [link.account for link in self.links() if (link.site, link.key) == (site, key)]
+        return found[0] if found else None
+
+    def remove(self, person: str, site: str | None = None) -> list[Link]:
+        """Forget a person's links to a site; without one, all of them, and the person too.
+
+        Returns
+        -------
+        The links that are gone.
+
+        Raises
+        ------
+        UnknownPerson
+            There is none of that name.
+        LinkRefused
+            Runs of the person there have not ended: nothing else could fetch them.
+        """
+        with self._database.write() as connection:
+            if connection.execute(select(_P.c.name).where(_P.c.name == person)).first() is None:
+                raise UnknownPerson(f"There is no person {person!r}.")
+            links = [link for link in _links(connection) if link.person == person]
+            gone = [link for link in links if site in (None, link.site)]
+            for link in gone:
+                _check_unused(connection, link)
+            which = [_L.c.person == person] + ([] if site is None else [_L.c.site == site])
+            connection.execute(delete(_L).where(*which))
+            if site is None:
+                connection.execute(delete(_P).where(_P.c.name == person))
+        return gone
+
+
+def _links(connection: Connection) -> list[Link]:
+    query = select(_L).order_by(_L.c.person, _L.c.site, _L.c.valid_from)
+    return [_link(row) for row in connection.execute(query).mappings()]
+
+
+def _link(row: Mapping[Any, Any]) -> Link:
+    return Link(**{name: row[name] for name in Link.__dataclass_fields__})
+
+
+def _check(link: Link, known: list[Link]) -> None:
+    for other in known:
+        if (other.person, other.site) == (link.person, link.site) and other._overlaps(link):
+            raise LinkRefused(
+                f"{link.person!r} is {other.account!r} at {link.site!r} {other.days()} already, by the key "
+                f"{other.key!r}. Choose other days, or remove that: "
+                f"slidegate person remove {link.person} --site {link.site}"
+            )
+        if (other.site, other.key) == (link.site, link.key) and other.account != link.account:
+            raise LinkRefused(
+                f"At {link.site!r} the key {link.key!r} opens the account {other.account!r}. Another account "
+                "needs another key: slidegate key create NAME makes it."
+            )
+
+
+def _check_unused(connection: Connection, link: Link) -> None:
+    run, task = tables.run.c, tables.task.c
+    query = (
+        select(run.id)
+        .join(tables.task, task.run == run.id)
+        .where(run.person == link.person, run.site == gate_id(link.site, link.key))
+        .where(task.state.not_in(list(FINISHED)))
+        .distinct()
+    )
+    active = [name[:8] for name in connection.execute(query).scalars()]
+    if active:
+        raise LinkRefused(
+            f"Runs of {link.person!r} at {link.site!r} have not ended ({', '.join(active)}). Wait for "
+            "them, or cancel them: slidegate cancel RUN"
+        )
