@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from slidegate.cli import catalogue, history, upkeep
+from slidegate.cli.key import key
+from slidegate.cli.person import person
 from slidegate.cli.run import run
 from slidegate.cli.sample import sample
 
@@ -45,6 +47,8 @@ for command in (history.runs, history.show, history.cancel, history.retry, histo
     app.command()(command)
 app.add_typer(catalogue.workflow, name="workflow")
 app.add_typer(catalogue.site, name="site")
+app.add_typer(key, name="key")
+app.add_typer(person, name="person")
 app.command()(upkeep.clean)
 app.command()(upkeep.doctor)
 app.add_typer(sample, name="sample")

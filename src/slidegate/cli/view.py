@@ -227,6 +227,11 @@ def ago(at: float) -> str:
     return "just now"
 
 
+def day(at: float) -> str:
+    """The day of a time, UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; columns whose name begins with ``#`` are numbers."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

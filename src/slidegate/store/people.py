@@ -5,6 +5,7 @@ Days are those of UTC, and the first and the last one count. Of one person at on
 valid on any day; at one site a key opens one account.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -20,6 +21,8 @@ from slidegate.store.database import Database
 
 _P = tables.person
 _L = tables.person_link
+_SITE = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
+_ACCOUNT = re.compile("[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 
 
 class UnknownPerson(BadRequest):
@@ -113,9 +116,13 @@ class People:
         UnknownPerson
             The person was not added.
         LinkRefused
-            It ends before it begins, another one of this person at this site holds on some of its days, or
-            its key opens another account there.
+            There cannot be such a site or account, it ends before it begins, another one of this person at
+            this site holds on some of its days, or its key opens another account there.
         """
+        if link.site == "local" or not _SITE.fullmatch(link.site):
+            raise LinkRefused(f"{link.site!r} is no site that people have accounts at.")
+        if not _ACCOUNT.fullmatch(link.account):
+            raise LinkRefused(f"{link.account!r} cannot be an account.")
         if link.valid_until is not None and link.valid_until < link.valid_from:
             raise LinkRefused(f"The link would end on {link.valid_until}, before it begins.")
         with self._database.write() as connection:

@@ -125,6 +125,17 @@ def test_a_link_that_ends_before_it_begins_is_refused(linked: Store) -> None:
         linked.people.join(replace(ADA, site="x", valid_until=date(2025, 1, 1)))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("site", "local"), ("site", "../x"), ("site", "-v"), ("account", "-oProxyCommand=x"), ("account", "a b"),
+     ("account", ""), ("account", "a\n")],
+)  # fmt: skip
+def test_what_ssh_could_misunderstand_is_no_site_and_no_account(store: Store, field: str, value: str) -> None:
+    store.people.add("ada", 1.0)
+    with pytest.raises(LinkRefused, match="is no site|cannot be an account"):
+        store.people.join(replace(ADA, **{field: value}))
+
+
 def test_only_people_who_were_added_are_linked(store: Store) -> None:
     with pytest.raises(UnknownPerson, match="slidegate person add ada"):
         store.people.join(ADA)
