@@ -4,5 +4,6 @@
 from slidegate.sites.gate import Gate
 from slidegate.sites.link import Link
 from slidegate.sites.pipe import PipeLink
+from slidegate.sites.ssh import SshGate, SshHost
 
-__all__ = ["Gate", "Link", "PipeLink"]
+__all__ = ["Gate", "Link", "PipeLink", "SshGate", "SshHost"]

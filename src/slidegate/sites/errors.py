@@ -21,6 +21,60 @@ class LinkDown(SiteError):
     transient = True
 
 
+class HostUnknown(LinkDown):
+    """The name of the site's host has no address."""
+
+    code = "host-unknown"
+
+
+class HostUnreachable(LinkDown):
+    """The site's host does not answer: it is down, it listens elsewhere, or a firewall is between."""
+
+    code = "host-unreachable"
+
+
+class HostBusy(LinkDown):
+    """The site's host hung up before it let anybody in: it is busy, or shuts this computer out for now."""
+
+    code = "host-busy"
+
+
+class HostKeyChanged(LinkDown):
+    """The host shows another key than the pinned one; nothing was sent."""
+
+    code = "host-key-changed"
+
+
+class HostKeyUnknown(LinkDown):
+    """The host shows a key that was never pinned; nothing was sent."""
+
+    code = "host-key-unknown"
+
+
+class KeyRefused(LinkDown):
+    """The host does not accept the key."""
+
+    code = "key-refused"
+
+
+class GateMissing(LinkDown):
+    """The key is accepted, but no gate is behind it."""
+
+    code = "gate-missing"
+
+
+class GateRefused(LinkDown):
+    """The gate ended before it answered."""
+
+    code = "gate-refused"
+
+
+class ChannelsTaken(LinkDown):
+    """All channels from this computer to the site are in use; one will be free soon."""
+
+    code = "channels-taken"
+
+
 class LinkNoise(SiteError):
     """Something else than a gate answered."""
 

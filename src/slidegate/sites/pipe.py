@@ -4,8 +4,9 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from queue import SimpleQueue
 from threading import Semaphore
@@ -16,8 +17,12 @@ from slidegate_gate.serve import frames
 from slidegate.sites.errors import LinkDown, LinkNoise
 from slidegate.sites.link import Frame, Message
 
+PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 _WINDOW = 6
-_LAST_WORDS = 400
+_PIPE = 1 << 20
+_LAST_WORDS = 4000
+_QUOTED = 400
+_ENDING_SECONDS = 2.0
 
 
 class PipeLink:
@@ -26,13 +31,16 @@ class PipeLink:
     Parameters
     ----------
     argv
-        The argument list of ``... serve --home H --key K``. No shell is involved, and the environment is
-        empty but for a plain PATH.
+        The argument list of ``... serve --home H --key K``. No shell is involved.
     idle_seconds
         How long to wait for a part of an answer before the gate counts as hung; it is then killed.
+    environment
+        The whole environment of the process.
     """
 
-    def __init__(self, argv: Sequence[str], idle_seconds: float = 120.0) -> None:
+    def __init__(
+        self, argv: Sequence[str], idle_seconds: float = 120.0, environment: Mapping[str, str] = PLAIN
+    ) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         self._numbers = count(1)
         self._idle_seconds = idle_seconds
@@ -42,9 +50,10 @@ class PipeLink:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
+                env=environment,
                 cwd="/",
                 bufsize=0,
+                pipesize=_PIPE,
                 start_new_session=True,
             )
         except OSError as error:
@@ -77,9 +86,9 @@ class PipeLink:
         try:
             sending.result()
         except BrokenPipeError as error:
-            words = self._down()
+            down = self._down()
             self.close()
-            raise LinkDown(words) from error
+            raise down from error
 
     def _answers(self, sender: "_Sender") -> Iterator[Frame]:
         for name in sender.sent():
@@ -96,10 +105,10 @@ class PipeLink:
             raise LinkDown(f"The site has said nothing for {self._idle_seconds:.0f} seconds.") from error
         except BadFrame as error:
             if "ended inside a frame" in str(error):
-                raise LinkDown(self._down()) from error
-            raise LinkNoise(f"Something else than a gate answered. {error}") from error
+                raise self._down() from error
+            raise self.noise(str(error)) from error
         if frame is None:
-            raise LinkDown(self._down())
+            raise self._down()
         return frame.message, bytes(frame.body)
 
     def _handle(self, name: str) -> int:
@@ -107,11 +116,26 @@ class PipeLink:
             raise LinkDown("The connection to the site was closed.")
         return int(getattr(self._process, name).fileno())
 
-    def _down(self) -> str:
+    def _down(self) -> LinkDown:
+        """Return what a channel that ended means, by the process's exit code and its last words."""
+        code = None
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_ENDING_SECONDS)
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - _LAST_WORDS))
-        words = " ".join(self._stderr.read().decode("utf-8", "replace").split())
-        return f"The gate ended. Its last words: {words}" if words else "The gate ended without a word."
+        return self.ended(code, self._stderr.read().decode("utf-8", "replace"))
+
+    def ended(self, _code: int | None, words: str) -> LinkDown:
+        """Return the error for a process that ended with this exit code and these last words."""
+        said = quoted(words)
+        return LinkDown(
+            f"The gate ended. Its last words: {said}" if said else "The gate ended without a word."
+        )
+
+    def noise(self, words: str) -> LinkNoise:
+        """Return the error for something that is not a frame."""
+        return LinkNoise(f"Something else than a gate answered. {words}")
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -131,6 +155,11 @@ class PipeLink:
             process.kill()
             process.wait()
         self._stderr.close()
+
+
+def quoted(words: str) -> str:
+    """Return the end of what a program wrote, on one line."""
+    return " ".join(words.split())[-_QUOTED:]
 
 
 class _Sender:

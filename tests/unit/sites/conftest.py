@@ -38,21 +38,18 @@ def key_data(gate_home: Path, key: str) -> Path:
 
 
 @pytest.fixture
-def connect(gate_home: Path, key: str) -> Iterator[Connect]:
+def gate_argv(gate_home: Path, key: str) -> list[str]:
+    """What starts the gate for the key of this test."""
+    current = str(gate_home / "current")
+    return [sys.executable, "-IS", current, "serve", "--home", str(gate_home), "--key", key]
+
+
+@pytest.fixture
+def connect(gate_argv: list[str]) -> Iterator[Connect]:
     opened = []
 
     def connect_now() -> PipeLink:
-        argv = [
-            sys.executable,
-            "-IS",
-            str(gate_home / "current"),
-            "serve",
-            "--home",
-            str(gate_home),
-            "--key",
-            key,
-        ]
-        opened.append(PipeLink(argv, idle_seconds=20))
+        opened.append(PipeLink(gate_argv, idle_seconds=20))
         return opened[-1]
 
     yield connect_now
