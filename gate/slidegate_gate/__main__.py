@@ -13,7 +13,11 @@ import re
 import sys
 from typing import List, Optional
 
-import slidegate_gate
+HERE = os.path.dirname(os.path.abspath(__file__))
+if not __package__ and os.path.basename(HERE) == "slidegate_gate":  # ``python3 FOLDER/slidegate_gate ctl``
+    sys.path[0] = os.path.dirname(HERE)
+
+import slidegate_gate  # noqa: E402
 
 __all__ = ["main"]
 

@@ -5,30 +5,6 @@
 from slidegate_gate.errors import GateError
 
 
-class NoHome(GateError):
-    """The folder is not the home of a gate, or holds other things."""
-
-    code = "no-home"
-
-
-class UnsafePermissions(GateError):
-    """Somebody else could write where the gate must be alone."""
-
-    code = "unsafe-permissions"
-
-
-class UnknownName(GateError):
-    """No key, Release or workflow has that name, or the name cannot be one."""
-
-    code = "unknown-name"
-
-
-class Unfit(GateError):
-    """A check of the self-test failed."""
-
-    code = "unfit"
-
-
 class StillInUse(GateError):
     """Accepted work still needs what was to be removed."""
 

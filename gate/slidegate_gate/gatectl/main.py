@@ -12,17 +12,30 @@ from typing import Any, List, Optional
 
 from slidegate_gate.errors import GateError
 
-from . import checkup, homes, upkeep, workflows
+from . import checkup, installing, keys, upkeep, workflows
 
-NEW = "for a new config.json (default: %(default)s)"
+NEW = "for a new config.json"
 VERBS: Any = [
-    ("install", homes.install, "copy this gate to its home and make it the current version", {
-        "--site": {"default": "local", "help": NEW}, "--scheduler": {"default": "local", "help": NEW},
-        "--cores": {"type": int, "help": NEW}, "--data": {"help": NEW}, "--state": {"help": NEW}}),
-    ("key add", homes.add_key, "let a key start workflows", {
+    ("install", installing.install, "copy this gate to its home and make it the current version", {
+        "--site": {"default": "local", "help": NEW}, "--state": {"help": NEW}, "--data": {"help": NEW},
+        "--scheduler": {"default": "local", "help": "local or slurm, " + NEW},
+        "--cores": {"type": int, "help": "for local, " + NEW}, "--conf": {"help": "slurm.conf, " + NEW},
+        "--partition": {"help": "Slurm's, " + NEW}, "--account": {"help": "Slurm's, " + NEW},
+        "--qos": {"help": "Slurm's, " + NEW}}),
+    ("key add", keys.add, "let a key start workflows", {
         "name": {}, "--workflow": {"action": "append", "required": True, "help": "its name, or * for all"}}),
-    ("key list", homes.list_keys, "print the keys and what they may start", {}),
-    ("key remove", homes.remove_key, "take a key off the list", {"name": {}}),
+    ("key limits", keys.limits, "give a key limits of its own, and print those that hold", {
+        "name": {}, "limit": {"nargs": "*", "metavar": "LIMIT=NUMBER", "help": "none: take it back"}}),
+    ("key list", keys.list_all, "print the keys and what they may start", {}),
+    ("key remove", keys.remove, "take a key off the list", {"name": {}}),
+    ("authorize", keys.authorize, "let a public key in", {
+        "public_key": {"metavar": "KEY.pub"},
+        "--key": {"required": True, "metavar": "NAME", "help": "its name here, from `key add`"},
+        "--from": {"dest": "source", "metavar": "ADDR[,ADDR]", "help": "only from these addresses"},
+        "--until": {"metavar": "DATE", "help": "until this day begins, as in 2027-12-31"}}),
+    ("deauthorize", keys.deauthorize, "let a public key in no more", {
+        "public_key": {"metavar": "KEY.pub", "nargs": "?"},
+        "--key": {"metavar": "NAME", "help": "all keys of this name"}}),
     ("workflow check", workflows.check, "say what is wrong with a workflow's folder", {"folder": {}}),
     ("workflow install", workflows.install, "make a Release and its Runtime", {
         "folder": {}, "--wheels": {"help": "where the wheels lie (default: FOLDER/wheels)"},
@@ -81,4 +94,5 @@ def _own_home() -> str:
     # An installed gatectl lies in <home>/versions/<version>/slidegate_gate/gatectl.
     here = os.path.dirname(os.path.realpath(__file__))
     home = os.path.abspath(os.path.join(here, *[os.pardir] * 4))
-    return home if os.path.isdir(os.path.join(home, "versions")) else os.path.expanduser("~/.slidegate-gate")
+    installed = os.path.basename(os.path.dirname(os.path.dirname(os.path.dirname(here)))) == "versions"
+    return home if installed else os.path.expanduser("~/.slidegate-gate")

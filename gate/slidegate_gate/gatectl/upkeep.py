@@ -13,12 +13,11 @@ from typing import Dict, Iterator, List, Set, Tuple
 
 from slidegate_gate import folders
 from slidegate_gate.errors import GateError
+from slidegate_gate.home.config import key_layouts, locked_home
 from slidegate_gate.serve import files, status, trees
 from slidegate_gate.serve.layout import Layout
 from slidegate_gate.serve.limits import Limits
 from slidegate_gate.workflows.releases import find_releases
-
-from .homes import key_layouts, locked_home
 
 Needless = Iterator[Tuple[str, str]]  # (why, path)
 PART_SECONDS = 24 * 3600

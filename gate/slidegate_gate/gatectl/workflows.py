@@ -5,13 +5,13 @@ import os
 import shutil
 from argparse import Namespace
 
+from slidegate_gate.home.config import UnknownName, key_layouts, locked_home, open_home
 from slidegate_gate.serve import files, status
 from slidegate_gate.workflows.manifests import BadWorkflow, read_workflow
 from slidegate_gate.workflows.releases import ensure_release, find_releases
 from slidegate_gate.workflows.runtimes import ensure_runtime
 
-from .errors import StillInUse, UnknownName
-from .homes import key_layouts, locked_home, open_home
+from .errors import StillInUse
 
 
 def check(asked: Namespace) -> None:
