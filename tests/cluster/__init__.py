@@ -20,8 +20,8 @@ checkout and /root are hidden there: Python is /usr/bin/python3. ::
         cluster.down("c2"); cluster.restore("c2")  # see Cluster for cut, kill_node, stop_controller
 
 ``Cluster.start`` takes ``accounting=True`` (slurmdbd and MariaDB, 5 s more), ``memory_limits=True`` (jobs
-over their memory are killed; root only), ``cpus=`` and ``memory_mb=`` of a node, and any line of slurm.conf as
-a keyword; a list repeats the line, None leaves it out. There are two partitions: ``main`` (default) and
+over their memory are killed; root only), ``cpus=`` and ``memory_mb=`` of a node, and any line of slurm.conf
+as a keyword; a list repeats the line, None leaves it out. There are two partitions: ``main`` (default) and
 ``urgent``, which preempts it.
 
 Everything ends with the process that started it. Tests take the fixture ``cluster`` (one for the whole run)

@@ -127,7 +127,11 @@ class Cluster:
             )
         finally:
             os.close(stdin)
-        cluster._start_daemons(accounting=accounting)
+        try:
+            cluster._start_daemons(accounting=accounting)
+        except BaseException:
+            cluster.end()
+            raise
         return cluster
 
     @classmethod
@@ -240,13 +244,16 @@ class Cluster:
         start = 'exec setsid "$@" >/var/spool/mysql/log 2>&1 &'
         self.run("login", ["sh", "-c", start, "sh", *server], user="mysql")
         client = ["mariadb", "--no-defaults", "-u", "root", f"--socket={data}/my.sock", "-e"]
-        allow = "CREATE DATABASE slurm; GRANT ALL ON slurm.* TO slurm@'127.0.0.1'"
+        allow = "CREATE DATABASE IF NOT EXISTS slurm; CREATE USER IF NOT EXISTS slurm@'127.0.0.1'; "
+        allow += "GRANT ALL ON slurm.* TO slurm@'127.0.0.1'"
         _wait(
             lambda: self.run("login", [*client, allow], check=False).returncode == 0, 30, "MariaDB is not up"
         )
         self.run("login", ["slurmdbd"])
         add = ["sacctmgr", "-i", "add", "cluster", "lab"]
         _wait(lambda: self.run("login", add, check=False).returncode == 0, 30, "slurmdbd is not up")
+        for words in (["account", "lab"], ["user", "anna,bert", "account=lab"]):
+            self.run("login", ["sacctmgr", "-i", "add", *words])
 
     # --- working in it
 
@@ -255,7 +262,7 @@ class Cluster:
 
         Who kills the process that this starts kills what runs inside, with SIGKILL.
         """
-        home = "/root" if user is None else f"/home/{user}" if user in ACCOUNTS else "/"
+        home = f"/home/{user}" if user in ACCOUNTS else "/"
         rootless = ["--user", "--preserve-credentials"] if os.geteuid() != 0 else []
         words = ["nsenter", "--target", str(self._pids[node]), *rootless]
         words += ["--mount", "--net", "--uts", "--pid", "setpriv", "--pdeathsig", "KILL"]
@@ -266,7 +273,7 @@ class Cluster:
     def environment(self, user: str | None = None) -> dict[str, str]:
         """Return the environment that a login would give."""
         name = user or "root"
-        home = "/root" if user is None else f"/home/{user}" if user in ACCOUNTS else "/"
+        home = "/root" if user is None else f"/home/{user}" if user in ACCOUNTS else "/nonexistent"
         path = SBIN if user not in ACCOUNTS else "/usr/local/bin:/usr/bin:/bin"
         return {
             "PATH": path,
@@ -338,11 +345,11 @@ class Cluster:
         self.run(node, [PYTHON, "-IS", "-c", KILL_ALL], env={"KEEPER": str(self._inner[node])})
 
     def down(self, node: str) -> None:
-        """Let Slurm believe at once that a node is dead; what runs there goes on."""
+        """Let Slurm call a node dead at once. If the node hears of it, it kills its jobs: see `cut`."""
         self.run("login", ["scontrol", "update", f"nodename={node}", "state=down", "reason=test"])
 
     def cut(self, node: str) -> None:
-        """Pull a compute node's cable; what runs there goes on."""
+        """Pull a compute node's cable; what runs there goes on, also when Slurm calls the node `down`."""
         self.run("login", ["ip", "link", "set", f"cable{node[1:]}", "down"])
 
     def restore(self, node: str) -> None:
@@ -357,10 +364,10 @@ class Cluster:
         states = ("idle", "mix", "alloc", "comp")
         _wait(lambda: self.node_state(node) in states, 60, f"{node} did not come back", self._nodes)
 
-    def stop_controller(self) -> None:
-        """Kill slurmctld as a power cut would."""
+    def stop_controller(self, *, saving: bool = False) -> None:
+        """Kill slurmctld: it forgets jobs that it took in its last seconds, unless it may save its state."""
         pid = self.run("login", ["cat", "/run/slurmctld.pid"]).stdout.strip()
-        self.run("login", ["kill", "-9", pid])
+        self.run("login", ["kill", "-TERM" if saving else "-KILL", pid])
         gone = ["sh", "-c", 'test ! -e "/proc/$1"', "sh", pid]
         _wait(lambda: self.run("login", gone, check=False).returncode == 0, 10, "slurmctld did not end")
 
