@@ -74,12 +74,13 @@ class Runs:
     person
         Who asks.
     preferred
-        The Release to take of a workflow, by its name, where a site has several of it.
+        The Release to take of a workflow, by its name, where the embedded site has several of it. It may be
+        filled later, when that site is set up; other sites give their newest version.
     """
 
     def __init__(self, tools: Tools, person: str, preferred: Mapping[str, str] | None = None) -> None:
         self._tools = tools
-        self._preferred = dict(preferred or {})
+        self._preferred = {} if preferred is None else preferred
         self._store = tools.store
         self._person = person
 
@@ -99,7 +100,8 @@ class Runs:
         """Ask for a Run, or take up the one that the same person asked for before.
 
         The same person, image contents, Release and parameters are the same Run, wherever the images lie and
-        whatever they are called. Safe to repeat, also at the same time from several processes.
+        whatever they are called; one that has not succeeded at another site is left alone there. Safe to
+        repeat, also at the same time from several processes.
 
         Parameters
         ----------
@@ -122,7 +124,8 @@ class Runs:
         SlidegateError
             The site does not answer, or there is no such image.
         """
-        release = self._release(self._tools.gate(site).hello(), workflow)
+        hello = self._tools.gate(site).hello()
+        release = self._release(hello, workflow, self._preferred if site == "local" else {})
         values = complete(release.schema, parameters)
         found = self._tools.source(ImageRef(source, ""))
         chosen = Selection.of([ref for where in images for ref in found.find(where)])
@@ -137,7 +140,7 @@ class Runs:
             self._person, release.digest, values, [Digest(image["content"]) for image in described]
         )
         known = self._store.runs.newest(request)
-        if known is not None and not again:
+        if known is not None and not again and self._serves(known[0], site):
             return Requested(known[0], self._take_up(known[0], out))
         event = self._new_run(
             request, 0 if known is None else known[1] + 1, release, values, out, site, described
@@ -151,14 +154,19 @@ class Runs:
         """Return the Releases that may be started at a site."""
         return self._tools.gate(site).hello().releases
 
-    def _release(self, hello: Hello, workflow: str) -> Release:
+    def _release(self, hello: Hello, workflow: str, prefer: Mapping[str, str]) -> Release:
         name, _, version = workflow.partition("@")
         found = [each for each in hello.releases if each.name == name and version in ("", each.version)]
         if not found:
             known = ", ".join(sorted({each.name for each in hello.releases})) or "none"
             raise UnknownWorkflow(f"The site {hello.site} has no workflow {workflow!r}. It has: {known}.")
-        preferred = self._preferred.get(name)
+        preferred = prefer.get(name)
         return max(found, key=lambda each: (each.digest == preferred, _version(each.version), each.digest))
+
+    def _serves(self, run: RunId, site: str) -> bool:
+        """Say whether a Run that exists does for a request at a site: it is there, or it has succeeded."""
+        ended = all(task["state"] == State.SUCCEEDED for task in self._store.runs.tasks(run))
+        return ended or self._store.runs.run(run)["site"] == site
 
     def _describe(self, source: ImageSource, ref: ImageRef) -> dict[str, str]:
         """Return what a Task is made with; of an image that cannot be read, a Task that will say why."""
@@ -286,7 +294,9 @@ class Runs:
 
     def cancel(self, run: RunId) -> int:
         """Wish a Run cancelled; it is when its Tasks say so. Returns how many Tasks were not yet to be."""
-        return self._store.runs.want_cancelled(run, self._tools.clock())
+        wished = self._store.runs.want_cancelled(run, self._tools.clock())
+        self._store.sites.hurry(self._store.runs.run(run)["site"])
+        return wished
 
     def retry(self, run: RunId) -> int:
         """Let the Tasks that failed or were cancelled go on; returns how many.

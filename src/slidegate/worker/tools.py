@@ -33,15 +33,17 @@ class Pace:
         A Submission is sealed when so many Tasks are ready, or so long after the first one was.
     poll_seconds, poll_seconds_most
         How often a site is asked for news: at first, and at most when nothing has changed for long.
-    retry_seconds
-        How long to wait after a site did not answer, and after the first failure of a step.
+    retry_seconds, retry_seconds_most, repair_seconds_most
+        How long to wait after the first failure of a step, or of asking a site; then twice as long each time,
+        up to the second. Up to the third where only a person can mend it.
     tries
         How often a step is tried that failed for a reason that may pass.
     restagings
         How often an image is brought to a site, or a result fetched, again because data vanished, per try
         that a person asked for.
     rounds
-        How many crews are started for one Submission.
+        After how many crews in a row that achieved nothing a Submission is given up; where more of the same
+        cannot help, as with time limits, the first such crew is the last.
     """
 
     lease_seconds: float = 30.0
@@ -50,9 +52,16 @@ class Pace:
     poll_seconds: float = 0.1
     poll_seconds_most: float = 1.0
     retry_seconds: float = 0.5
+    retry_seconds_most: float = 15.0
+    repair_seconds_most: float = 300.0
     tries: int = 3
     restagings: int = 3
     rounds: int = 3
+
+    def pause(self, tries: int, transient: bool) -> float:
+        """Return how long to wait after something failed so many times in a row."""
+        most = self.retry_seconds_most if transient else self.repair_seconds_most
+        return min(most, self.retry_seconds * float(2 ** min(tries - 1, 20)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,9 @@ class Tools:
     sinks
         Makes the ResultSink that ``out`` of a Run names.
     gates
-        Gates by the name of their site.
+        Gates by what Runs call them: ``local``, or site and key.
+    paces
+        How patient a worker is with one of them, where that differs from ``pace``.
     """
 
     store: Store
@@ -76,6 +87,7 @@ class Tools:
     clock: Clock
     places: Places
     pace: Pace = field(default_factory=Pace)
+    paces: Mapping[str, Pace] = field(default_factory=dict)
 
     def source(self, ref: ImageRef) -> ImageSource:
         """Return the source of an image."""
@@ -90,6 +102,10 @@ class Tools:
         if found is None:
             raise UnknownSite(f"There is no site {site!r}.")
         return found
+
+    def pace_at(self, site: str) -> Pace:
+        """Return how patient a worker is with a site."""
+        return self.paces.get(site, self.pace)
 
     def hold(self, claim: Claim, stop: Event | None = None) -> Holding:
         """Return a context that keeps a Task while something takes long, unless the worker shall stop."""

@@ -31,7 +31,6 @@ from slidegate.worker.watching import watch_site
 
 log = logging.getLogger(__name__)
 
-_PAUSE_MOST = 15.0
 _LOOK_FOR_DEAD_SECONDS = 2.0
 _WAITS_FOR_EVER = frozenset({"busy", "limit", "scheduler-unknown", "round-too-early"})
 
@@ -44,12 +43,16 @@ class Worker:
     tools
         The store and the outside world.
     runs
-        Only Tasks of these Runs; None for all. News of a site move all Tasks there, whosesoever they are.
+        Only Tasks of these Runs, and the sites where they are; None for all. News of a site move all Tasks
+        there, whosesoever they are.
     """
 
     def __init__(self, tools: Tools, runs: Collection[RunId] | None = None) -> None:
         self._tools = tools
         self._runs = runs
+        self._sites = list(tools.gates)
+        if runs is not None:
+            self._sites = sorted({tools.store.runs.run(run)["site"] for run in runs})
         self._presence = Presence(tools.places.workers)
         self._owner = self._presence.owner
         self._stop = Event()
@@ -63,7 +66,7 @@ class Worker:
         False when there is nothing to be done just now; the caller then waits a little.
         """
         tools = self._tools
-        if sum(self._watch(site) for site in tools.gates):
+        if sum(self._watch(site) for site in self._sites):
             return True
         claim = tools.store.queue.claim(self._owner, tools.clock(), tools.pace.lease_seconds, self._runs)
         if claim is None:
@@ -81,10 +84,11 @@ class Worker:
 
     def close(self) -> None:
         """Let sites free what is not needed any more, and go."""
-        for site, gate in self._tools.gates.items():
+        for site in self._sites:
             with suppress(StoreUnusable):
                 self._tools.store.sites.hurry(site)
                 self._watch(site)
+        for gate in self._tools.gates.values():
             gate.close()
         self._presence.end()
 
@@ -164,8 +168,7 @@ class Worker:
             extra={"action": "step_failed", "task": claim.task, "code": error.code, "tries": tries},
         )
         if error.transient and (patient or tries < self._tools.pace.tries):
-            pause = min(_PAUSE_MOST, self._tools.pace.retry_seconds * 2 ** min(tries - 1, 10))
-            return self._tools.clock() + pause, error.message
+            return self._tools.clock() + self._tools.pace.pause(tries, True), error.message
         self._fail(claim, error)
         return None, None
 
