@@ -26,18 +26,21 @@ def answer(view: RunView, outcome: str | None = None) -> dict[str, Any]:
         "out": view.out,
         "created_at": view.created_at,
         "changed_at": view.changed_at,
+        "heard_at": view.heard_at,
+        "trouble": view.trouble,
         "images": [_image(task) for task in view.tasks],
     }
 
 
 def _image(task: TaskView) -> dict[str, Any]:
-    error = None if task.error_code is None else {"code": task.error_code, "message": task.error}
+    failed = {"code": task.error_code, "message": task.error, "log": list(task.log_end)}
     return {
         "name": task.name,
         "image": task.image,
         "state": str(task.state),
         "attempt": task.attempt,
-        "error": error,
+        "error": None if task.error_code is None else failed,
+        "waits": task.waits,
         "results": task.published,
         "summary": _summary(task),
         "usage": None if task.usage is None else dict(task.usage),

@@ -24,6 +24,7 @@ def follow(house: House, run: RunId) -> RunView:
     view = house.runs.show(run)
     if view.state in _ENDED:
         return view
+    house.store.sites.hurry(view.site)  # somebody waits for it now
     stop = threading.Event()
     broken: list[BaseException] = []
     worker = house.worker([run])

@@ -90,7 +90,8 @@ def log(
         int | None, typer.Argument(metavar="IMAGE", help="Only the image of that number, from 1.")
     ] = None,
 ) -> None:
-    """Print what the workflow itself wrote while it ran."""
+    """Print what the workflow itself wrote while it ran. On a terminal, without what could control it."""
+    from slidegate.domain.text import harmless, plain
     from slidegate.settings import Settings
     from slidegate.wiring import open_house
 
@@ -98,9 +99,9 @@ def log(
         previous = None
         for of, piece in house.runs.log(house.runs.find(name), image):
             if of != previous:
-                typer.echo(f"=== {of}", err=True)
+                typer.echo(f"=== {plain(of)}", err=True)
             previous = of
-            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.write(harmless(piece) if sys.stdout.isatty() else piece)
     if previous is None:
         typer.echo(
             "There is no log: the workflow has not been started on this, or its log is gone.", err=True

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from slidegate.domain.text import plain
 from slidegate.worker.views import RunView, TaskView
 
 out = Console(highlight=False)
@@ -48,7 +49,7 @@ _STATE_WORDS = {
 
 def say_error(sentence: str, code: str) -> None:
     """Print one sentence and its stable code to standard error."""
-    text = Text("slidegate: ", style="bold red").append(sentence, style="default")
+    text = Text("slidegate: ", style="bold red").append(plain(sentence), style="default")
     err.print(text.append(f"  [{code}]", style="dim"), soft_wrap=True)
 
 
@@ -109,6 +110,7 @@ class Watch:
         self._all: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
         self._shown: dict[str, str] = {}
+        self._trouble: str | None = None
 
     def __enter__(self) -> "Watch":
         if err.is_terminal:
@@ -121,6 +123,9 @@ class Watch:
 
     def show(self, view: RunView) -> None:
         """Bring the bars up to date."""
+        if view.trouble not in (None, self._trouble):
+            err.print(_silence(view), soft_wrap=True)
+        self._trouble = view.trouble
         ended = sum(task.state in _STATE_STYLE for task in view.tasks)
         many = len(view.tasks) > _MANY
         if many and self._all is None:
@@ -144,7 +149,7 @@ class Watch:
         if self._shown.get(task.task) != words:
             if task.state == "running":
                 self._bars.reset(bar, total=None)  # the estimate is one of this step alone
-            if not err.is_terminal and (ended or task.trouble or task.state == "running"):
+            if not err.is_terminal and (ended or task.trouble or task.waits or task.state == "running"):
                 err.print(Text(f"{name}: {words}"), soft_wrap=True)
         self._shown[task.task] = words
         self._bars.update(
@@ -170,7 +175,7 @@ def names_of(view: RunView) -> list[str]:
     names = [task.name for task in view.tasks]
     twice = {name for name, number in Counter(names).items() if number > 1}
     return [
-        f"{Path(task.image).parent.name}/{task.name}" if task.name in twice else task.name
+        plain(f"{Path(task.image).parent.name}/{task.name}") if task.name in twice else task.name
         for task in view.tasks
     ]
 
@@ -184,7 +189,13 @@ def describe(task: TaskView) -> str:
         return f"{words} ({task.trouble})"
     if task.state not in _STATE_STYLE and task.wanted == "cancel":
         return f"{words}, to be cancelled"
-    return words
+    return f"{words}: {task.waits}" if task.waits else words
+
+
+def _silence(view: RunView) -> Text:
+    """Say why nothing is heard of a site, and since when."""
+    since = f" Last heard {ago(view.heard_at)}." if view.heard_at else ""
+    return Text(f"{view.site}: {view.trouble}{since}", style="yellow")
 
 
 def print_run(view: RunView, whole: bool = False) -> None:
@@ -209,10 +220,14 @@ def print_run(view: RunView, whole: bool = False) -> None:
             markup=False,
         )
     if view.trouble:
-        out.print(Text(f"The site does not answer: {view.trouble}", style="yellow"), soft_wrap=True)
+        out.print(_silence(view), soft_wrap=True)
     for number, (task, name) in enumerate(zip(view.tasks, names_of(view), strict=True), start=1):
         heard = f", last heard {ago(task.confirmed_at)}" if whole and task.confirmed_at else ""
         out.print(Text(f"{number:3}  {name}: {describe(task)}{heard}"), soft_wrap=True)
+        if task.log_end:
+            out.print(Text("     The last lines of its log:"), soft_wrap=True)
+        for line in task.log_end:
+            out.print(Text(f"     | {line}", style="dim"), soft_wrap=True)
         if task.published:
             report = Path(task.published) / "report.html"
             out.print(Text(f"     {report if report.exists() else task.published}"), soft_wrap=True)
@@ -240,7 +255,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold"
         )
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row))
     out.print(made)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from slidegate.domain.errors import RunStillActive, UnknownRun
 from slidegate.domain.events import CancelWanted, Rows
-from slidegate.domain.states import FINISHED, State, Wanted
+from slidegate.domain.states import AT_SITE, FINISHED, State, Wanted
 from slidegate.domain.values import Digest, RunId, SubmissionId, TaskId
 from slidegate.store import tables
 from slidegate.store.database import Database
@@ -110,6 +110,18 @@ class RunRows:
         with self._database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else dict(row)
+
+    def submissions(self, run: RunId) -> list[dict[str, Any]]:
+        """Return the rows of a Run's Submissions."""
+        query = select(tables.submission).where(tables.submission.c.run == run)
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def ended(self, submission: SubmissionId) -> int:
+        """Return how many Tasks of a Submission are not at the site any more."""
+        query = select(func.count()).where(_T.c.submission == submission, _T.c.state.not_in(list(AT_SITE)))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def last_change(self, run: RunId) -> float:
         """Return when the last fact of a Run was written; 0 when there is none."""

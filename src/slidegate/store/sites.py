@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from slidegate.domain.causes import REASON, known_causes
 from slidegate.domain.states import AT_SITE, FINISHED, State
-from slidegate.domain.values import AttemptKey, TaskId
+from slidegate.domain.values import AttemptKey, SubmissionId, TaskId
 from slidegate.store import tables
 from slidegate.store.database import FAR_SECONDS, Database
 
@@ -22,7 +23,14 @@ _S = tables.site
 _H = tables.heard
 _T = tables.task
 START = "0" * 64
-_FIRST: dict[str, Any] = {"head": START, "head_seq": 0, "cursor": "", "poll_at": 0.0, "lease_token": 0}
+_FIRST: dict[str, Any] = {
+    "head": START,
+    "head_seq": 0,
+    "cursor": "",
+    "poll_at": 0.0,
+    "lease_token": 0,
+    "tries": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,8 @@ class KnownSites:
 
     def release(self, watch: Watch, poll_at: float, trouble: str | None = None) -> None:
         """Give a site back, to be looked at again at ``poll_at``; ``trouble`` says why it did not answer."""
-        values = {"owner": None, "lease_until": None, "poll_at": poll_at, "trouble": trouble}
+        values: dict[str, Any] = {"owner": None, "lease_until": None, "poll_at": poll_at, "trouble": trouble}
+        values["tries"] = 0 if trouble is None else _S.c.tries + 1
         with self._database.write() as connection:
             _held(connection, watch, values)
 
@@ -105,7 +114,9 @@ class KnownSites:
                 connection.execute(delete(_H).where(_H.c.site == watch.site))
                 runs = select(tables.run.c.id).where(tables.run.c.site == watch.site)
                 connection.execute(
-                    update(tables.submission).where(tables.submission.c.run.in_(runs)).values(crews=None)
+                    update(tables.submission)
+                    .where(tables.submission.c.run.in_(runs))
+                    .values(crews=None, effort=None)
                 )
             for said in attempts:
                 which = (_H.c.site == watch.site, _H.c.attempt == said["attempt"])
@@ -146,6 +157,12 @@ class KnownSites:
                 return
         with self._database.write() as connection:
             connection.execute(update(_T).where(*where).values(step=step, done=done, total=total))
+
+    def note_effort(self, submission: SubmissionId, effort: Mapping[str, Any]) -> None:
+        """Note how far the Attempts of a Submission have come, without an Event."""
+        table = tables.submission
+        with self._database.write() as connection:
+            connection.execute(update(table).where(table.c.id == submission).values(effort=dict(effort)))
 
     def done_with(self, site: str, limit: int = 1000) -> list[dict[str, Any]]:
         """Return what a site last said of Attempts that it keeps and no unfinished Task needs."""
@@ -206,7 +223,11 @@ def _note_crew(connection: Connection, said: Mapping[str, Any]) -> None:
     row = connection.execute(select(table.c.crews).where(where)).one_or_none()
     if row is None:
         return
-    kept = {name: said[name] for name in ("round", "state", "array")}
+    kept: dict[str, Any] = {name: said[name] for name in ("round", "state", "array")}
+    if kept["state"] == "queued" and REASON.fullmatch(str(said.get("reason", ""))):
+        kept["reason"] = said["reason"]
+    if causes := known_causes(said.get("causes")):
+        kept["causes"] = causes
     crews = dict(row.crews or {})
     if kept["round"] >= crews.get(said["class"], kept)["round"]:
         crews[said["class"]] = kept

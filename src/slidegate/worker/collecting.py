@@ -3,13 +3,11 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from slidegate.domain.events import Artifact, Collected, Published
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, RunId, TaskId
-from slidegate.sites import Gate
 from slidegate.sites.errors import Gone
 from slidegate.sites.transfer import fetch_tree
 from slidegate.sites.trees import Entry, tree_digest
@@ -17,6 +15,7 @@ from slidegate.sources.base import Output, Publication, part_of
 from slidegate.sources.errors import ResultDamagedError
 from slidegate.store.queue import Claim
 from slidegate.worker.holding import Holding
+from slidegate.worker.logs import keep_log
 from slidegate.worker.provenance import write_account
 from slidegate.worker.tools import Tools, digest, key_of, ref_of
 
@@ -39,28 +38,14 @@ def collect(tools: Tools, claim: Claim, hold: Holding) -> None:
     except Gone as error:
         tools.append(claim, tools.lost_data(row, error.message))
         return
-    _fetch_log(tools, gate, row, folder)
+    log = keep_log(tools, gate, key)
+    if log is not None:
+        shutil.copyfile(log, folder / LOG_NAME)
     outputs = outputs_of(tools, run)
     write_account(tools, folder, run, row, outputs, entries)
     shutil.rmtree(tools.places.fetched(key), ignore_errors=True)
     folder.rename(tools.places.fetched(key))
     tools.append(claim, Collected(claim.task, State.COLLECTING, _artifacts(outputs, entries)))
-
-
-def _fetch_log(tools: Tools, gate: Gate, row: Mapping[str, Any], folder: Path) -> None:
-    """Put the Attempt's log beside its result, and keep it: the site lets go of it soon."""
-    kept = tools.places.logs / key_of(row)
-    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = folder / LOG_NAME
-    try:
-        with part.open("wb") as file:
-            file.writelines(gate.log(key_of(row)))
-    except Gone:
-        part.unlink()
-        if kept.is_file():
-            shutil.copyfile(kept, part)
-        return
-    shutil.copyfile(part, kept)
 
 
 def outputs_of(tools: Tools, run: Mapping[str, Any]) -> dict[str, Output]:

@@ -26,9 +26,68 @@ class SystemRefused(SlidegateError):
 
 
 class CrewsEnded(SlidegateError):
-    """The workers at the site ended several times before the work was done; their log there says why."""
+    """The jobs at the site ended again and again before anything was done.
+
+    The administrator of the site finds out why with gatectl selftest.
+    """
 
     code = "crews-ended"
+
+
+class CancelledOutside(SlidegateError):
+    """Somebody at the site ended the job; it was not slidegate. Nothing is wrong with the image.
+
+    Whoever uses the same account there, or the administrator of the site, knows why.
+    """
+
+    code = "cancelled-outside"
+
+
+class TimeLimit(SlidegateError):
+    """The time that the site gives a job was up before anything more was done; as much again would not help.
+
+    Nothing is wrong with the image. The administrator of the site can give such jobs more minutes.
+    """
+
+    code = "time-limit"
+
+
+class OutOfMemory(SlidegateError):
+    """A job needed more memory than the site gives it, and was ended; as much again would not help.
+
+    The administrator of the site can give such jobs more memory; or take smaller blocks, where the workflow
+    has a parameter for it.
+    """
+
+    code = "out-of-memory"
+
+
+class NodeLost(SlidegateError):
+    """Computers of the site failed again and again before the work was done. Nothing is wrong with the image.
+
+    The administrator of the site should know of it.
+    """
+
+    code = "node-lost"
+
+
+class Preempted(SlidegateError):
+    """More urgent work took the place of the job again and again. Nothing is wrong with the image.
+
+    Try again when the site is less busy; or its administrator can give such jobs a higher rank.
+    """
+
+    code = "preempted"
+
+
+BY_CAUSE: dict[str | None, type[SlidegateError]] = {
+    "cancelled": CancelledOutside,
+    "time-limit": TimeLimit,
+    "out-of-memory": OutOfMemory,
+    "node-lost": NodeLost,
+    "preempted": Preempted,
+}
+"""What the causes that a site names mean for a Task; any other means that crews ended."""
 
 
 class DataKeepsVanishing(SlidegateError):

@@ -4,6 +4,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from slidegate.sites.errors import Gone
 from slidegate.sites.gate import Hello
 from slidegate.sources.base import ImageSource
 from slidegate.store.history import NOTHING_HELD
+from slidegate.worker.logs import end_of_log
 from slidegate.worker.parameters import complete
 from slidegate.worker.staging import content_of
 from slidegate.worker.tools import Tools, key_of
@@ -262,9 +264,12 @@ class Runs:
 
     def show(self, run: RunId) -> RunView:
         """Return a Run as it is known now."""
-        row = self._store.runs.run(run)
-        trouble = self._store.sites.row(row["site"])["trouble"]
-        return run_view(row, self._store.runs.tasks(run), self._store.runs.last_change(run), trouble)
+        rows = self._store.runs
+        row = rows.run(run)
+        site = self._store.sites.row(row["site"])
+        submissions = rows.submissions(run)
+        log_end = partial(end_of_log, self._tools)
+        return run_view(row, rows.tasks(run), rows.last_change(run), site, submissions, log_end)
 
     def log(self, run: RunId, number: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Yield (image name, piece of log) of a Run's Tasks, or of one of them.

@@ -50,7 +50,9 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     try:
         changed, pause = _look(tools, watch)
     except Exception as error:  # noqa: BLE001  (the edge of a worker's step)
-        trouble, pause = in_words(error, f"site {site}").message, tools.pace_at(site).retry_seconds
+        known = in_words(error, f"site {site}")
+        trouble = known.message
+        pause = tools.pace_at(site).pause(sites.row(site)["tries"] + 1, known.transient)
     finally:
         sites.release(watch, tools.clock() + pause, trouble)
     return changed > 0

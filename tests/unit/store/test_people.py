@@ -132,7 +132,7 @@ def test_a_link_that_ends_before_it_begins_is_refused(linked: Store) -> None:
 )  # fmt: skip
 def test_what_ssh_could_misunderstand_is_no_site_and_no_account(store: Store, field: str, value: str) -> None:
     store.people.add("ada", 1.0)
-    with pytest.raises(LinkRefused, match="is no site|cannot be an account"):
+    with pytest.raises(LinkRefused, match=r"is no site|cannot be an account"):
         store.people.join(replace(ADA, **{field: value}))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from slidegate.worker.watching import _is_due
+from slidegate.worker.crews import is_due
 
 
 def crew(number: int, state: str) -> dict[str, Any]:
@@ -28,4 +28,4 @@ def crew(number: int, state: str) -> dict[str, Any]:
 def test_a_crew_is_due_when_the_newest_has_ended_or_its_start_was_not_confirmed(
     asked: int, crews: dict[str, Any] | None, due: bool
 ) -> None:
-    assert _is_due({"round": asked, "crews": crews}) is due
+    assert is_due({"round": asked, "crews": crews}) is due
