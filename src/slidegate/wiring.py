@@ -8,21 +8,26 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from slidegate.domain.errors import BadRequest
+from slidegate.domain.errors import BadRequest, SlidegateError
 from slidegate.domain.values import RunId
 from slidegate.local_site import ensure_local_site
 from slidegate.settings import Settings
-from slidegate.sites import Gate, PipeLink
+from slidegate.sites import Gate, Link, PipeLink, SshGate
+from slidegate.sites.keys import Keys
+from slidegate.sites.registry import LOCAL, SSH_ITSELF, Registry, Site
+from slidegate.sites.ssh import Patience
 from slidegate.sources.folder import FolderSink, FolderSource
 from slidegate.store import Store
+from slidegate.store.people import gate_id
 from slidegate.store.sites import AuditHead
 from slidegate.worker import Runs, Worker
 from slidegate.worker.places import Places
 from slidegate.worker.tools import Pace, Tools
 
-LOCAL = "local"
 # The embedded site is asked over a pipe, which costs milliseconds: what it has done is noticed soon.
 LOCAL_PACE = Pace(poll_seconds_most=0.1)
+# A cluster serves many people, and the gate itself looks at the scheduler twice in a minute.
+SSH_PACE = Pace(poll_seconds=2.0, poll_seconds_most=15.0, retry_seconds=2.0)
 Say = Callable[[str], None]
 
 
@@ -30,6 +35,12 @@ class HomeUnusable(BadRequest):
     """The folder that slidegate keeps everything in cannot be used."""
 
     code = "home-unusable"
+
+
+class NotLinked(BadRequest):
+    """The person has no account at the site, and the site has no key that everybody may use."""
+
+    code = "not-linked"
 
 
 class KeptHeads:
@@ -57,12 +68,46 @@ class House:
     ----------
     runs
         What people ask of Runs.
+    registry
+        The sites behind ssh.
     """
 
     settings: Settings
     store: Store
     tools: Tools
     runs: Runs
+    registry: Registry
+
+    def gate_at(self, name: str) -> str:
+        """Return what Runs of this person at a site are filed under: the site, and the key that is used.
+
+        Raises
+        ------
+        UnknownSite, LinkNotValid, NotLinked
+        """
+        if name == LOCAL:
+            return LOCAL
+        site, person = self.registry.get(name), self.settings.person
+        link = self.store.people.link(person, name, self.tools.clock())
+        key = site.key if link is None else link.key
+        if key is None:
+            raise NotLinked(
+                f"Nothing links {person!r} to the site {name!r}, and it has no key that everybody may use. "
+                f"Whoever looks after slidegate can change that: slidegate person link {person} {name} "
+                "--account ACCOUNT --key KEY"
+            )
+        return gate_id(name, key)
+
+    def remove_site(self, name: str) -> None:
+        """Forget a site, unless Runs there have not ended.
+
+        Raises
+        ------
+        UnknownSite, SiteInUse
+        """
+        self.registry.remove(
+            name, [run[:8] for run, at in unfinished(self.store) if at.startswith(f"{name}/")]
+        )
 
     def worker(self, runs: Collection[RunId] | None = None) -> Worker:
         """Return a worker, for some Runs or for all; the caller closes it."""
@@ -75,10 +120,66 @@ class House:
         self.store.close()
 
 
-def local_gate(settings: Settings, store: Store) -> Gate:
-    """Return the client of the embedded site: the same program as on a cluster, spoken to over a pipe."""
-    argv = [*settings.local_program("serve"), "--key", LOCAL]
-    return Gate(lambda: PipeLink(argv), KeptHeads(store, LOCAL))
+class EmbeddedSite:
+    """The gate on this computer: the same program as on a cluster, set up when it is first needed.
+
+    Attributes
+    ----------
+    releases
+        The Release of each workflow that came with this installation; empty before.
+    """
+
+    def __init__(self, settings: Settings, store: Store, say: Say) -> None:
+        self._settings = settings
+        self._store = store
+        self._say = say
+        self._is_set_up = False
+        self.releases: dict[str, str] = {}
+
+    def gate(self) -> Gate:
+        """Return its client."""
+        argv = [*self._settings.local_program("serve"), "--key", LOCAL]
+        return Gate(lambda: PipeLink(argv), KeptHeads(self._store, LOCAL), self._set_up)
+
+    def _set_up(self) -> None:
+        if not self._is_set_up:
+            on_new = lambda: self._store.sites.reset(LOCAL)  # noqa: E731
+            self.releases |= ensure_local_site(self._settings, self._say, on_new)
+            self._is_set_up = True
+
+
+def unfinished(store: Store) -> list[tuple[RunId, str]]:
+    """Return the Runs that have not ended, each with the name of its gate."""
+    return [(run, str(store.runs.run(run)["site"])) for run in store.runs.unfinished()]
+
+
+def gates_over_ssh(settings: Settings, store: Store, registry: Registry) -> dict[str, Gate]:
+    """Return a client for each site and each key that it is, or was lately, used with."""
+    gates = {}
+    active = {at for _run, at in unfinished(store)}
+    links = store.people.links()
+    for name in registry.names():
+        try:
+            site = registry.get(name)
+        except SlidegateError:  # told to whoever names it; the others can be used
+            continue
+        keys = {link.key for link in links if link.site == name} | ({site.key} if site.key else set())
+        keys |= {at.partition("/")[2] for at in active if at.startswith(f"{name}/")}
+        patience = Patience()
+        for key in sorted(keys):
+            gates[gate_id(name, key)] = _gate_over_ssh(settings, store, registry, site, key, patience)
+    return gates
+
+
+def _gate_over_ssh(
+    settings: Settings, store: Store, registry: Registry, site: Site, key: str, patience: Patience
+) -> Gate:
+    def connect() -> Link:
+        identity = None if key == SSH_ITSELF else Keys(settings.home).get(key).private
+        host = registry.host(site, store.people.account(site.name, key), identity)
+        return SshGate(host, registry.channels(site.name), key, patience)()
+
+    return Gate(connect, KeptHeads(store, gate_id(site.name, key)))
 
 
 class Log(logging.FileHandler):
@@ -116,12 +217,14 @@ def _nothing(_words: str) -> None:
 
 @contextmanager
 def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE) -> Iterator[House]:
-    """Open the store and the embedded site, setting it up first if it is not there.
+    """Open the store, and know all sites; none is asked, and the embedded one not set up, before it is used.
 
     Parameters
     ----------
     say
         Told in words what takes long.
+    pace
+        How patient a worker is with the embedded site.
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -131,17 +234,20 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
         ) from error
     store = Store.open(settings.database)
     try:
-        releases = ensure_local_site(settings, say, lambda: store.sites.reset(LOCAL))
+        embedded, registry = EmbeddedSite(settings, store, say), Registry(settings.home)
+        remote = gates_over_ssh(settings, store, registry)
         tools = Tools(
             store=store,
             sources={"folder": FolderSource()},
             sinks=lambda out: FolderSink(Path(out)),
-            gates={LOCAL: local_gate(settings, store)},
+            gates={LOCAL: embedded.gate(), **remote},
             clock=time.time,
             places=Places(settings.home.absolute()),
             pace=pace,
+            paces=dict.fromkeys(remote, SSH_PACE),
         )
-        house = House(settings, store, tools, Runs(tools, settings.person, releases))
+        runs = Runs(tools, settings.person, embedded.releases)
+        house = House(settings, store, tools, runs, registry)
         try:
             with Log(settings.home):
                 yield house

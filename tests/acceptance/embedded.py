@@ -19,10 +19,10 @@ import tifffile
 from slidegate.domain.events import fold
 from slidegate.domain.values import ImageRef, RunId
 from slidegate.settings import Settings
-from slidegate.sites import Gate, Link, PipeLink
+from slidegate.sites import Link
 from slidegate.sites.link import Frame, Message
 from slidegate.sources.folder import FolderSource
-from slidegate.wiring import House, KeptHeads, open_house
+from slidegate.wiring import House, open_house
 from slidegate.worker import Runs
 from slidegate.worker.views import RunView
 
@@ -119,32 +119,19 @@ class Place:
     def prepare(self) -> None:
         """Set the site up, with short leases, so that takeovers are quick."""
         shutil.copytree(WORKFLOW, self.root / "workflows" / "count_bytes")
-        with open_house(self.settings):
-            pass
+        with open_house(self.settings) as house:
+            house.tools.gate("local").hello()
         path = self.site / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"lease_seconds": 1}))
 
     @contextmanager
     def open(self) -> Iterator[House]:
         with open_house(self.settings) as house:
-            settings, store = self.settings, house.store
-            argv = [
-                str(settings.python),
-                "-IS",
-                str(self.site / "current"),
-                "serve",
-                "--home",
-                str(self.site),
-            ]
-            gate = Gate(
-                lambda: CountedLink(PipeLink([*argv, "--key", "local"]), self.traffic),
-                KeptHeads(store, "local"),
-            )
-            tools = replace(
-                house.tools, sources={"folder": CountedSource(self.traffic)}, gates={"local": gate}
-            )
+            gate = house.tools.gates["local"]
+            connect = gate._connect
+            gate._connect = lambda: CountedLink(connect(), self.traffic)
+            tools = replace(house.tools, sources={"folder": CountedSource(self.traffic)})
             yield replace(house, tools=tools, runs=Runs(tools, "ada"))
-            gate.close()
 
     def command(self, *images: str, again: bool = False, out: Path | None = None) -> RunView:
         """Do what the command line does: ask, and work until the Run has ended."""

@@ -22,8 +22,10 @@ def clean(
     verb = "would remove" if dry_run else "removed"
     for one in left:
         typer.echo(f"{verb} {one.path} ({one.bytes / 1e6:.1f} MB)")
-    command = settings.local_program("ctl", "clean")
     sys.stdout.flush()
+    if not settings.local_site.exists():
+        return
+    command = settings.local_program("ctl", "clean")
     status = subprocess.run(command + ["--dry-run"] * dry_run, check=False, stdin=subprocess.DEVNULL)
     sys.exit(status.returncode)
 

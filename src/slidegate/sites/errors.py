@@ -69,6 +69,12 @@ class GateRefused(LinkDown):
     code = "gate-refused"
 
 
+class GateSilent(LinkDown):
+    """The gate has said nothing for too long."""
+
+    code = "gate-silent"
+
+
 class ChannelsTaken(LinkDown):
     """All channels from this computer to the site are in use; one will be free soon."""
 

@@ -91,10 +91,18 @@ class Gate:
         Opens a Link.
     heads
         Where the end of the audit chain is kept; None does without the check.
+    prepare
+        Called before a Link is opened: sets up what is not there yet.
     """
 
-    def __init__(self, connect: Callable[[], Link], heads: Heads | None = None) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Link],
+        heads: Heads | None = None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connect = connect
+        self._prepare = prepare
         self._heads = heads
         self._link: Link | None = None
         self._anchor: tuple[int, str] | None = None
@@ -257,6 +265,7 @@ class Gate:
 
     def _open(self) -> Link:
         if self._link is None:
+            self._prepare()
             # read before the connection is made: what others read later may be ahead of what it was told
             promised = None if self._heads is None else self._heads.known()
             self._link = self._connect()

@@ -14,7 +14,7 @@ from threading import Semaphore
 from slidegate_gate.errors import BadFrame, Idle
 from slidegate_gate.serve import frames
 
-from slidegate.sites.errors import LinkDown, LinkNoise
+from slidegate.sites.errors import GateSilent, LinkDown, LinkNoise
 from slidegate.sites.link import Frame, Message
 
 PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -102,7 +102,7 @@ class PipeLink:
         try:
             frame = self._reader.read()
         except Idle as error:
-            raise LinkDown(f"The site has said nothing for {self._idle_seconds:.0f} seconds.") from error
+            raise GateSilent(f"The site has said nothing for {self._idle_seconds:.0f} seconds.") from error
         except BadFrame as error:
             if "ended inside a frame" in str(error):
                 raise self._down() from error

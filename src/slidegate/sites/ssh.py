@@ -272,10 +272,7 @@ class SshLink(PipeLink):
         if code == _SSH_FAILED:
             if self._answered:
                 return LinkDown(f"The connection to the site broke. ssh says: {said}")
-            for pattern, kind in _MEANINGS:
-                if re.search(pattern, words, re.IGNORECASE):
-                    return _told(kind, "ssh", _line(pattern, words))
-            return LinkDown(f"ssh cannot connect to the site. It says: {said}")
+            return meaning_of(words)
         if self._answered:
             return super().ended(code, words)
         if code in _NOT_FOUND or "can't open file" in words:
@@ -295,11 +292,14 @@ class SshLink(PipeLink):
             os.close(slot)
 
 
+def meaning_of(words: str) -> LinkDown:
+    """Return the error that the words of an ssh mean that did not connect."""
+    for pattern, kind in _MEANINGS:
+        for line in words.splitlines():
+            if re.search(pattern, line, re.IGNORECASE):
+                return _told(kind, "ssh", quoted(line.strip("@ ")))
+    return LinkDown(f"ssh cannot connect to the site. It says: {quoted(words)}")
+
+
 def _told(kind: type[LinkDown], who: str, words: str) -> LinkDown:
     return kind(f"{kind().message} {_ADVICE[kind]} {who} says: {words}")
-
-
-def _line(pattern: str, words: str) -> str:
-    """Return the line of what ssh said that a pattern was found in."""
-    found = next(line for line in words.splitlines() if re.search(pattern, line, re.IGNORECASE))
-    return quoted(found.strip("@ "))

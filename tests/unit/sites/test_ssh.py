@@ -182,7 +182,7 @@ def test_a_gate_that_is_slow_to_begin_is_waited_for_and_a_silent_one_is_left(
     sshd.allow(["sh", "-c", 'sleep 1; exec "$@"', "sh", *gate_argv])
     assert open_link(idle=10).exchange(HELLO)[0]["ok"] is True
     sshd.allow(["sleep", "60"])
-    assert "has said nothing" in words_of(open_link(idle=0.5), LinkDown)
+    assert "has said nothing" in words_of(open_link(idle=0.5), errors.GateSilent)
 
 
 # what the other side gets
