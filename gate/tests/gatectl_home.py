@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A home in a temporary folder, gatectl as a function, and a small workflow, for the tests of gatectl."""
 
+import base64
 import contextlib
 import io
 import json
@@ -8,6 +9,7 @@ import os
 import shutil
 import tempfile
 import unittest
+from unittest import mock
 
 from slidegate_gate.gatectl.main import main
 from slidegate_gate.serve import files
@@ -34,6 +36,25 @@ class HomeTest(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="gatectl-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.home = os.path.join(self.folder, "home")
+
+    def be_anna(self, shell="/bin/sh"):
+        """Let the account be one with a home of its own and this login shell; return that home."""
+        home = os.path.realpath(os.path.join(self.folder, "anna"))
+        os.makedirs(home, 0o755, exist_ok=True)
+        os.chmod(home, 0o755)
+        entry = mock.Mock(pw_dir=home, pw_shell=shell, pw_name="anna")
+        patch = mock.patch("pwd.getpwuid", lambda uid: entry)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return home
+
+    def public_key(self, letter="a", text=None):
+        """Write a file with a public key; return its path."""
+        path = os.path.join(self.folder, letter + ".pub")
+        blob = b"\0\0\0\x0bssh-ed25519\0\0\0 " + letter.encode() * 32
+        with open(path, "w") as file:
+            file.write(text or "ssh-ed25519 {} x@y\n".format(base64.b64encode(blob).decode()))
+        return path
 
     def ctl(self, *words):
         """Run gatectl; return (exit code, what it printed, what it complained)."""

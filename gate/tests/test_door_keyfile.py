@@ -27,23 +27,11 @@ def blob(letter):
 class DoorTest(HomeTest):
     def setUp(self):
         super().setUp()
-        self.account = os.path.realpath(os.path.join(self.folder, "anna"))
-        os.mkdir(self.account, 0o755)
-        entry = mock.Mock(pw_dir=self.account, pw_shell="/bin/sh", pw_name="anna")
-        patch = mock.patch("pwd.getpwuid", lambda uid: entry)
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.account = self.be_anna()
         self.ssh = os.path.join(self.account, ".ssh")
         self.file = os.path.join(self.ssh, "authorized_keys")
         self.good("install")
         self.good("key", "add", "omero", "--workflow", "*")
-
-    def key(self, letter="a", text=None):
-        """Write a public key's file; return its path."""
-        path = os.path.join(self.folder, letter + ".pub")
-        with open(path, "w") as file:
-            file.write(text or "ssh-ed25519 {} x@y\n".format(base64.b64encode(blob(letter)).decode()))
-        return path
 
     def write(self, data, mode=0o600):
         os.makedirs(self.ssh, 0o700, exist_ok=True)
@@ -56,7 +44,7 @@ class DoorTest(HomeTest):
             return file.read()
 
     def authorize(self, letter="a", name="omero", *words):
-        return self.good("authorize", self.key(letter), "--key", name, *words).splitlines()
+        return self.good("authorize", self.public_key(letter), "--key", name, *words).splitlines()
 
 
 class AuthorizeTest(DoorTest):
@@ -88,7 +76,7 @@ class AuthorizeTest(DoorTest):
             end = b"" if others.endswith(b"\n") else b"\n"
             self.assertTrue(self.read().startswith(others + end))
             self.assertEqual(self.read()[len(others + end) :].count(b"\n"), 1)
-            self.good("deauthorize", self.key())
+            self.good("deauthorize", self.public_key())
             self.assertEqual(self.read(), others + end)
 
     def test_other_options_replace_the_line_where_it_stands(self):
@@ -114,7 +102,7 @@ class AuthorizeTest(DoorTest):
         )
 
     def test_a_name_that_no_key_has_is_refused_with_the_command_to_run(self):
-        said = self.refused("unknown-name", "authorize", self.key(), "--key", "lab")
+        said = self.refused("unknown-name", "authorize", self.public_key(), "--key", "lab")
         self.assertIn("gatectl key add lab", said)
         self.assertFalse(os.path.exists(self.file))
 
@@ -123,7 +111,7 @@ class AuthorizeTest(DoorTest):
         for options in (b"", b"restrict,pty ", b'from="10.0.0.1" ', b"cert-authority "):
             self.write(OTHERS + options + b"ssh-ed25519 " + free + b" anna\n")
             before = self.read()
-            said = self.refused("key-in-use", "authorize", self.key(), "--key", "omero")
+            said = self.refused("key-in-use", "authorize", self.public_key(), "--key", "omero")
             self.assertIn("Line 6 of", said)
             self.assertEqual(self.read(), before)
 
@@ -132,28 +120,28 @@ class AuthorizeTest(DoorTest):
         os.rename(self.file, self.file + "2")
         with open(self.file + "2", "ab") as file:
             file.write(b"ssh-ed25519 " + base64.b64encode(blob("a")))
-        self.assertIn("keys2", self.refused("key-in-use", "authorize", self.key(), "--key", "omero"))
+        self.assertIn("keys2", self.refused("key-in-use", "authorize", self.public_key(), "--key", "omero"))
 
     def test_a_key_has_one_name(self):
         self.good("key", "add", "lab", "--workflow", "*")
         self.authorize("a", "lab")
-        self.refused("key-in-use", "authorize", self.key(), "--key", "omero")
+        self.refused("key-in-use", "authorize", self.public_key(), "--key", "omero")
 
     def test_addresses_are_numeric_and_networks_have_no_host_part(self):
         for text in ("10.99.1.2", "10.99.1.2,fd00::1", "10.99.0.0/16"):
             self.assertIn(',from="{}",'.format(text), self.authorize("a", "omero", "--from", text)[0])
         before = self.read()
         for text in ("office", "*", "10.99.1.2/16", "10.1.1.1,", '1.1.1.1",command="sh', "!1.1.1.1"):
-            self.refused("bad-key", "authorize", self.key(), "--key", "omero", "--from", text)
+            self.refused("bad-key", "authorize", self.public_key(), "--key", "omero", "--from", text)
         self.assertEqual(self.read(), before)
 
     def test_a_date_must_be_a_date_to_come(self):
         for text in ("20271231", "2999-02-30", "2999-1-1x", "2020-01-01", time.strftime("%Y-%m-%d")):
-            self.refused("bad-key", "authorize", self.key(), "--key", "omero", "--until", text)
+            self.refused("bad-key", "authorize", self.public_key(), "--key", "omero", "--until", text)
         self.assertFalse(os.path.exists(self.file))
 
     def test_a_private_key_is_refused_and_not_shown(self):
-        path = self.key("a", "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
+        path = self.public_key("a", "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
         said = self.refused("bad-key", "authorize", path, "--key", "omero")
         self.assertIn("private key", said)
         self.assertNotIn("c2VjcmV0", said)
@@ -162,13 +150,13 @@ class AuthorizeTest(DoorTest):
         self.home = os.path.join(self.folder, "my gate")
         self.good("install")
         self.good("key", "add", "omero", "--workflow", "*")
-        self.refused("bad-key", "authorize", self.key(), "--key", "omero")
+        self.refused("bad-key", "authorize", self.public_key(), "--key", "omero")
         self.assertFalse(os.path.exists(self.file))
 
 
 class PlacesTest(DoorTest):
     def refusal(self):
-        return self.refused("unsafe-permissions", "authorize", self.key(), "--key", "omero")
+        return self.refused("unsafe-permissions", "authorize", self.public_key(), "--key", "omero")
 
     def test_places_that_others_can_write_to_are_refused(self):
         for place in ("account", "ssh", "file"):
@@ -196,9 +184,15 @@ class PlacesTest(DoorTest):
 
     def test_files_of_other_accounts_are_refused(self):
         self.write(b"")
-        with mock.patch("os.getuid", lambda: 12345):
+        lstat = os.lstat
+
+        def foreign(path):
+            info = list(lstat(path))
+            return os.stat_result(info[:4] + [12345] + info[5:])
+
+        with mock.patch("os.lstat", foreign):
             with self.assertRaises(keyfile.UnsafePermissions) as caught:
-                keyfile.lines_into(self.home)
+                keyfile.remove(self.home, bool)
         self.assertIn("belongs to account", str(caught.exception))
 
     def test_a_change_by_somebody_else_in_between_is_not_lost(self):
@@ -210,7 +204,7 @@ class PlacesTest(DoorTest):
             self.write(OTHERS + b"# new\n")
 
         with mock.patch.object(keyfile.folders, "write", meanwhile):
-            self.refused("key-in-use", "authorize", self.key(), "--key", "omero")
+            self.refused("key-in-use", "authorize", self.public_key(), "--key", "omero")
         self.assertEqual(self.read(), OTHERS + b"# new\n")
         self.assertEqual(os.listdir(self.ssh), ["authorized_keys"])
 
@@ -228,11 +222,11 @@ class DeauthorizeTest(DoorTest):
         return [lines.split(line)[1][-1:].decode() for line in keyfile.lines_into(self.home)]
 
     def test_one_key_or_all_of_a_name_are_shut_out(self):
-        self.assertIn("removed: restrict,command=", self.good("deauthorize", self.key("b")))
+        self.assertIn("removed: restrict,command=", self.good("deauthorize", self.public_key("b")))
         self.assertEqual(self.left(), ["a", "c"])
         self.good("deauthorize", "--key", "omero")
         self.assertEqual(self.left(), ["c"])
-        self.good("deauthorize", self.key("c"), "--key", "lab")
+        self.good("deauthorize", self.public_key("c"), "--key", "lab")
         self.assertEqual(self.read(), OTHERS)
 
     def test_a_line_that_somebody_loosened_goes_too(self):
@@ -241,9 +235,9 @@ class DeauthorizeTest(DoorTest):
         self.assertEqual(self.left(), ["c"])
 
     def test_what_is_not_there_is_said(self):
-        self.refused("unknown-name", "deauthorize", self.key("x"))
+        self.refused("unknown-name", "deauthorize", self.public_key("x"))
         self.refused("unknown-name", "deauthorize", "--key", "nobody")
-        self.refused("unknown-name", "deauthorize", self.key("a"), "--key", "lab")
+        self.refused("unknown-name", "deauthorize", self.public_key("a"), "--key", "lab")
         self.refused("unknown-name", "deauthorize")
         self.assertEqual(self.left(), ["a", "b", "c"])
 

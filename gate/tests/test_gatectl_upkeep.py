@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 import unittest
-from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -19,65 +18,6 @@ from support import Process
 SUBMISSION = "5" * 32
 ATTEMPT = "a" * 64
 LONG_AGO = time.time() - 10 * 24 * 3600
-
-
-class SelftestTest(HomeTest):
-    def setUp(self):
-        super().setUp()
-        self.good("install")
-
-    def bad(self):
-        """Return the lines of a self-test that must find a fault."""
-        code, said, _ = self.ctl("selftest")
-        self.assertEqual(code, 1)
-        return [line for line in said.splitlines() if line.startswith("BAD")]
-
-    def test_a_good_place_passes_and_keeps_no_trace(self):
-        self.good("workflow", "install", self.workflow())
-        said = self.good("selftest")
-        self.assertIn("good  tiny 1.0.0 starts in its Runtime", said)
-        self.assertEqual({line[:5] for line in said.splitlines()}, {"good "})
-        self.assertEqual([os.listdir(os.path.join(self.home, "data"))], [[]])
-
-    def test_a_file_system_that_gives_a_name_twice_is_found(self):
-        with mock.patch("os.link", lambda old, new: os.replace(old, new) or open(old, "w").close()):
-            (first, *_) = self.bad()
-        self.assertIn("state: a name is given once", first)
-
-    def test_locks_without_effect_are_found(self):
-        with mock.patch("fcntl.flock", lambda handle, how: None):
-            self.assertEqual(len([line for line in self.bad() if "flock" in line]), 2)
-
-    def test_a_clock_that_is_off_is_found(self):
-        with mock.patch("time.time", lambda: 1.8e9 + 3600):
-            self.assertEqual(len([line for line in self.bad() if "clock" in line]), 2)
-
-    def test_a_class_without_figures_is_found(self):
-        config = self.config()
-        config["classes"] = {
-            "cpu": {"members": 2, "minutes": 5},
-            "small": {"as": "cpu"},
-            "gpu": {"as": "big"},
-        }
-        files.write_json(os.path.join(self.home, "config.json"), config)
-        cpu, gpu, _ = self.bad()
-        self.assertIn("lacks its memory_mb", cpu)
-        self.assertIn("gpu", gpu)
-
-    def test_a_home_that_others_can_write_to_is_found(self):
-        os.chmod(self.home, 0o777)
-        self.assertIn("chmod go-w", self.bad()[0])
-
-    def test_a_workflow_that_does_not_start_is_found_with_its_last_words(self):
-        self.good("workflow", "install", self.workflow(**{"step.py": "import numpyy\n"}))
-        self.assertIn("No module named 'numpyy'", "\n".join(self.ctl("selftest")[1].splitlines()))
-        self.assertEqual(self.ctl("selftest")[0], 1)
-
-    def test_a_runtime_whose_interpreter_was_replaced_is_found(self):
-        (_, (runtime, _)) = self.installed(self.workflow())
-        path = os.path.join(self.home, "runtimes", runtime, "runtime.json")
-        files.write_json(path, dict(files.read_json(path), python="3.6.1"))
-        self.assertIn("built for Python 3.6.1", self.bad()[0])
 
 
 class ExplainTest(HomeTest):

@@ -32,8 +32,14 @@ def path() -> str:
 
 
 def lines_into(home: str) -> List[bytes]:
-    """Return the lines that let keys into the gate at `home`; raise UnsafePermissions."""
-    return [line for line in _read(path()).split(b"\n") if lines.name_in(line, home)]
+    """Return the lines that let keys into the gate at `home`.
+
+    Raises UnsafePermissions where there are any, and others could write to the file.
+    """
+    found = [line for line in _contents(path()).split(b"\n") if lines.name_in(line, home)]
+    if found:
+        _check(path())
+    return found
 
 
 def add(line: bytes, home: str) -> str:
@@ -68,22 +74,31 @@ def remove(home: str, chosen: Callable[[bytes], bool]) -> List[bytes]:
 
 
 def _read(file: str) -> bytes:
-    """Return what is in a file of keys, nothing where there is none; raise UnsafePermissions."""
+    _check(file)
+    return _contents(file)
+
+
+def _contents(file: str) -> bytes:
+    if not os.path.exists(file):
+        return b""
+    with open(file, "rb") as opened:
+        return opened.read()
+
+
+def _check(file: str) -> None:
+    """Raise UnsafePermissions where others could write to a file of keys, or replace it."""
     ssh = os.path.dirname(file)
     for place, is_kind in ((os.path.dirname(ssh), stat.S_ISDIR), (ssh, stat.S_ISDIR), (file, stat.S_ISREG)):
-        try:
-            info = os.lstat(place)
-        except FileNotFoundError:
-            return b""
+        if not os.path.lexists(place):
+            return
+        info = os.lstat(place)
         if not is_kind(info.st_mode):
             raise UnsafePermissions("{} is a link, or no plain file: make it one.".format(place))
-        if info.st_uid not in ((os.getuid(),) if place != os.path.dirname(ssh) else (os.getuid(), 0)):
+        if info.st_uid not in (os.getuid(), 0):
             raise UnsafePermissions("{} belongs to account {}: sshd mistrusts it.".format(place, info.st_uid))
         if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             words = "Other accounts can write to {}, and sshd mistrusts it: run `chmod go-w {}`."
             raise UnsafePermissions(words.format(place, place))
-    with open(file, "rb") as opened:
-        return opened.read()
 
 
 def _replace(before: bytes, after: bytes) -> None:
@@ -92,11 +107,8 @@ def _replace(before: bytes, after: bytes) -> None:
     folder, name = os.path.split(path())
     made = "{}.slidegate-{}".format(name, os.urandom(8).hex())
     folders.write(folder, {made: after})
-    try:
-        if _read(path()) != before:
-            raise KeyInUse("Somebody else has just changed {}: look at it, and repeat.".format(path()))
-        os.replace(os.path.join(folder, made), path())
-    except (GateError, OSError):
+    if _read(path()) != before:
         os.unlink(os.path.join(folder, made))
-        raise
+        raise KeyInUse("Somebody else has just changed {}: look at it, and repeat.".format(path()))
+    os.replace(os.path.join(folder, made), path())
     files.fsync_dir(folder)

@@ -8,7 +8,7 @@ from argparse import Namespace
 from typing import Any, Dict, List, Tuple
 
 from slidegate_gate.home.config import key_layouts, open_home, open_scheduler
-from slidegate_gate.selftest import checks
+from slidegate_gate.selftest import checks, nodes
 from slidegate_gate.serve import files
 from slidegate_gate.workflows.releases import find_releases, step_command
 
@@ -66,5 +66,8 @@ def _walk(path: str) -> Tuple[int, str, bool]:
 
 def selftest(asked: Namespace) -> int:
     """Try everything that the gate relies on, and print each in words; 1 where something does not hold."""
+    if asked.member:
+        nodes.member(asked.member)
+        return 0
     config = open_home(asked.home)
-    return checks.run(asked.home, config, open_scheduler(config))
+    return checks.run(asked.home, config, open_scheduler(config), 0 if asked.quick else asked.wait)

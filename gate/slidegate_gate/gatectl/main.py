@@ -43,7 +43,11 @@ VERBS: Any = [
     ("workflow list", workflows.list_all, "print the Releases", {}),
     ("workflow remove", workflows.remove, "remove Releases", {"name": {"help": "a workflow or Release"}}),
     ("explain", checkup.explain, "print every argument list that can be executed for a key", {}),
-    ("selftest", checkup.selftest, "check that this place keeps what the gate promises", {}),
+    ("selftest", checkup.selftest, "check that this place keeps what the gate promises", {
+        "--quick": {"action": "store_true", "help": "start no jobs"},
+        "--wait": {"type": float, "default": 120, "metavar": "SECONDS",
+                   "help": "for jobs to start (default: %(default)s)"},
+        "--member": {"help": argparse.SUPPRESS}}),
     ("audit verify", checkup.verify_audit, "walk the audit chains", {}),
     ("clean", upkeep.clean, "remove what nobody needs any more", {
         "--dry-run": {"action": "store_true", "help": "only say what would be removed"},

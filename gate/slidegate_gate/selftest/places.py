@@ -36,7 +36,7 @@ def demand(holds: bool, otherwise: str) -> None:
 
 
 def try_in(root: str, check: Callable[[str], None]) -> None:
-    folder = os.path.join(root, ".tmp-selftest-{}".format(os.getpid()))
+    folder = files.temporary(root)
     os.mkdir(folder, 0o700)
     try:
         check(folder)
