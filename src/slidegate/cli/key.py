@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``slidegate key``: the key pairs that open sites. What is private is never shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -102,10 +103,17 @@ def _print_farewell(pair: "KeyPair") -> None:
     typer.echo(f"gatectl deauthorize {pair.name}.pub")
 
 
-def _users(settings: "Settings", name: str) -> Iterable[str]:
+def _users(settings: "Settings", name: str) -> Iterator[str]:
     """Say in words who needs a key: people's links, and sites that open to everybody with it."""
+    from slidegate.domain.errors import SlidegateError
+    from slidegate.sites.registry import Registry
     from slidegate.store import Store
 
+    registry = Registry(settings.home)
+    for site in registry.names():
+        with suppress(SlidegateError):  # a site whose file is broken uses nothing
+            if registry.get(site).key == name:
+                yield f"everybody at {site}"
     store = Store.open(settings.database)
     try:
         for link in store.people.links():

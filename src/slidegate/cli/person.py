@@ -32,7 +32,9 @@ def link(
     name: Name,
     site: Site,
     account: Annotated[str, typer.Option(metavar="ACCOUNT", help="The person's account at the site.")],
-    key: Annotated[str, typer.Option(metavar="KEY", help="The key that opens it: see slidegate key list.")],
+    key: Annotated[
+        str, typer.Option(metavar="KEY", help="The key that opens it; - for what ssh itself has.")
+    ],
     since: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="The first day, UTC; without it, today.")
     ] = None,
@@ -44,9 +46,18 @@ def link(
     """Let a person use a site as an account of theirs there. The same again changes nothing."""
     from slidegate.settings import Settings
     from slidegate.sites.keys import Keys
-    from slidegate.store.people import Link
+    from slidegate.sites.registry import SSH_ITSELF, Registry
+    from slidegate.store.people import Link, LinkRefused
 
-    Keys(Settings().home).get(key)
+    home = Settings().home
+    known = Registry(home).get(site)
+    if key != SSH_ITSELF:
+        Keys(home).get(key)
+    if key == known.key and account != known.user:
+        raise LinkRefused(
+            f"At {site} everybody uses the key {key!r}, as {known.user or 'the account that ssh chooses'}. "
+            "Another account needs another key: slidegate key create NAME makes it."
+        )
     first = _day(since) if since else _today()
     made = Link(name, site, account, key, first, _day(until) if until else None)
     with _store() as store:

@@ -7,7 +7,9 @@ import pytest
 
 from slidegate.cli import main
 from slidegate.sites.keys import Keys
+from slidegate.sites.registry import Registry, Site
 
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1uXcVtvMB8GF0m9gbvAtZAtUKfuyqJNvrYvBzYzVgu"
 Typed = tuple[int, str, str]
 
 
@@ -45,7 +47,10 @@ class Keyboard:
 def keyboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Keyboard:
     monkeypatch.setenv("SLIDEGATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
-    return Keyboard(tmp_path / "home", monkeypatch, capfd)
+    keyboard = Keyboard(tmp_path / "home", monkeypatch, capfd)
+    for name in ("hpc", "old", "new"):
+        Registry(keyboard.home).add(Site(name, f"{name}.example", user="anna", key="shared"), [HOST_KEY])
+    return keyboard
 
 
 def test_a_new_key_prints_what_the_site_gets_and_nothing_else_on_standard_output(keyboard: Keyboard) -> None:
@@ -88,8 +93,10 @@ def test_revoking_says_who_still_needs_the_key_and_what_to_do_at_the_site(keyboa
     assert code == 0
     assert "gatectl deauthorize omero.pub" in out
     assert "ada at hpc as anna" in err
+    keyboard.type("key", "create", "shared")
+    assert "everybody at hpc" in keyboard.type("key", "revoke", "shared")[2]
     assert "revoked on" in keyboard.type("key", "list")[1]
-    code, _, err = keyboard.type("person", "link", "ada", "x", "--account", "anna", "--key", "omero")
+    code, _, err = keyboard.type("person", "link", "ada", "old", "--account", "anna", "--key", "omero")
     assert code == 2
     assert "[key-revoked]" in err
 
@@ -103,7 +110,8 @@ def test_revoking_says_who_still_needs_the_key_and_what_to_do_at_the_site(keyboa
         (["person", "link", "ada", "hpc", "--account", "a", "--key", "nobody"], "unknown-key"),
         (["person", "link", "eve", "hpc", "--account", "a", "--key", "omero"], "unknown-person"),
         (["person", "link", "ada", "hpc", "--account", "-x", "--key", "omero"], "link-refused"),
-        (["person", "link", "ada", "local", "--account", "a", "--key", "omero"], "link-refused"),
+        (["person", "link", "ada", "local", "--account", "a", "--key", "omero"], "unknown-site"),
+        (["person", "link", "ada", "hpc", "--account", "bert", "--key", "shared"], "link-refused"),
         (
             ["person", "link", "ada", "hpc", "--account", "a", "--key", "omero", "--until", "31.12.2026"],
             "bad-parameter",
@@ -118,11 +126,18 @@ def test_revoking_says_who_still_needs_the_key_and_what_to_do_at_the_site(keyboa
 def test_what_makes_no_sense_is_refused_in_one_sentence(
     keyboard: Keyboard, words: list[str], code: str
 ) -> None:
-    keyboard.type("key", "create", "omero")
+    for name in ("omero", "shared"):
+        keyboard.type("key", "create", name)
     keyboard.type("person", "add", "ada")
     status, out, err = keyboard.type(*words)
     assert (status, out) == (2, "")
     assert f"[{code}]" in err
+
+
+def test_a_person_whose_key_ssh_itself_has_can_be_linked(keyboard: Keyboard) -> None:
+    keyboard.type("person", "add", "ada")
+    assert keyboard.type("person", "link", "ada", "hpc", "--account", "ada.l", "--key", "-")[0] == 0
+    assert "ada.l" in keyboard.type("person", "list")[1]
 
 
 def test_people_are_listed_with_what_holds_today(keyboard: Keyboard) -> None:
