@@ -11,6 +11,7 @@ from slidegate.cli.key import key
 from slidegate.cli.person import person
 from slidegate.cli.run import run
 from slidegate.cli.sample import sample
+from slidegate.cli.site import site
 
 # What typer raises for words that it does not understand; it has no public name of its own.
 UsageError: Any = typer.BadParameter.__base__
@@ -46,7 +47,7 @@ app.command("run")(run)
 for command in (history.runs, history.show, history.cancel, history.retry, history.log, history.delete):
     app.command()(command)
 app.add_typer(catalogue.workflow, name="workflow")
-app.add_typer(catalogue.site, name="site")
+app.add_typer(site, name="site")
 app.add_typer(key, name="key")
 app.add_typer(person, name="person")
 app.command()(upkeep.clean)

@@ -47,6 +47,9 @@ def run(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the results go: a folder per image.")
     ] = Path("slidegate-results"),
+    site: Annotated[
+        str, typer.Option(metavar="NAME", help="Where it is computed: see slidegate site list.")
+    ] = "local",
     again: Annotated[bool, typer.Option("--again", help="Make a new run even if there is one.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")] = False,
 ) -> None:
@@ -63,7 +66,10 @@ def run(
     with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
         with progress_bar("reading images", quick=True) as progress:
             try:
-                asked = house.runs.request(workflow, images, parameters, str(out), again, progress=progress)
+                gate = house.gate_at(site)
+                asked = house.runs.request(
+                    workflow, images, parameters, str(out), again, gate, progress=progress
+                )
             except NothingSelected:
                 raise NothingSelected(
                     f"No TIFF, OME-TIFF or OME-Zarr image lies in {' or '.join(images)}."

@@ -272,6 +272,11 @@ class Gate:
             self._follow_audit(promised)
         return self._link
 
+    @property
+    def anchor(self) -> int | None:
+        """The number of the last entry of the site's record that was checked; None when none was."""
+        return None if self._anchor is None else self._anchor[0]
+
     def check_audit(self) -> None:
         """Follow the site's record from the last entry that was checked to its end, and remember the end.
 

@@ -15,7 +15,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,23 @@ class Registry:
             raise SiteFileBroken(f"{path} cannot be read. {_again(name)}") from error
         return _site(name, value, path)
 
+    def check(self, site: Site, replace_it: bool) -> None:
+        """See whether a site could be remembered so; writes nothing.
+
+        Raises
+        ------
+        BadRequest
+            Something about it cannot be.
+        SiteExists
+            There is another one of that name, and it shall not be replaced.
+        """
+        if site.name == LOCAL or not NAME.fullmatch(site.name):
+            raise BadRequest(f"A site cannot be called {site.name!r}: take up to 40 of a-z, 0-9, - and _.")
+        _check_fields(asdict(site), BadRequest)
+        path = self._folder / site.name / "site.json"
+        if path.exists() and not replace_it and path.read_text() != _text(site):
+            raise SiteExists(f"There is another site {site.name!r} already; --replace changes it.")
+
     def add(self, site: Site, host_keys: Collection[str], replace_it: bool = False) -> None:
         """Remember a site and pin its host keys; the same again changes nothing.
 
@@ -147,21 +164,16 @@ class Registry:
         BadRequest, BadHostKey
             Something about it cannot be; nothing was written.
         SiteExists
-            There is another one of that name, and it shall not be replaced.
+            There is another one of that name, or it has other host keys, and it shall not be replaced.
         """
-        if site.name == LOCAL or not NAME.fullmatch(site.name):
-            raise BadRequest(f"A site cannot be called {site.name!r}: take up to 40 of a-z, 0-9, - and _.")
-        _check_fields(asdict(site), BadRequest)
+        self.check(site, replace_it)
         keys = sorted({read_host_key(line) for line in host_keys})
         if not keys:
             raise BadHostKey("A site needs at least one host key that it is recognised by.")
         target = self._folder / site.name
         if (target / "site.json").exists():
-            known = (_text(site), _pins(site.name, keys)) == tuple(
-                (target / name).read_text() for name in ("site.json", "known_hosts")
-            )
-            if not known and not replace_it:
-                raise SiteExists(f"There is a site {site.name!r}; --replace changes it.")
+            if not replace_it and (target / "known_hosts").read_text() != _pins(site.name, keys):
+                raise SiteExists(f"The site {site.name!r} has other host keys; --replace changes them.")
             _write(target / "known_hosts", _pins(site.name, keys))
             _write(target / "site.json", _text(site))
             return
@@ -287,13 +299,21 @@ def read_host_key(line: str) -> str:
         blob = base64.b64decode(text, validate=True)
     except binascii.Error:
         blob = b""
-    name = kind.encode()
-    if not found or blob[: 4 + len(name)] != len(name).to_bytes(4, "big") + name:
+    parts = list(_parts(blob))
+    if parts[:1] != [kind.encode()] or None in parts:
         raise BadHostKey(
             f"That is no host key: {line[:60]!r}. It looks like: ssh-ed25519 AAAAC3Nza... ; the cluster's "
             "administrator finds it in /etc/ssh/ssh_host_ed25519_key.pub"
         )
     return f"{kind} {text}"
+
+
+def _parts(blob: bytes) -> Iterator[bytes | None]:
+    """Yield the parts of a public key, each of which stands behind its length; None where one is cut off."""
+    while blob:
+        end = 4 + int.from_bytes(blob[:4], "big")
+        yield blob[4:end] if end <= len(blob) else None
+        blob = blob[end:]
 
 
 def read_host_keys(path: Path) -> list[str]:
