@@ -134,6 +134,32 @@ class KeyTest(HomeTest):
         self.good("key", "add", "lab", "--workflow", "b")
         self.assertEqual(self.config()["keys"]["lab"], {"workflows": ["b"], "limits": {"bytes": 5}})
 
+    def test_limits_of_its_own_are_given_shown_and_taken_back(self):
+        self.good("key", "add", "lab", "--workflow", "*")
+        said = self.good("key", "limits", "lab", "bytes=5000", "channels=2")
+        self.assertIn("bytes=5000\nchannels=2\n", said)
+        self.assertEqual(self.config()["keys"]["lab"]["limits"], {"bytes": 5000, "channels": 2})
+        self.good("key", "limits", "lab", "bytes=")
+        self.assertEqual(self.config()["keys"]["lab"]["limits"], {"channels": 2})
+        said = self.good("key", "limits", "lab")
+        self.assertIn("channels=2\n", said)
+        self.assertRegex(said, "bytes=[0-9]+  \\(for all keys\\)")
+
+    def test_a_limit_of_the_site_is_shown_where_the_key_has_none(self):
+        self.good("key", "add", "lab", "--workflow", "*")
+        files.write_json(os.path.join(self.home, "config.json"), dict(self.config(), limits={"channels": 3}))
+        self.assertIn("channels=3  (for all keys)\n", self.good("key", "limits", "lab"))
+
+    def test_what_is_no_limit_is_refused_and_changes_nothing(self):
+        self.good("key", "add", "lab", "--workflow", "*")
+        before = self.config()
+        for words in (["byte=5"], ["bytes=-1"], ["bytes=1.5"], ["bytes=many"], ["bytes=5", "x=1"], ["=5"]):
+            self.refused("unknown-name", "key", "limits", "lab", *words)
+        self.assertIn(
+            "gatectl key add nobody", self.refused("unknown-name", "key", "limits", "nobody", "bytes=5")
+        )
+        self.assertEqual(self.config(), before)
+
     def test_a_key_that_does_not_exist_cannot_be_removed(self):
         self.refused("unknown-name", "key", "remove", "lab")
 

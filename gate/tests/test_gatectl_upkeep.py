@@ -30,6 +30,15 @@ class ExplainTest(HomeTest):
         self.assertIn("runner --home {} --key <key>".format(self.home), said)
         self.assertIn(sys.executable, said)
 
+    def test_what_sshd_starts_and_what_a_crew_may_have_are_told(self):
+        self.be_anna()
+        self.good("install", "--cores", "3")
+        self.good("key", "add", "lab", "--workflow", "*")
+        line = self.good("authorize", self.public_key(), "--key", "lab").splitlines()[0]
+        said = self.good("explain").splitlines()
+        self.assertIn("  " + line, said)
+        self.assertIn("  cpu: members=3 memory_mb=4000 minutes=720", said)
+
 
 class AuditTest(HomeTest):
     def setUp(self):

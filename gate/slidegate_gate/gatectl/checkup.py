@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from typing import Any, Dict, List, Tuple
 
+from slidegate_gate.door import keyfile
 from slidegate_gate.home.config import key_layouts, open_home, open_scheduler
 from slidegate_gate.selftest import checks, nodes
 from slidegate_gate.serve import files
@@ -18,6 +19,9 @@ def explain(asked: Namespace) -> None:
     config = open_home(asked.home)
     program = [sys.executable, "-IS", os.path.join(asked.home, "versions", "<version>"), "runner", "--home"]
     about = ["--key", "<key>", "--submission", "<submission>", "--class", "<class>", "--round", "<round>"]
+    print("sshd starts for a key, by its line in {}:".format(keyfile.path()))
+    for line in keyfile.lines_into(asked.home):
+        print("  " + line.decode("utf-8", "replace"))
     print("The gate starts:")
     for argv in open_scheduler(config).explain():
         print("  " + " ".join(argv))
@@ -26,7 +30,9 @@ def explain(asked: Namespace) -> None:
     print("A job starts, with requests as JSON on its standard input:")
     for release in find_releases(asked.home):
         print("  {}    ({name} {version})".format(" ".join(_command(asked.home, release)), **release))
-    print("Nothing else, and no shell.")
+    print("Nothing else, and no shell.  A crew has, by its class, at most:")
+    for name, settings in sorted(config["classes"].items()):
+        print("  {}: {}".format(name, " ".join("{}={}".format(*one) for one in sorted(settings.items()))))
 
 
 def _command(home: str, release: Dict[str, Any]) -> List[str]:

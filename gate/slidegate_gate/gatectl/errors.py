@@ -9,3 +9,9 @@ class StillInUse(GateError):
     """Accepted work still needs what was to be removed."""
 
     code = "still-in-use"
+
+
+class NotSwitched(GateError):
+    """The current version of the gate stays the current one."""
+
+    code = "not-switched"

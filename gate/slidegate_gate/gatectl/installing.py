@@ -1,14 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Putting the gate into a home, and a newer one into its place."""
+"""Putting the gate into a home, a newer one into its place, the older one back, and all of it away."""
 
 import os
+import subprocess
+import sys
+import time
 from argparse import Namespace
+from typing import Any, Dict, List, Set, Tuple
 
-from slidegate_gate.home import versions
-from slidegate_gate.home.config import NoHome, open_home, open_scheduler, write_config
+import slidegate_gate
+from slidegate_gate import folders
+from slidegate_gate.door import keyfile
+from slidegate_gate.home import places, versions
+from slidegate_gate.home.config import (
+    NoHome,
+    key_layouts,
+    locked_home,
+    open_home,
+    open_scheduler,
+    write_config,
+)
 from slidegate_gate.home.first_config import first_config
-from slidegate_gate.home.places import check_alone
-from slidegate_gate.serve import files
+from slidegate_gate.serve import files, status
+
+from .errors import NotSwitched, StillInUse
+
+END_SECONDS = 120
 
 
 def install(asked: Namespace) -> None:
@@ -25,10 +42,102 @@ def install(asked: Namespace) -> None:
     open_scheduler(config)
     for path in (home, program, config["state"], config["data"]):
         files.make_dirs(path)
-        check_alone(path)
+        places.check_alone(path)
         os.chmod(path, 0o700)
     version = versions.copy_into(home)
     versions.switch(home, version)
     if not installed:
         write_config(home, config)
     print("gate {} is current in {}".format(version, home))
+
+
+def upgrade(asked: Namespace) -> None:
+    """Put this gate beside the current one, let it test the place, and only then make it the current one.
+
+    Raises NotSwitched where it is older, or its self-test finds a fault.
+    """
+    with locked_home(asked.home):
+        current = versions.folder_of(asked.home)
+        if versions.number_of(slidegate_gate.__version__) < versions.number_of(current):
+            words = (
+                "{} is older than what is current, {}: `gatectl rollback` goes back to the version before it."
+            )
+            raise NotSwitched(words.format(slidegate_gate.__version__, os.path.basename(current)))
+        version = versions.copy_into(asked.home)
+        program = os.path.join(asked.home, "versions", version)
+        quick = ["--quick"] if asked.quick else []
+        if _ctl(program, ["selftest", "--home", asked.home] + quick):
+            raise NotSwitched(
+                "The self-test of {} found what is said above: {} stays current.".format(version, current)
+            )
+        versions.switch(asked.home, version)
+    print("gate {} is current in {}; `gatectl rollback` goes back".format(version, asked.home))
+
+
+def rollback(asked: Namespace) -> None:
+    """Make the version before the current one current again; a repeat goes forward again."""
+    with locked_home(asked.home):
+        previous = versions.folder_of(asked.home, "previous")
+        if not previous:
+            raise NotSwitched("No version was current before this one.")
+        if not versions.is_unchanged(previous):
+            raise NotSwitched("The files of {} were altered since it was installed.".format(previous))
+        if _ctl(previous, ["key", "list", "--home", asked.home]):
+            raise NotSwitched("{} cannot read this home any more.".format(previous))
+        versions.switch(asked.home, os.path.basename(previous))
+    print("gate {} is current in {}".format(os.path.basename(previous), asked.home))
+
+
+def _ctl(program: str, words: List[str]) -> int:
+    sys.stdout.flush()
+    return subprocess.call([sys.executable, "-IS", program, "ctl"] + words)
+
+
+def remove(asked: Namespace) -> None:
+    """Shut all keys out, end what runs, and remove what the gate has made.  Safe to repeat.
+
+    Raises StillInUse without ``--yes``, where work was not collected, and while a client is connected.
+    """
+    with locked_home(asked.home) as config:
+        work = [(one, *each) for one in key_layouts(asked.home) for each in status.open_submissions(one)]
+        roots = {"data": config["data"], "state": config["state"], "home": asked.home}
+        if not asked.yes:
+            raise StillInUse(
+                "This removes the gate and its data in {}: say --yes.".format(", ".join(roots.values()))
+            )
+        if work and not asked.even_if_work_is_left:
+            words = (
+                "{} Submissions were not collected: let their server finish, or say --even-if-work-is-left."
+            )
+            raise StillInUse(words.format(len(work)))
+        shut = keyfile.remove(asked.home, bool)
+        program = os.path.join(asked.home, "versions")
+        if any(folders.is_used(os.path.join(program, name)) for name in files.names_in(program)):
+            raise StillInUse("All keys are shut out, but a client is connected: end `serve`, and repeat.")
+        arrays = _cancel(open_scheduler(config), work)
+        left = [root for name, root in roots.items() if not places.empty(root, name)]
+    print(
+        "removed: {} keys, {} arrays of jobs, and what lay in {}".format(
+            len(shut), arrays, ", ".join(roots.values())
+        )
+    )
+    print("What stays: results that were fetched, and what the scheduler remembers of the jobs.")
+    for root in left:
+        print("What stays, as it is not the gate's: other things in {}".format(root))
+
+
+def _cancel(scheduler: Any, work: List[Tuple[Any, str, Dict[str, Any]]]) -> int:
+    """End all arrays of jobs, return how many there were; raise StillInUse where they do not end in time."""
+    arrays: Set[str] = set()
+    for layout, submission, _ in work:
+        for crew in status.crews_of(layout, submission):
+            array = status.array_of(layout, crew)
+            arrays.update([array] if array else scheduler.find(files.read_json(layout.intent(*crew))["name"]))
+    for array in sorted(arrays):
+        scheduler.cancel(array)
+    deadline = time.monotonic() + END_SECONDS
+    while any(view["state"] != "ended" for view in scheduler.states(sorted(arrays)).values()):
+        if time.monotonic() > deadline:
+            raise StillInUse("Jobs were cancelled but have not ended yet: repeat in some minutes.")
+        time.sleep(0.2)
+    return len(arrays)

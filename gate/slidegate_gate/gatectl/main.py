@@ -22,6 +22,12 @@ VERBS: Any = [
         "--cores": {"type": int, "help": "for local, " + NEW}, "--conf": {"help": "slurm.conf, " + NEW},
         "--partition": {"help": "Slurm's, " + NEW}, "--account": {"help": "Slurm's, " + NEW},
         "--qos": {"help": "Slurm's, " + NEW}}),
+    ("upgrade", installing.upgrade, "make this gate the current version where its self-test is good", {
+        "--quick": {"action": "store_true", "help": "let the self-test start no jobs"}}),
+    ("rollback", installing.rollback, "make the version before the current one current again", {}),
+    ("remove", installing.remove, "shut all keys out and remove the gate with what it keeps", {
+        "--yes": {"action": "store_true", "help": "do it"},
+        "--even-if-work-is-left": {"action": "store_true", "help": "cancel work, lose results"}}),
     ("key add", keys.add, "let a key start workflows", {
         "name": {}, "--workflow": {"action": "append", "required": True, "help": "its name, or * for all"}}),
     ("key limits", keys.limits, "give a key limits of its own, and print those that hold", {

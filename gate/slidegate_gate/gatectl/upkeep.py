@@ -46,7 +46,8 @@ def clean(asked: Namespace) -> None:
 def _needless(home: str, keep: int) -> Needless:
     layouts = key_layouts(home)
     plans = [plan for layout in layouts for _, plan in status.open_submissions(layout)]
-    programs = {os.path.realpath(os.path.join(home, "current"))} | {plan["program"] for plan in plans}
+    kept = {os.path.realpath(os.path.join(home, link)) for link in ("current", "previous")}
+    programs = kept | {plan["program"] for plan in plans}
     runtimes = {one["runtime"] for one in find_releases(home)}
     for folder in ("", "releases", "runtimes", "versions"):
         for path in _inside(home, folder):

@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: N818  (a situation is named as what it is)
-"""Who else could write to a place where this account must be alone?"""
+"""The roots of a home: whose they are, and what of their contents the gate has made."""
 
 import os
+import shutil
 import stat
 
 from ..errors import GateError
 
-__all__ = ["UnsafePermissions", "check_alone"]
+__all__ = ["UnsafePermissions", "check_alone", "empty"]
+
+# what the gate makes in each of its roots; config.json goes last, so that a removal can be repeated
+MADE = {
+    "data": ("keys",),
+    "state": ("keys", "scheduler"),
+    "home": ("releases", "runtimes", "current", "previous", "versions", ".lock", "config.json"),
+}
 
 
 class UnsafePermissions(GateError):
@@ -31,3 +39,17 @@ def check_alone(path: str) -> None:
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             words = "Everybody can rename what lies in {}: choose another place than {}."
             raise UnsafePermissions(words.format(above, path))
+
+
+def empty(root: str, which: str) -> bool:
+    """Remove what the gate has made in a root; say whether nothing else was there, and the root went, too."""
+    found = os.listdir(root) if os.path.isdir(root) else []
+    halves = [name for name in found if name.startswith(".tmp-")]
+    for path in [os.path.join(root, name) for name in halves + [one for one in MADE[which] if one in found]]:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    if os.path.isdir(root) and not os.listdir(root):
+        os.rmdir(root)
+    return not os.path.isdir(root)
