@@ -57,7 +57,8 @@ def flush(folder: str) -> None:
 
 def files_in(folder: str) -> Iterator[Tuple[str, str]]:
     """Yield (name below `folder`, path) of everything there that is finished and no folder."""
-    for above, folders, names in os.walk(folder):
+    # a link that a step put in the place of its folder would lead the walk out of it
+    for above, folders, names in [] if os.path.islink(folder) else os.walk(folder):
         for name in names + folders:
             path = os.path.join(above, name)
             finished = not name.startswith(".") and not name.endswith(".__lock")

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.5  # how often a member looks whether the work is still wanted
 END_SECONDS = 2.0  # how long a process that closed its output may take to end
 
 UNIT_NAME = re.compile("[a-z0-9_]{1,40}")
+CODE = re.compile("[a-z0-9-]{1,60}")
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 ENVIRONMENT.update((name + "_NUM_THREADS", "1") for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLOSC"))
@@ -177,8 +178,8 @@ def checked_answer(step: str, answer: Any) -> Dict[str, Any]:
     units, result = said.get("units", []), said.get("result", {})
     if said.get("ok") is True and isinstance(result, dict) and is_list_of_units(units):
         return {"result": result, "units": units}
-    if said.get("ok") is False and "code" in said and "message" in said:
-        raise StepFailed(str(said["code"])[:60], str(said["message"]), said.get("transient") is True)
+    if said.get("ok") is False and CODE.fullmatch(str(said.get("code"))) and "message" in said:
+        raise StepFailed(said["code"], str(said["message"]), said.get("transient") is True)
     raise StepCrashed("Step {} answered what is no answer: {!r}.".format(step, answer)[:500])
 
 
