@@ -19,7 +19,7 @@ def explain(asked: Namespace) -> None:
     config = open_home(asked.home)
     program = [sys.executable, "-IS", os.path.join(asked.home, "versions", "<version>"), "runner", "--home"]
     about = ["--key", "<key>", "--submission", "<submission>", "--class", "<class>", "--round", "<round>"]
-    print("sshd starts for a key, by its line in {}:".format(keyfile.path()))
+    print("For a key, sshd lets the account's login shell start, by its line in {}:".format(keyfile.path()))
     for line in keyfile.lines_into(asked.home):
         print("  " + line.decode("utf-8", "replace"))
     print("The gate starts:")
@@ -30,7 +30,7 @@ def explain(asked: Namespace) -> None:
     print("A job starts, with requests as JSON on its standard input:")
     for release in find_releases(asked.home):
         print("  {}    ({name} {version})".format(" ".join(_command(asked.home, release)), **release))
-    print("Nothing else, and no shell.  A crew has, by its class, at most:")
+    print("Nothing else, and no other shell.  A crew has, by its class, at most:")
     for name, settings in sorted(config["classes"].items()):
         print("  {}: {}".format(name, " ".join("{}={}".format(*one) for one in sorted(settings.items()))))
 
