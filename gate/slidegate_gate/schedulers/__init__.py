@@ -35,7 +35,7 @@ from slidegate_gate.errors import SchedulerError, SchedulerUnknown
 
 __all__ = ["SchedulerError", "SchedulerUnknown", "adapter"]
 
-ADAPTERS = ("local",)
+ADAPTERS = ("local", "slurm")
 
 
 def adapter(config: Dict[str, Any]) -> Any:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Slurm's programs: how they are run, and what their words mean."""
+
+import collections
+import os
+import re
+import resource
+import subprocess
+import tempfile
+from typing import Any, Dict, List, Sequence
+
+from . import SchedulerError, SchedulerUnknown
+
+MOST_BYTES = 8 << 20
+
+# A request that Slurm refused as impossible stays in the queue as a job that failed; it never was one.
+ROW = re.compile(r"([1-9]\d{0,9})\|(\d+)\|(?!FAILED\|BadConstraints)([A-Z_]+)\|([^|]*)\|(sg-[\w.-]+)")
+ACCOUNTED = re.compile(r"([1-9]\d{0,9})_(\d+)\|([A-Z_]+)( by \d+)?")
+
+# Slurm's states and flags up to 25.11, as its page "Job State Codes" lists them.  A word that is not here is
+# unknown; it says nothing about an array of which other elements are known to live.
+MEANINGS = {
+    "queued": "PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT EXPEDITING",
+    "running": "RUNNING COMPLETING CONFIGURING POWER_UP_NODE RESIZING SIGNALING STAGE_OUT STOPPED SUSPENDED",
+    "ended": "COMPLETED REVOKED",
+    "node-lost": "NODE_FAIL BOOT_FAIL LAUNCH_FAILED RECONFIG_FAIL",
+    "time-limit": "TIMEOUT DEADLINE",
+}
+WORDS = {word: meaning for meaning, words in MEANINGS.items() for word in words.split()}
+WORDS.update(CANCELLED="cancelled", FAILED="failed", OUT_OF_MEMORY="out-of-memory", PREEMPTED="preempted")
+STATES = ["running", "queued", "unknown", "ended"]  # an array has the first that one of its elements has
+
+# What sbatch says when it, or the controller, has looked at a request and will not have it.  That a
+# controller was not reached, or did not answer in time, is not among it: the request may have arrived.
+REFUSAL = re.compile(
+    "(?m)^sbatch: (error: |fatal: )?(Batch job submission failed: )?(Access/permission denied|CPU count |Job "
+    "|[Ii]nvalid |MaxJobCount|Memory required|More processors|No partition|Node count|Pathname|Requested "
+    "|Required |System submissions|This does not look|Unable to open|Unspecified|User's group|unrecognized )"
+)
+
+
+def run(argv: List[str], config: Dict[str, Any], keep: Sequence[int] = ()) -> str:
+    """Run one of Slurm's programs and return what it answers; it inherits the descriptors in `keep`.
+
+    Raises SchedulerError where sbatch has refused a request, and SchedulerUnknown for every other failure:
+    such a program may have had its effect.  One that takes too long or says too much is killed.
+    """
+    variables = {"PATH": "/usr/bin:/bin", "LANG": "C", "TZ": "UTC"}
+    if "conf" in config:
+        variables["SLURM_CONF"] = config["conf"]
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as words:
+        settings: Any = {"stdin": subprocess.DEVNULL, "stdout": answer, "stderr": words, "env": variables}
+        try:
+            with subprocess.Popen(argv, cwd="/", pass_fds=keep, **settings) as child:
+                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+                try:
+                    code = child.wait(float(config.get("timeout_seconds", 30)))
+                finally:
+                    child.kill()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SchedulerUnknown(str(error))
+        said = [os.pread(file.fileno(), MOST_BYTES, 0).decode("ascii", "replace") for file in (answer, words)]
+    if code == 0:
+        return said[0]
+    complaint = "{} ended with {}: {}".format(argv[0], code, re.sub("[^ -~]+", " ", said[1])[-300:].strip())
+    raise (SchedulerError if REFUSAL.search(said[1]) else SchedulerUnknown)(complaint)
+
+
+def entry(arrays: Dict[str, Any], array: str, name: str, now: float) -> Any:
+    """Return what is kept of an array that is there now; its number may have been another's before."""
+    if arrays.get(array, {}).get("name") != name:
+        arrays[array] = {"name": name, "reason": "", "elements": {}}
+    arrays[array]["seen"] = now
+    return arrays[array]
+
+
+def state_of(one: Dict[str, Any]) -> str:
+    """Return the state of an array."""
+    return next((state for state in STATES if state in one["elements"].values()), "ended")
+
+
+def read_queue(arrays: Dict[str, Any], answer: str, now: float) -> List[str]:
+    """Keep what squeue said; return the arrays that were alive and that it does not know any more.
+
+    Of elements that it does not know any more is kept what they died of.
+    """
+    alive = [array for array, one in arrays.items() if state_of(one) != "ended"]
+    for one in arrays.values():
+        one["elements"] = {element: why for element, why in one["elements"].items() if why not in STATES}
+    for row in filter(None, map(ROW.fullmatch, answer.splitlines())):
+        one = entry(arrays, row.group(1), row.group(5), now)
+        one["elements"][row.group(2)] = WORDS.get(row.group(3), "unknown")
+        if WORDS.get(row.group(3)) == "queued":
+            one["reason"] = re.sub(r"\W+", "_", row.group(4))[:60]
+    return [array for array in alive if arrays[array]["seen"] != now]
+
+
+def read_accounts(arrays: Dict[str, Any], answer: str) -> None:
+    """Keep how the elements of arrays ended of which squeue does not know any more."""
+    for row in filter(None, map(ACCOUNTED.fullmatch, answer.splitlines())):
+        if WORDS.get(row.group(3), "unknown") not in STATES:
+            arrays[row.group(1)]["elements"][row.group(2)] = WORDS[row.group(3)]
+
+
+def view(one: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what is told of an array."""
+    state = state_of(one)
+    reason = one["reason"] if state == "queued" and one["reason"] != "None" else ""
+    causes = collections.Counter(why for why in one["elements"].values() if state == "ended" != why)
+    told = {"state": state, "reason": reason, "causes": dict(causes)}
+    return {name: value for name, value in told.items() if value}
