@@ -71,6 +71,7 @@ class Cluster:
         self._pids = dict(pids)
         self._inner = dict(inner)
         self.ssh_config = folder / "ssh_config"
+        self.ssh_config_inside = folder / "ssh_config.inside"  # without the helper, for who is in the office
         self.known_hosts = folder / "known_hosts"
         self.host_key = " ".join((folder / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2])
 
@@ -320,6 +321,10 @@ class Cluster:
             said = f"{out or ''}{err or ''}"
             raise ClusterError(f"{' '.join(done.args)} on {node} ended with {done.returncode}: {said}")
         return done
+
+    def pid(self, node: str) -> int:
+        """Return the process that keeps a node's namespaces, as it is called here."""
+        return self._pids[node]
 
     def home(self, name: str) -> Path:
         """Return the home of an account, as seen from here."""
