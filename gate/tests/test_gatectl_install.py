@@ -73,7 +73,7 @@ class SlurmTest(HomeTest):
     def program(self, name, says, code=0):
         path = os.path.join(self.bin, name)
         with open(path, "w") as file:
-            file.write("#!/bin/sh\n/bin/cat <<'END'\n{}END\nexit {}\n".format(says, code))
+            file.write("#!/bin/sh\n/bin/cat >&{} <<'END'\n{}END\nexit {}\n".format(1 + code, says, code))
         os.chmod(path, 0o700)
 
     def install(self, *words):

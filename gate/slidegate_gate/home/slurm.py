@@ -5,14 +5,13 @@
 import os
 import re
 import shutil
-from subprocess import DEVNULL, PIPE, STDOUT, TimeoutExpired, run
-from typing import Any, Dict, List, Mapping, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
-from ..errors import GateError
+from ..errors import GateError, SchedulerError, SchedulerUnknown
+from ..schedulers.slurm_words import run
 
 __all__ = ["NoScheduler", "Partition", "longest_array", "partitions", "settings"]
 
-ANSWER_SECONDS = 60
 COLUMNS = "%R|%P|%a|%D|%c|%m|%l"
 
 # `nodes` of them, each with at least so many cpus and so much memory; `minutes` a job may last, 0 for ever
@@ -52,14 +51,14 @@ def settings(conf: str) -> Dict[str, Any]:
     return dict(found, max_array=longest_array(found))
 
 
-def longest_array(scheduler: Mapping[str, Any]) -> int:
+def longest_array(scheduler: Dict[str, Any]) -> int:
     """Return how many elements an array may have; its highest index is one less than MaxArraySize."""
     said = _ask(scheduler, "scontrol", "show", "config")
     found = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", said, re.M)
     return int(found.group(1)) - 1 if found else 1000
 
 
-def partitions(scheduler: Mapping[str, Any]) -> List[Partition]:
+def partitions(scheduler: Dict[str, Any]) -> List[Partition]:
     """Return the partitions that are up; one with several kinds of nodes has the figures of the weakest."""
     found: Dict[str, Partition] = {}
     for line in _ask(scheduler, "sinfo", "--noheader", "--exact", "--format=" + COLUMNS).splitlines():
@@ -91,15 +90,8 @@ def _minutes(limit: str) -> int:
     return int(days or 0) * 1440 + hours * 60 + minutes
 
 
-def _ask(scheduler: Mapping[str, Any], program: str, *words: str) -> str:
-    variables = {"PATH": "/usr/bin:/bin", "LANG": "C"}
-    variables.update({"SLURM_CONF": scheduler["conf"]} if "conf" in scheduler else {})
-    argv = [os.path.join(scheduler["bin"], program)] + list(words)
+def _ask(scheduler: Dict[str, Any], program: str, *words: str) -> str:
     try:
-        done = run(argv, env=variables, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, timeout=ANSWER_SECONDS)
-    except (OSError, TimeoutExpired) as error:
-        raise NoScheduler("{} does not answer: {}.".format(program, error))
-    said = done.stdout.decode("utf-8", "replace").strip()
-    if done.returncode:
-        raise NoScheduler("{} says: {}.".format(program, said[-500:]))
-    return said
+        return run([os.path.join(scheduler["bin"], program)] + list(words), scheduler)
+    except (SchedulerError, SchedulerUnknown) as error:
+        raise NoScheduler("Slurm does not answer: {}.".format(error))
