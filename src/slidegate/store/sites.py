@@ -129,9 +129,12 @@ class KnownSites:
         return True
 
     def news(self, site: str) -> list[dict[str, Any]]:
-        """Return the Tasks at a site, each with what the site last said of it (or None) as ``said``."""
+        """Return the Tasks at a site, each with what the site last said of it (or None) as ``said``.
+
+        ``said_at`` is when that was first heard.
+        """
         query = (
-            select(_T, _H.c.said)
+            select(_T, _H.c.said, _H.c.at.label("said_at"))
             .join(tables.run, tables.run.c.id == _T.c.run)
             .outerjoin(_H, (_H.c.site == tables.run.c.site) & (_H.c.attempt == _T.c.attempt_key))
             .where(tables.run.c.site == site, _T.c.state.in_(list(AT_SITE)))

@@ -44,6 +44,8 @@ class Pace:
     rounds
         After how many crews in a row that achieved nothing a Submission is given up; where more of the same
         cannot help, as with time limits, the first such crew is the last.
+    cause_seconds
+        How long to wait, when a process at a site was killed, for the scheduler to say why.
     """
 
     lease_seconds: float = 30.0
@@ -57,6 +59,7 @@ class Pace:
     tries: int = 3
     restagings: int = 3
     rounds: int = 3
+    cause_seconds: float = 90.0
 
     def pause(self, tries: int, transient: bool) -> float:
         """Return how long to wait after something failed so many times in a row."""

@@ -16,15 +16,16 @@ from slidegate.domain.text import plain
 from slidegate.domain.values import AttemptKey, RunId, SubmissionId, TaskId
 from slidegate.sites import Gate
 from slidegate.sites.errors import Refused
-from slidegate.store.sites import Watch, is_due
-from slidegate.worker.crews import ENDED, append, crews_of, fail, start_crews, why_ended
+from slidegate.store.sites import Watch
+from slidegate.store.sites import is_due as is_site_due
+from slidegate.worker.crews import ENDED, append, crews_of, fail, is_due, start_crews, why_ended
 from slidegate.worker.errors import CrewsEnded
 from slidegate.worker.telling import in_words
 from slidegate.worker.tools import Tools, digest, key_of
 
 _DATA_LOST = frozenset({"input-vanished", "missing-blobs"})
 _CODE = re.compile("[a-z0-9][a-z0-9-]{0,59}")
-_KILLED = "signal 9"
+_KILLED = ("signal 9", "as if killed")
 _KILLED_MEANS = " The site itself ends a process so, most often because its memory was used up."
 
 Row = Mapping[str, Any]
@@ -39,7 +40,7 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     """
     sites = tools.store.sites
     now = tools.clock()
-    if not is_due(sites.row(site), now) or not (sites.news(site) or sites.done_with(site)):
+    if not is_site_due(sites.row(site), now) or not (sites.news(site) or sites.done_with(site)):
         return False
     watch = sites.claim(site, owner, now, tools.pace.lease_seconds)
     if watch is None:
@@ -116,6 +117,8 @@ def _end(tools: Tools, gate: Gate, row: Row, said: Row) -> int:
             event: Move = Computed(task, state, digest(said["tree"]), said.get("usage") or {})
         case "failed":
             error = _why_failed(tools, row, said.get("error") or {})
+            if error is None:
+                return 0
             again = tools.lost_data(row, error.message) if error.transient else None
             if again is None or isinstance(again, Failed):
                 told = error if again is None else Refused(again.message, error.code)
@@ -128,18 +131,23 @@ def _end(tools: Tools, gate: Gate, row: Row, said: Row) -> int:
     return append(tools, row, event)
 
 
-def _why_failed(tools: Tools, row: Row, error: Row) -> SlidegateError:
-    """Return why an Attempt failed, in words that were made harmless: a workflow may have chosen them."""
-    code, message = str(error.get("code", "")), plain(str(error.get("message", "")))
+def _why_failed(tools: Tools, row: Row, error: Row) -> SlidegateError | None:
+    """Return why an Attempt failed, in words that were made harmless: a workflow may have chosen them.
+
+    None where a process was killed and the scheduler, which may know why, can still be waited for.
+    """
+    code, message = str(error.get("code", "")), plain(str(error.get("message", ""))).strip()
     if not _CODE.fullmatch(code):
         code = "failed"
-    if code == "step-crashed":
+    if code == "step-crashed" and any(words in message for words in _KILLED):
         known = tools.store.runs.submission(SubmissionId(row["said"]["submission"]))
-        why = None if known is None else why_ended(known, row["run"])
-        if why is not None and not isinstance(why, CrewsEnded):
-            return why
-        if _KILLED in message:
-            message += _KILLED_MEANS
+        if known is not None and is_due(known):
+            why = why_ended(known, row["run"])
+            if not isinstance(why, CrewsEnded):
+                return why
+        elif known is not None and tools.clock() - row["said_at"] < tools.pace.cause_seconds:
+            return None
+        message += _KILLED_MEANS
     transient = code in _DATA_LOST or error.get("transient") is True
     return Refused(message or "The workflow failed.", code, transient)
 

@@ -28,12 +28,17 @@ class Said:
     released: list[str] = field(default_factory=list)
     epoch: str = "a"
     error: Exception | None = None
+    _told: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def status(self, cursor: str) -> News:
         if self.error is not None:
             raise self.error
         complete = cursor.partition(".")[0] != self.epoch
-        attempts = tuple(dict(said, attempt=key) for key, said in self.attempts.items())
+        told = {} if complete else self._told
+        attempts = tuple(
+            dict(said, attempt=key) for key, said in self.attempts.items() if told.get(key) != said
+        )
+        self._told = dict(self.attempts)
         crews = tuple(
             {"submission": SUBMISSION, "class": name, "round": number, "array": f"{number}", **said}
             for (name, number), said in self.crews.items()

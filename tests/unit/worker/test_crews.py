@@ -287,16 +287,34 @@ def test_a_failure_is_told_though_its_log_cannot_be_kept(
         ({}, "step-crashed", "most often because its memory was used up"),
     ],
 )
-def test_a_process_that_vanished_is_explained_by_what_the_scheduler_says(
+def test_a_process_that_was_killed_is_explained_by_what_the_scheduler_says(
     desk: Desk, said: Said, store: Store, causes: dict[str, int], code: str, words: str
 ) -> None:
     (key,) = at_site(store, said)
-    error = {"code": "step-crashed", "message": "The process of step detect failed: it ended with signal 9."}
+    said.crew(1, "running")
+    said.progress(key, "detect", state="failed", error=KILLED)
+    desk.look(2)
+    assert desk.task().state == "queued"  # the job has not ended: the scheduler says nothing of it yet
     said.crew(1, "ended", causes=causes)
-    said.progress(key, "detect", state="failed", error=error)
     desk.look()
     assert desk.task().error_code == code
     assert words in str(desk.task().error)
+    assert said.submitted == []
+
+
+def test_for_a_scheduler_that_says_nothing_a_killed_process_does_not_wait_for_long(
+    desk: Desk, said: Said, store: Store, clock: Clock
+) -> None:
+    (key,) = at_site(store, said)
+    said.crew(1, "running")
+    said.progress(key, "detect", state="failed", error=KILLED)
+    desk.look()
+    clock.now += desk.tools.pace.cause_seconds
+    desk.look()
+    assert desk.task().error_code == "step-crashed"
+
+
+KILLED = {"code": "step-crashed", "message": "The process of step detect failed: it ended with signal 9."}
 
 
 # a site that does not answer
