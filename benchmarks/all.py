@@ -29,6 +29,11 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "gate_put": ([], [], None),
     "fuzz_gate": (["15000", "--seed", "7"], ["100000"], ["1000000"]),
     "overhead": ([], ["--full"], None),
+    "gate_ssh": ([], ["--full"], None),
+    "status_size": ([], ["--full"], None),
+    "slurm_queries": ([], ["--full"], None),
+    "ssh_staging": ([], ["--full"], None),
+    "crew_or_array": ([], ["--full"], None),
     "one_effect": (["30"], ["100"], ["1000", "--every-crash-point"]),
 }
 

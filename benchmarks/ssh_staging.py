@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="512 MB, and a hundred cuts")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    mebibytes, rounds, places = (512, 5, 100) if asked.full else (64, 2, 6)
+    mebibytes, rounds, places = (512, 5, 100) if asked.full else (32, 2, 4)
     with cluster_site(members=1) as site:
         speed(site, "shards of 4 MiB", [SHARD] * (mebibytes // 4), rounds)
         speed(site, "one long file", [mebibytes << 20], rounds)
