@@ -2,9 +2,13 @@
 # ruff: noqa: N818  (a situation is named as what it is)
 """What can go wrong between here and a site."""
 
+import re
 from typing import Any
 
 from slidegate.domain.errors import SlidegateError
+
+_CODE = re.compile("[a-z0-9-]{1,60}")
+_MESSAGE_MOST = 2000
 
 
 class SiteError(SlidegateError):
@@ -141,11 +145,14 @@ class Refused(SiteError):
     @classmethod
     def of(cls, error: dict[str, Any]) -> "Refused":
         """Make the error that an answer names."""
-        code = str(error.get("code", "refused"))
+        code = str(error.get("code"))
+        if not _CODE.fullmatch(code):
+            code = cls.code
         kind = {"missing-blobs": MissingBlobs, "gone": Gone, "not-found": Gone}.get(code, Refused)
         detail = error.get("detail")
         found = detail if isinstance(detail, dict) else {}
-        return kind(str(error.get("message", "")), code, error.get("transient") is True, found)
+        message = str(error.get("message", ""))[:_MESSAGE_MOST]
+        return kind(message, code, error.get("transient") is True, found)
 
 
 class MissingBlobs(Refused):

@@ -43,7 +43,7 @@ class Hello:
     site: str
     key: str
     releases: tuple[Release, ...]
-    limits: Mapping[str, Any]
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +120,10 @@ class Gate:
         answer = self._ask({"verb": "hello"})
         if answer.get("protocol") != PROTOCOL:
             raise BadAnswer("The gate speaks another version of the protocol.")
-        releases = tuple(
-            Release(
-                Digest(str(one["digest"])),
-                str(one["name"]),
-                str(one["version"]),
-                one["manifest"],
-                one["schema"],
-                str(one["runtime"]),
-            )
-            for one in answer["releases"]
-        )
-        return Hello(str(answer["gate"]), str(answer["site"]), str(answer["key"]), releases, answer["limits"])
+        try:
+            return _hello(answer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadAnswer("The gate's greeting does not make sense.") from error
 
     def presence(self, blobs: Iterable[tuple[str, int]]) -> Presence:
         """Ask which of these contents (SHA-256, bytes) are missing."""
@@ -298,7 +290,7 @@ class Gate:
             self._broken()
         while records:
             for record in records:
-                if record["prev"] != head or record["seq"] != seq + 1:
+                if record.get("prev") != head or record.get("seq") != seq + 1:
                     self._broken()
                 seq, head = record["seq"], digest_of(record)
                 chain[seq] = head
@@ -325,6 +317,22 @@ class Gate:
         link, self._link = self._link, None
         if link is not None:
             link.close()
+
+
+def _hello(answer: Message) -> Hello:
+    releases = tuple(
+        Release(
+            Digest(str(one["digest"])),
+            str(one["name"]),
+            str(one["version"]),
+            dict(one["manifest"]),
+            dict(one["schema"]),
+            str(one["runtime"]),
+        )
+        for one in answer["releases"]
+    )
+    limits = {str(name): int(value) for name, value in answer["limits"].items()}
+    return Hello(str(answer["gate"]), str(answer["site"]), str(answer["key"]), releases, limits)
 
 
 def _parts(values: Sequence[_T], most: int) -> Iterator[list[_T]]:

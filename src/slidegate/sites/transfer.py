@@ -10,10 +10,11 @@ from slidegate.domain.values import Digest
 from slidegate.sites.errors import BadAnswer, DamagedOnTheWay, DamagedResult, Refused
 from slidegate.sites.gate import PIECE, Gate
 from slidegate.sites.link import Frame
-from slidegate.sites.trees import Entry, hash_file, read_tree, tree_text
+from slidegate.sites.trees import Entry, folders_of, hash_file, read_tree, tree_text
 
 Progress = Callable[[int, int], None]
 _ROUNDS = 4
+_TREE_MOST = 32 << 20
 _RESUMABLE = {"wrong-offset", "digest-mismatch"}
 
 
@@ -109,18 +110,15 @@ def read_entries(gate: Gate, tree: Digest) -> tuple[Entry, ...]:
     BadAnswer
         What the site sent is not that Tree, or not a proper one.
     """
-    return read_tree(b"".join(_read_blob(gate, tree)), tree)
-
-
-def _read_blob(gate: Gate, digest: str) -> Iterator[bytes]:
-    offset = 0
+    text = b""
     while True:
-        request = {"verb": "read", "digest": digest, "offset": offset, "length": PIECE}
+        request = {"verb": "read", "digest": tree, "offset": len(text), "length": PIECE}
         ((answer, body),) = gate.stream([(request, b"")])
-        yield body
-        offset += len(body)
-        if not body or offset >= answer["size"]:
-            return
+        text += body
+        if len(text) > _TREE_MOST:
+            raise BadAnswer("The site sent a list of files that is longer than any can be.")
+        if not body or len(text) >= answer["size"]:
+            return read_tree(text, tree)
 
 
 def fetch_tree(gate: Gate, tree: Digest, folder: Path, progress: Progress = _ignore) -> tuple[Entry, ...]:
@@ -150,7 +148,7 @@ def fetch_tree(gate: Gate, tree: Digest, folder: Path, progress: Progress = _ign
 
 def _tidy(folder: Path, entries: Sequence[Entry]) -> None:
     names = {name for name, _size, _sha256 in entries}
-    folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
+    folders = folders_of(names)
     for path in sorted(folder.rglob("*"), reverse=True):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not path.is_dir():

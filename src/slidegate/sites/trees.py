@@ -50,16 +50,21 @@ def read_tree(text: bytes, digest: Digest) -> tuple[Entry, ...]:
     try:
         value = json.loads(text)
         entries = tuple((name, size, sha256) for name, size, sha256 in value["entries"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadAnswer("The site sent a list of files that cannot be read.") from error
-    names = [name for name, _size, _sha256 in entries]
+    names = {name for name, _size, _sha256 in entries if isinstance(name, str)}
     good = all(
         is_name(name) and type(size) is int and size >= 0 and _SHA256.fullmatch(str(sha256))
         for name, size, sha256 in entries
     )
-    if not good or tree_text(entries) != text or len(set(names)) != len(names):
+    if not good or tree_text(entries) != text or len(names) != len(entries) or names & folders_of(names):
         raise BadAnswer("The site sent a list of files with a name that is not allowed.")
     return entries
+
+
+def folders_of(names: Iterable[str]) -> set[str]:
+    """Return the folders that files of these names lie in."""
+    return {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
 
 
 def describe_folder(folder: Path) -> tuple[Entry, ...]:

@@ -169,22 +169,26 @@ def test_a_refusal_does_not_cost_the_connection(connect: Connect) -> None:
     assert gate.hello().site == "local"
 
 
-class Liar:
-    """A link to something that speaks the protocol and answers nonsense."""
+class Says:
+    """A site that gives one answer to everything, whatever it is asked."""
+
+    def __init__(self, answer: Message, body: bytes = b"") -> None:
+        self._answer = {"ok": True, "head": "0" * 64, **answer}
+        self._body = body
 
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         raise NotImplementedError
 
     def stream(self, requests: Iterable[Frame]) -> Iterator[Frame]:
         for _request in requests:
-            yield {"ok": True, "head": "x"}, b""
+            yield dict(self._answer), self._body
 
     def close(self) -> None:
         return
 
 
 def test_an_answer_that_lacks_something_is_not_taken() -> None:
-    gate = Gate(Liar)
+    gate = Gate(lambda: Says({}))
     for ask in (gate.hello, lambda: gate.status(""), lambda: gate.presence([("0" * 64, 1)])):
         with pytest.raises(BadAnswer, match="lacks"):
             ask()
@@ -229,11 +233,47 @@ def test_a_tree_with_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     "text",
     [b"", b"{}", b'{"tree":1}', b"[]", b'{"entries":[["a",1]],"tree":1}',
      b'{"entries":[["a",-1,"0"]],"tree":1}', b'{"entries": [], "tree": 1}',
-     b'{"entries":[["a",1,5]],"tree":1}', b"\xff"],
+     b'{"entries":[["a",1,5]],"tree":1}', b"\xff", b"[" * 100_000],
 )  # fmt: skip
 def test_a_tree_that_is_none_is_refused(text: bytes) -> None:
     with pytest.raises(BadAnswer):
         read_tree(text, Digest(hashlib.sha256(text).hexdigest()))
+
+
+def test_a_tree_whose_file_would_also_be_a_folder_is_refused() -> None:
+    text = tree_text([("a", 1, "0" * 64), ("a/b", 1, "0" * 64)])
+    with pytest.raises(BadAnswer, match="not allowed"):
+        read_tree(text, Digest(hashlib.sha256(text).hexdigest()))
+
+
+def test_a_tree_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
+    gate = Gate(lambda: Says({"size": 1 << 60}, bytes(8 * MIB)))
+    with pytest.raises(BadAnswer, match="longer than any"):
+        fetch_tree(gate, Digest("0" * 64), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"releases": 7}, {"releases": [{}]}, {"releases": [3]}, {"limits": []}, {"limits": {"bytes": "many"}}],
+    ids=str,
+)
+def test_a_greeting_that_makes_no_sense_is_told(wrong: Message) -> None:
+    good = {"protocol": 1, "gate": "0", "site": "lab", "key": "key", "releases": [], "limits": {"bytes": 1}}
+    assert Gate(lambda: Says(good)).hello().site == "lab"
+    with pytest.raises(BadAnswer, match="greeting"):
+        Gate(lambda: Says(good | wrong)).hello()
+
+
+def test_a_refusal_has_a_plain_code_and_a_sentence_of_bounded_length() -> None:
+    error = {"code": "\x1b[2J", "message": "x" * 100_000, "transient": "yes", "detail": 3}
+    refused = Refused.of(error)
+    assert (refused.code, len(refused.message), refused.transient, refused.detail) == (
+        "refused",
+        2000,
+        False,
+        {},
+    )
+    assert Refused.of({"code": "not-found"}).code == "not-found"
 
 
 def test_the_end_of_the_record_is_kept_and_followed(connect: Connect) -> None:

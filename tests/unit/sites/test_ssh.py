@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import hashlib
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from slidegate.sites.ssh import Patience, SshGate, SshHost, SshLink
 from slidegate.sites.transfer import put_tree
 from slidegate.sites.trees import describe_folder
 from tests.unit.sites.link_contract import HELLO, LinkContract
-from tests.unit.sites.sshd import SSHD, Sshd, free_port
+from tests.unit.sites.sshd import SSHD, Sshd, free_port, make_key
 
 pytestmark = pytest.mark.ssh
 MIB = 1 << 20
@@ -212,7 +213,7 @@ def test_only_the_named_key_is_offered_even_if_an_agent_holds_one_that_would_do(
 ) -> None:
     agent(sshd.identity)
     other = tmp_path / "other"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    make_key(other)
     words_of(open_link(sshd.host(identity=other)), errors.KeyRefused)
     assert open_link(sshd.host(identity=None)).exchange(HELLO)[0]["ok"] is True
 
@@ -241,10 +242,10 @@ def test_the_persons_ssh_configuration_holds_for_aliases_and_jumps(
 ) -> None:
     """The jump host is this same sshd, with another key that may forward to it and do nothing else."""
     jumper = tmp_path / "jumper"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(jumper)], check=True)
+    public = make_key(jumper)
     keys = sshd.folder / "authorized_keys"
     door = f'restrict,port-forwarding,permitopen="127.0.0.1:{sshd.port}",command="/bin/false"'
-    keys.write_text(f"{keys.read_text()}{door} {jumper.with_suffix('.pub').read_text()}")
+    keys.write_text(f"{keys.read_text()}{door} {public}\n")
     trusted = tmp_path / "trusted"
     trusted.write_text(f"[127.0.0.1]:{sshd.port} {sshd.host_key}\n")
     config = tmp_path / "config"
@@ -258,6 +259,20 @@ def test_the_persons_ssh_configuration_holds_for_aliases_and_jumps(
     link = open_link(sshd.host(host="cluster", port=None, config=config))
     assert link.exchange(HELLO)[0]["ok"] is True
     assert sshd.accepted() == 2
+
+
+def test_a_certificate_beside_the_key_is_used(
+    sshd: Sshd, open_link: Connect, tmp_path: Path, gate_argv: list[str]
+) -> None:
+    authority = tmp_path / "authority"
+    made = make_key(authority)
+    command = shlex.join(gate_argv)
+    line = f'cert-authority,principals="gate",restrict,command="{command}" {made}'
+    (sshd.folder / "authorized_keys").write_text(f"{line}\n")
+    words_of(open_link(), errors.KeyRefused)
+    sign = ["ssh-keygen", "-q", "-s", str(authority), "-I", "omero", "-n", "gate", "-V", "+5m"]
+    subprocess.run([*sign, str(sshd.identity.with_suffix(".pub"))], check=True)
+    assert open_link().exchange(HELLO)[0]["ok"] is True
 
 
 def test_a_path_with_spaces_and_signs_of_ssh_is_taken_as_it_stands(
