@@ -98,8 +98,9 @@ def read_queue(arrays: Dict[str, Any], answer: str, now: float) -> List[str]:
 def read_accounts(arrays: Dict[str, Any], answer: str) -> None:
     """Keep how the elements of arrays ended of which squeue does not know any more."""
     for row in filter(None, map(ACCOUNTED.fullmatch, answer.splitlines())):
-        if WORDS.get(row.group(3), "unknown") not in STATES:
-            arrays[row.group(1)]["elements"][row.group(2)] = WORDS[row.group(3)]
+        array, element, meaning = row.group(1), row.group(2), WORDS.get(row.group(3), "unknown")
+        if array in arrays and meaning not in STATES:
+            arrays[array]["elements"][element] = meaning
 
 
 def view(one: Dict[str, Any]) -> Dict[str, Any]:
