@@ -9,9 +9,9 @@ SOURCES := $(shell find analysis/slidegate_analysis workflows -type f -not -name
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install install-dev demo test test-fast lint bench proof clean
+.PHONY: help install install-dev demo demo-cluster test test-fast lint bench proof clean
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit("slidegate needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -39,6 +39,10 @@ install-dev: install $(VENV)/.installed-dev  ## and what the tests need
 
 demo: install  ## find nuclei on a real image and on a synthetic slide, and show the results
 	$(BIN)/python scripts/demo $(ARGS)
+
+demo-cluster: install  ## the same on a Slurm cluster behind sshd, started here (needs root or subordinate ids)
+	scripts/system-packages
+	$(BIN)/python scripts/demo-cluster $(ARGS)
 
 test: install-dev  ## everything, from nothing
 	scripts/system-packages
