@@ -112,7 +112,7 @@ class AuthorizeTest(DoorTest):
             self.write(OTHERS + options + b"ssh-ed25519 " + free + b" anna\n")
             before = self.read()
             said = self.refused("key-in-use", "authorize", self.public_key(), "--key", "omero")
-            self.assertIn("Line 6 of", said)
+            self.assertIn("line 6 of", said)
             self.assertEqual(self.read(), before)
 
     def test_a_key_that_opens_more_by_the_second_file_is_refused(self):
@@ -192,7 +192,7 @@ class PlacesTest(DoorTest):
 
         with mock.patch("os.lstat", foreign):
             with self.assertRaises(keyfile.UnsafePermissions) as caught:
-                keyfile.remove(self.home, bool)
+                keyfile.add(b"", self.home)
         self.assertIn("belongs to account", str(caught.exception))
 
     def test_a_change_by_somebody_else_in_between_is_not_lost(self):

@@ -153,6 +153,13 @@ class DoorTest(SelftestCase):
         self.edit("restrict,", "")
         self.assertIn("gatectl deauthorize --key omero", self.bad()[0])
 
+    def test_a_line_that_was_added_for_the_same_key_is_found(self):
+        with open(self.file) as file:
+            (line,) = file.read().splitlines()
+        with open(self.file, "a") as file:
+            file.write("pty " + line.split('omero" ')[1] + "\n")
+        self.assertIn("let in with other rights by line 2 of " + self.file, self.bad()[0])
+
     def test_a_line_for_a_key_that_was_removed_is_found(self):
         self.good("key", "remove", "omero")
         self.assertIn("'omero' is no key here", self.bad()[0])

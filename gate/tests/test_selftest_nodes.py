@@ -27,7 +27,8 @@ nodes.member(sys.argv[2])
 class Jobs:
     """A scheduler whose nodes are processes with host names c0, c1, ... and the fault that is given."""
 
-    def __init__(self, fault="", started=2):
+    def __init__(self, fault="", started=2, state="queued"):
+        self.state = state
         self.fault = fault
         self.started = started
         self.children = []
@@ -42,7 +43,7 @@ class Jobs:
         return "17"
 
     def states(self, arrays):
-        return {array: {"state": "queued", "reason": "QOSMaxJobsPerUserLimit"} for array in arrays}
+        return {array: {"state": self.state, "reason": "QOSMaxJobsPerUserLimit"} for array in arrays}
 
     def cancel(self, array):
         self.cancelled.append(array)
@@ -99,6 +100,11 @@ class TrialTest(HomeTest):
             self.assertIn("--wait", str(caught.exception))
             self.assertEqual(jobs.cancelled, ["17"])
             self.assertEqual(os.listdir(self.config["state"]), [])
+
+    def test_jobs_that_end_without_a_word_are_told(self):
+        with self.assertRaises(Unfit) as caught:
+            self.trial(Jobs(started=0, state="ended"), 0.2).run()
+        self.assertIn("do nodes see {}".format(sys.executable), str(caught.exception))
 
     def test_the_jobs_are_short_so_that_they_start_soon(self):
         trial = self.run_with()

@@ -16,7 +16,7 @@ from ..home.places import UnsafePermissions
 from ..serve import files
 from . import line as lines
 
-__all__ = ["KeyInUse", "add", "lines_into", "path", "remove"]
+__all__ = ["KeyInUse", "add", "lines_into", "path", "remove", "rival"]
 
 
 class KeyInUse(GateError):
@@ -42,40 +42,45 @@ def lines_into(home: str) -> List[bytes]:
     return found
 
 
+def rival(line: bytes, home: str) -> str:
+    """Return where another line lets the same key in, but not to the same name here; "" where none does.
+
+    sshd takes the first line that fits, and reads both files.
+    """
+    for file in (path(), path() + "2"):
+        for number, each in enumerate(_contents(file).split(b"\n"), 1):
+            alike = file == path() and lines.name_in(each, home) == lines.name_in(line, home)
+            if lines.split(each)[1] == lines.split(line)[1] and not alike:
+                return "line {} of {}".format(number, file)
+    return ""
+
+
 def add(line: bytes, home: str) -> str:
     """Let the key of a line into the gate at `home`: "new", "changed", or "was there".
 
-    A line that lets this key in under the same name is replaced.  Raises KeyInUse where any other line has
-    this key, as sshd takes the first that fits, and UnsafePermissions.
+    A line that lets this key in under the same name is replaced.  Raises KeyInUse where there is a rival, and
+    UnsafePermissions.
     """
-    before = _read(path())
+    _check(path())
+    place = rival(line, home)
+    if place:
+        raise KeyInUse("That key has other rights by {}: remove it there, or use another key.".format(place))
+    before = _contents(path())
     found = before.split(b"\n")
-    name, (_, key) = lines.name_in(line, home), lines.split(line)
-    same = [number for number, each in enumerate(found) if lines.split(each)[1] == key]
-    others = [number for number in same if lines.name_in(found[number], home) != name]
-    second = path() + "2"  # sshd reads this one, too
-    if others or key in [lines.split(each)[1] for each in _read(second).split(b"\n")]:
-        where = "Line {} of {}".format(others[0] + 1, path()) if others else second
-        words = "{} lets the same key in with other rights: remove it there first, or use another key."
-        raise KeyInUse(words.format(where))
-    after = [line if number in same else each for number, each in enumerate(found)]
-    if not same:
+    after = [line if lines.split(each)[1] == lines.split(line)[1] else each for each in found]
+    if line not in after:
         after[-1:] = [line, b""] if after[-1] == b"" else [after[-1], line, b""]
     _replace(before, b"\n".join(after))
-    return "new" if not same else "was there" if after == found else "changed"
+    return "was there" if line in found else "changed" if len(after) == len(found) else "new"
 
 
 def remove(home: str, chosen: Callable[[bytes], bool]) -> List[bytes]:
     """Take out those of the lines into the gate at `home` that are chosen; return them."""
-    before = _read(path())
     gone = [line for line in lines_into(home) if chosen(line)]
-    _replace(before, b"\n".join(line for line in before.split(b"\n") if line not in gone))
+    if gone:
+        before = _contents(path())
+        _replace(before, b"\n".join(line for line in before.split(b"\n") if line not in gone))
     return gone
-
-
-def _read(file: str) -> bytes:
-    _check(file)
-    return _contents(file)
 
 
 def _contents(file: str) -> bytes:
@@ -104,11 +109,10 @@ def _check(file: str) -> None:
 def _replace(before: bytes, after: bytes) -> None:
     if before == after:
         return
-    folder, name = os.path.split(path())
-    made = "{}.slidegate-{}".format(name, os.urandom(8).hex())
-    folders.write(folder, {made: after})
-    if _read(path()) != before:
-        os.unlink(os.path.join(folder, made))
+    made = "{}.slidegate-{}".format(path(), os.urandom(8).hex())
+    folders.write(os.path.dirname(made), {os.path.basename(made): after})
+    if _contents(path()) != before:
+        os.unlink(made)
         raise KeyInUse("Somebody else has just changed {}: look at it, and repeat.".format(path()))
-    os.replace(os.path.join(folder, made), path())
-    files.fsync_dir(folder)
+    os.replace(made, path())
+    files.fsync_dir(os.path.dirname(made))

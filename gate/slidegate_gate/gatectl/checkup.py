@@ -21,7 +21,7 @@ def explain(asked: Namespace) -> None:
     about = ["--key", "<key>", "--submission", "<submission>", "--class", "<class>", "--round", "<round>"]
     print("For a key, sshd lets the account's login shell start, by its line in {}:".format(keyfile.path()))
     for line in keyfile.lines_into(asked.home):
-        print("  " + line.decode("utf-8", "replace"))
+        print("  " + line.decode("ascii", "backslashreplace"))
     print("The gate starts:")
     for argv in open_scheduler(config).explain():
         print("  " + " ".join(argv))

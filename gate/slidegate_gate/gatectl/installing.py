@@ -46,7 +46,9 @@ def install(asked: Namespace) -> None:
         os.chmod(path, 0o700)
     version = versions.copy_into(home)
     versions.switch(home, version)
-    if not installed:
+    if installed:
+        print("{}/config.json stays as it is".format(home))
+    else:
         write_config(home, config)
     print("gate {} is current in {}".format(version, home))
 

@@ -85,7 +85,7 @@ def deauthorize(asked: Namespace) -> None:
     if not gone:
         raise UnknownName("No such key is let in here: see {}.".format(keyfile.path()))
     for line in gone:
-        print("removed: {}".format(line.decode("ascii", "replace")))
+        print("removed: {}".format(line.decode("ascii", "backslashreplace")))
     print("Connections that are open end by themselves, at the latest when they are idle for too long.")
 
 

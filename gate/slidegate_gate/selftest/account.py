@@ -14,7 +14,7 @@ __all__ = ["lines_are_exact", "shell_is_silent"]
 
 SHELL_SECONDS = 20
 CLIENT = "192.0.2.1 50000 192.0.2.2 22"
-SILENCE = "{} says {!r}: begin what it reads (such as ~/.bashrc) with `case $- in *i*) ;; *) return ;; esac`"
+SILENCE = "{} says {!a}: begin what it reads (such as ~/.bashrc) with `case $- in *i*) ;; *) return ;; esac`"
 
 
 def shell_is_silent() -> None:
@@ -54,3 +54,5 @@ def lines_are_exact(home: str, config: Dict[str, Any]) -> None:
         demand(name in config.get("keys", {}), words.format(name))
         words = "a line for {0!r} was changed by hand: run `gatectl deauthorize --key {0}`, then `authorize`"
         demand(line.is_exact(each), words.format(name))
+        words = "the key of {!r} is let in with other rights by {}: remove that line"
+        demand(not keyfile.rival(each, home), words.format(name, keyfile.rival(each, home)))

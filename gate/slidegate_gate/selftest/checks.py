@@ -2,7 +2,6 @@
 """The list of what is tried, each with the sentence that stands for it."""
 
 import os
-import sys
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, Tuple
 
@@ -39,7 +38,6 @@ def run(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -> in
 
 
 def _checks(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -> Checks:
-    yield "Python is 3.6 or later", partial(demand, sys.version_info >= (3, 6), "use a newer python3")
     for name, root in (("home", home), ("state", config["state"]), ("data", config["data"])):
         yield "{} is this account's alone".format(name), partial(check_alone, root)
     yield "the gate's files are as they were installed", partial(_is_unchanged, home)

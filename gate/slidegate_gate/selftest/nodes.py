@@ -5,6 +5,7 @@ Two small jobs are started as a crew would be.  Each tries the file systems from
 this computer reach for the same names at once, while this computer holds a lock that they must not get.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -83,12 +84,15 @@ class Trial:
             if len(names) == self.count:
                 return [files.read_json(os.path.join(folder, name)) for name in names]
             now = time.monotonic()
-            if now > begun + self.seconds or now > told + TELL_SECONDS:
+            late = now > begun + self.seconds
+            if late or now > told + TELL_SECONDS:
                 view = self.scheduler.states([array]).get(array, {})
                 words = "{} of {} jobs are there after {:.0f} seconds, {}".format(
                     len(names), self.count, now - begun, view.get("reason") or view.get("state", "unknown")
                 )
-                if now > begun + self.seconds:
+                if view.get("state") == "ended":
+                    raise Unfit("{}: do nodes see {} and {}?".format(words, sys.executable, folder))
+                if late:
                     raise Unfit(words + ": repeat with a longer --wait, or leave jobs out with --quick")
                 sys.stderr.write("...   {}\n".format(words))
                 told = now
@@ -107,13 +111,9 @@ def member(folder: str) -> None:
             except (Unfit, OSError) as error:
                 report["faults"].append("{}: {}: {}".format(name, what, error))
     with open(os.path.join(folder, "lock"), "r+") as lock:
-        try:
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            report["faults"].append(
-                "a lock that the login node holds was given: mount state with locks (flock)"
-            )
-        except BlockingIOError:
-            pass
+            report["faults"].append("a lock that the login node holds was given: mount state with flock")
     files.write_json(os.path.join(folder, "here-" + me), 1)
     deadline = time.monotonic() + order["seconds"]
     while not os.path.exists(os.path.join(folder, "go")) and time.monotonic() < deadline:
