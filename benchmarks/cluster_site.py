@@ -224,10 +224,10 @@ def _enter_office(cluster: Cluster) -> Path:
 
 @contextlib.contextmanager
 def cluster_site(
-    *, members: int = 8, scheduler: dict[str, Any] | None = None, **settings: Any
+    *, members: int = 8, scheduler: dict[str, Any] | None = None, in_memory: bool = False, **settings: Any
 ) -> Iterator[ClusterSite]:
-    """Start a cluster with a gate in it."""
-    folder = Path(tempfile.mkdtemp(prefix="sgc-"))
+    """Start a cluster with a gate in it; its homes are on this computer's disk, or in memory."""
+    folder = Path(tempfile.mkdtemp(prefix="sgc-", dir="/dev/shm" if in_memory else None))
     try:
         with Cluster.start(folder, **settings) as cluster:
             yield ClusterSite(cluster, folder, members, scheduler or {})
