@@ -8,6 +8,8 @@ which knows none.
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import re
 import sys
@@ -20,6 +22,9 @@ if not __package__ and os.path.basename(HERE) == "slidegate_gate":  # ``python3 
 import slidegate_gate  # noqa: E402
 
 __all__ = ["main"]
+
+F_SETPIPE_SZ = 1031
+PIPE_BYTES = 1 << 20
 
 PROGRAM = os.path.dirname(os.path.realpath(slidegate_gate.__file__))
 
@@ -45,9 +50,9 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def serve(argv: List[str]) -> int:
     """Put the gate together for one key and let it answer."""
-    from slidegate_gate import folders
+    from slidegate_gate import errors, folders
     from slidegate_gate.schedulers import adapter
-    from slidegate_gate.serve import layout, loop
+    from slidegate_gate.serve import frames, layout, loop
 
     program = os.path.dirname(PROGRAM)
     parser = argparse.ArgumentParser(prog="serve")
@@ -60,15 +65,25 @@ def serve(argv: List[str]) -> int:
         print("This gate has no key of that name.", file=sys.stderr)
         return 2
     here = layout.Layout(asked.home, config, asked.key)
-    found = re.match(r"[0-9A-Fa-f.:]{2,45}(?= )", os.environ.get("SSH_CONNECTION", ""))
+    found = re.match(r"[0-9A-Za-z.:%_-]{2,64}(?= )", os.environ.get("SSH_CONNECTION", ""))
+    peer = found.group() if found else "local"
     with folders.in_use(program):
-        return loop.serve(
-            here,
-            adapter(config)(config, here.scheduler),
-            slidegate_gate.__version__,
-            program,
-            found.group() if found else "local",
-        )
+        scheduler = adapter(config)(config, here.scheduler)
+        gate = loop.Gate(here, scheduler, slidegate_gate.__version__, program, peer)
+        places = gate.limits.values["channels"]
+        free = folders.take_place(here.channels, places)
+        command = os.environ.get("SSH_ORIGINAL_COMMAND", "")
+        if command not in ("", "slidegate"):
+            refusal = errors.NotAllowed("This key opens slidegate's gate and starts nothing else.")
+            gate.refuse(refusal, fields={"command": re.sub("[^ -~]", "?", command[:100])})
+            print(refusal, file=sys.stderr)
+            return 2
+        if not free:
+            frames.write_frame(1, gate.refuse(errors.OverLimit("channels", places, places, 1)))
+            return 2
+        with contextlib.suppress(OSError):  # not every channel is a pipe
+            fcntl.fcntl(0, F_SETPIPE_SZ, PIPE_BYTES)
+        return loop.serve(gate)
 
 
 if __name__ == "__main__":

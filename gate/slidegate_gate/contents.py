@@ -6,7 +6,6 @@ or wholly; so each file's size is looked at when the Tree is used, and what is m
 """
 
 import errno
-import hashlib
 import os
 import shutil
 import stat
@@ -87,13 +86,10 @@ def link_output(layout: Layout, path: str) -> Tuple[int, str]:
     The file stays where it is and becomes read-only.  Safe to repeat.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
+    with os.fdopen(handle, "rb"):
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("{} is no plain file".format(path))
-        hashed = hashlib.sha256()
-        for piece in iter(lambda: file.read(trees.PIECE), b""):
-            hashed.update(piece)
-        size = file.tell()
+        hashed, size = trees.hash_of(handle)
         os.fsync(handle)
     digest = hashed.hexdigest()
     if not trees.held(layout, digest, size):
@@ -124,5 +120,6 @@ def add_bytes(layout: Layout, data: bytes) -> str:
 
 
 def _adopt(layout: Layout, path: str, digest: str) -> None:
+    os.chmod(path, 0o400)  # it was flushed
     trees.adopt(layout, path, digest)
     files.fsync_dir(os.path.dirname(layout.blob(digest)))

@@ -36,6 +36,19 @@ __all__ = [
 ]
 
 
+# limit -> when there is room again
+FREES = {
+    "requests_per_minute": "with the next minute",
+    "bytes": "when contents are removed at the site",
+    "attempts_alive": "as Attempts end",
+    "jobs_alive": "as jobs end",
+    "attempts_per_day": "at midnight UTC",
+    "jobs_per_day": "at midnight UTC",
+    "gpu_hours_per_day": "at midnight UTC",
+    "channels": "when another connection of this key ends",
+}
+
+
 class GateError(Exception):
     """The gate cannot do what it was asked."""
 
@@ -137,10 +150,20 @@ class Busy(GateError):
 
 
 class OverLimit(GateError):
-    """A limit of this key is reached."""
+    """A limit of this key is reached; where no waiting helps, more was asked for than it ever allows."""
 
     code = "limit"
     transient = True
+
+    def __init__(self, limit: str, most: float, used: float, asked: float) -> None:
+        self.transient = asked <= most
+        frees = FREES[limit] if self.transient else "never: ask for less, or the site for a higher limit"
+        figures = [
+            int(figure) if figure == int(figure) else round(figure, 2) for figure in (most, used, asked)
+        ]
+        words = "The limit {} of this key is {}: {} used, {} asked for. Room comes {}."
+        detail = dict(zip(("most", "used", "asked"), figures), limit=limit, frees=frees)
+        super().__init__(words.format(limit, *figures, frees), **detail)
 
 
 class Gone(GateError):

@@ -9,7 +9,7 @@ from typing import Iterator, Mapping
 
 from .serve import files
 
-__all__ = ["in_use", "is_used", "publish", "write"]
+__all__ = ["in_use", "is_used", "publish", "take_place", "write"]
 
 USED = os.path.join("slidegate_gate", "__main__.py")
 
@@ -55,4 +55,17 @@ def is_used(version: str) -> bool:
         return False
     except OSError:
         return True
+    return False
+
+
+def take_place(folder: str, places: int) -> bool:
+    """Hold one of so many places until this process ends; say whether one was free."""
+    files.make_dirs(folder)
+    for number in range(places):
+        path = os.path.join(folder, str(number))
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        os.close(handle)
     return False

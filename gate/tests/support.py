@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A small gate in a temporary folder, with a scheduler that only keeps a list."""
 
+import copy
 import hashlib
 import json
 import os
@@ -169,7 +170,7 @@ class Site:
 
     def say(self, message, body=b"", key="one"):
         """Send a message as it is; return the answer and its body."""
-        return self.gate(key).handle(frames.Frame(message, bytearray(body), digest_of(body)))
+        return self.gate(key).handle(frames.Frame(message, memoryview(body)))
 
     def ask(self, verb, body=b"", key="one", **fields):
         """Send a well-formed request; return the answer."""
@@ -230,7 +231,8 @@ class SiteTest(unittest.TestCase):
         patch = mock.patch.object(os, "fsync", lambda handle: None)
         patch.start()
         self.addCleanup(patch.stop)
-        self.site = Site(os.path.join(folder, "home"), self.limits, self.classes)
+        chosen = copy.deepcopy((self.limits, self.classes))
+        self.site = Site(os.path.join(folder, "home"), *chosen)
 
     def assert_refused(self, answer, code, transient=None):
         self.assertFalse(answer["ok"], answer)
@@ -247,13 +249,14 @@ class SiteTest(unittest.TestCase):
 class Process:
     """``serve`` as a real process, spoken to over a pipe."""
 
-    def __init__(self, home, key="one", program=None):
+    def __init__(self, home, key="one", program=None, environment=None):
         argv = [program] if program else ["-c", START, GATE_FOLDER]
         self.child = subprocess.Popen(
             [sys.executable, "-IS"] + argv + ["serve", "--home", home, "--key", key],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=dict(os.environ, **(environment or {})),
         )
         self.reader = frames.FrameReader(self.child.stdout.fileno(), 20)
         self.body = b""
@@ -268,7 +271,7 @@ class Process:
     def ask(self, verb, body=b"", **fields):
         self.send_request(verb, body, **fields)
         answer = self.reader.read()
-        self.body = answer.body
+        self.body = bytes(answer.body)
         return answer.message
 
     def answer(self):

@@ -93,9 +93,10 @@ class Chain(SiteTest):
     def test_what_must_be_recorded_is_recorded(self):
         self.site.ask("hello")
         digest = self.site.put(b"0123456789")
+        self.site.put(b"0123456789")
         self.site.ask("have", blobs=[[digest, 10]])
-        self.site.ask("read", digest=digest, offset=0, length=4)
         self.site.ask("read", digest=digest, offset=4, length=4)
+        self.site.ask("read", digest=digest, offset=0, length=4)
         self.site.ask("status", cursor="")
         self.site.ask("cancel", attempts=[key_of(1)])
         self.site.ask("release", attempts=[key_of(1)])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import hashlib
+import json
 import os
 import threading
 import time
@@ -53,6 +54,7 @@ class Frames(unittest.TestCase):
             ({"id": "1", "text": "\u00e9\U0001f52c"}, b""),
             ({"id": "2", "n": 2.5}, b"x"),
             ({"id": "3"}, big),
+            ({"id": "4", "verb": "put"}, b"piece of a content"),
         ]
 
         def write():
@@ -82,6 +84,18 @@ class Frames(unittest.TestCase):
         got = [frame.message for frame in frames.read_ahead(frames.FrameReader(inlet, 5))]
         os.close(inlet)
         self.assertEqual(got, [{"a": 1}, {"a": 1}])
+
+    def test_only_the_piece_of_a_content_may_come_without_a_digest_and_a_wrong_one_is_refused(self):
+        (frame,) = self.read_all(frame_bytes(b'{"verb":"put"}', b"abc"))
+        self.assertEqual(bytes(frame.body), b"abc")
+        self.assert_bad(frame_bytes(b'{"verb":"hello"}', b"abc"), "body")
+        for digest in ("0" * 64, "", None, 0, []):
+            data = json.dumps({"verb": "put", "body": digest}).encode()
+            if digest is not None:
+                self.assert_bad(frame_bytes(data, b"abc"), "body")
+        data = json.dumps({"verb": "put", "body": hashlib.sha256(b"abc").hexdigest()}).encode()
+        (frame,) = self.read_all(frame_bytes(data, b"abc"))
+        self.assertEqual(frame.message, {"verb": "put"})
 
     def test_an_empty_channel_has_no_frames(self):
         self.assertEqual(self.read_all(b""), [])

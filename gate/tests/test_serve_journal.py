@@ -5,7 +5,7 @@ import unittest
 from unittest import mock
 
 from slidegate_gate.errors import SchedulerError, SchedulerUnknown
-from slidegate_gate.serve import files, trees
+from slidegate_gate.serve import files, status, trees
 from support import RELEASE, SiteTest, digest_of, key_of, verify
 
 
@@ -86,9 +86,7 @@ class Submitting(SiteTest):
         del self.site.config["classes"]["cpu"]
         self.site.write_config()
         self.assert_refused(self.site.submit([1]), "unknown-class")
-        self.assertEqual(
-            sorted(os.listdir(self.site.layout().state)), ["audit.jsonl", "usage.json", "usage.json.bytes"]
-        )
+        self.assertEqual(sorted(os.listdir(self.site.layout().state)), ["audit.jsonl", "bytes", "requests"])
 
     def test_bad_plans_are_refused(self):
         self.assert_refused(self.site.submit([1], each={"parameters": {"size": 99}}), "bad-parameters")
@@ -194,6 +192,19 @@ class Rounds(SiteTest):
         self.assertEqual(self.again(2)["crews"], second["crews"])
         self.assertEqual(self.again(1)["crews"], self.first["crews"])
         self.assertEqual(len(self.site.scheduler.arrays()), 2)
+
+    def test_contents_that_only_an_ended_attempt_needed_are_not_asked_for_again(self):
+        spoiled = self.site.put_tree({"zarr.json": b"other"})
+        self.plan = self.site.plan([2, 3])
+        self.assert_ok(self.again(1))
+        files.create_json(self.site.layout().result(key_of(2)), {"state": "failed", "usage": {}})
+        plan = files.read_json(self.site.layout().plan(self.plan[:32]))
+        plan["attempts"][0]["inputs"] = {"image": spoiled}
+        files.write_json(self.site.layout().plan(self.plan[:32]), plan)
+        os.unlink(self.site.layout().blob(spoiled))
+        for array in self.site.scheduler.arrays():
+            self.site.scheduler.cancel(array)
+        self.assertEqual(len(self.assert_ok(self.again(2))["crews"]), 1)
 
     def test_nothing_starts_when_nothing_is_missing(self):
         files.create_json(self.site.layout().result(key_of(1)), {"state": "succeeded", "usage": {}})
@@ -335,27 +346,61 @@ class Kills(SiteTest):
         self.assertGreater(number, 10)
 
     def test_a_submit_killed_anywhere_ends_with_one_array_and_one_owner(self):
-        plans = {}
+        plans, before = {}, {}
 
         def prepare(number):
             plans[number] = self.site.plan([2 * number, 2 * number + 1])
             self.site.reconnect()
+            before[number] = self.site.gate().limits.used()["jobs_per_day"]
+            self.site.reconnect()
 
         def check(number):
             self.site.reconnect()
+            counted = self.site.gate().limits.used()["jobs_per_day"] - before[number]
+            orders = len(status.crews_of(self.site.layout(), plans[number][:32]))
+            self.assertIn(counted, (0, 2) if not orders else (2,))
             answer = self.assert_ok(self.site.ask("submit", plan=plans[number], round=1))
+            self.assertIn(self.site.gate().limits.used()["jobs_per_day"] - before[number], (2, 4))
             arrays = self.site.scheduler.find("sg-one.{}.cpu.1".format(plans[number][:32]))
             self.assertEqual([crew["array"] for crew in answer["crews"]], arrays)
             self.assertLessEqual(set(answer["attempts"].values()), {"accepted", "known"})
             for attempt in answer["attempts"]:
                 owner = files.read_json(self.site.layout().owner(attempt))
                 self.assertEqual(owner["submission"], plans[number][:32])
+            counted = self.site.gate().limits.used()
             again = self.assert_ok(self.site.ask("submit", plan=plans[number], round=1))
             self.assertEqual(again["crews"], answer["crews"])
+            self.assertEqual(self.site.gate().limits.used(), counted)
 
         self.enumerate_kills(
             prepare, lambda number: self.site.ask("submit", plan=plans[number], round=1), check
         )
+
+    def test_a_round_of_two_classes_killed_anywhere_starts_both_crews_once(self):
+        self.site.config["classes"] = {"small": {"members": 1}, "cpu": {"members": 3}}
+        self.site.write_config()
+        plans = {}
+
+        def submit(number, crew_round):
+            return self.site.ask("submit", plan=plans[number], round=crew_round)
+
+        def prepare(number):
+            plans[number] = self.site.plan([2 * number, 2 * number + 1])
+            answer = self.assert_ok(submit(number, 1))
+            self.site.scheduler.cancel(answer["crews"][0]["array"])
+            planned = {"units": ["b0"], "try": "x"}
+            self.site.work_file(answer["submission"], key_of(2 * number), "done/plan.all", planned)
+            self.site.reconnect()
+
+        def check(number):
+            self.site.reconnect()
+            answer = self.assert_ok(submit(number, 2))
+            self.assertEqual([crew["class"] for crew in answer["crews"]], ["cpu", "small"])
+            for crew in answer["crews"]:
+                name = "sg-one.{}.{}.2".format(plans[number][:32], crew["class"])
+                self.assertEqual(self.site.scheduler.find(name), [crew["array"]])
+
+        self.enumerate_kills(prepare, lambda number: submit(number, 2), check)
 
     def test_a_put_killed_anywhere_ends_with_the_content_once(self):
         def data(number):
@@ -449,6 +494,14 @@ class Cancelling(SiteTest):
         self.assertEqual((answer["crews"], self.site.scheduler.arrays()), ([], []))
         self.assertFalse(os.path.exists(self.site.layout().owner(key_of(1))))
 
+    def test_a_submission_that_owns_nothing_is_closed_at_once(self):
+        self.site.ask("cancel", attempts=[key_of(1)])
+        for numbers in ([1], [2], [1, 2]):
+            submission = self.assert_ok(self.site.submit(numbers))["submission"]
+            closed = os.path.exists(self.site.layout().submission_released(submission))
+            self.assertEqual(closed, numbers != [2])
+        self.assertEqual(len(self.site.scheduler.arrays()), 1)
+
     def test_a_tombstone_that_comes_between_check_and_acceptance_still_counts(self):
         real = files.create_json
 
@@ -489,6 +542,14 @@ class Releasing(SiteTest):
         self.assertFalse(os.path.exists(layout.work_dir(answer["submission"], key_of(1))))
         self.assertEqual(self.site.ask("status", cursor="")["attempts"], [])
         self.assertEqual(self.site.submit([1])["attempts"], {key_of(1): "cancelled"})
+
+    def test_members_that_still_wait_for_their_turn_are_ended_with_the_last_release(self):
+        answer = self.site.submit([1])
+        files.create_json(self.site.layout().result(key_of(1)), {"state": "succeeded", "usage": {}})
+        array = answer["crews"][0]["array"]
+        self.assertEqual(self.site.scheduler.states([array])[array]["state"], "running")
+        self.assert_ok(self.site.ask("release", attempts=[key_of(1)]))
+        self.assertEqual(self.site.scheduler.states([array])[array]["state"], "ended")
 
     def test_unknown_and_foreign_attempts_are_passed_over(self):
         self.site.submit([1], key="two")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import errno
 import fcntl
+import json
 import os
 import signal
 import unittest
@@ -73,6 +74,48 @@ class Pipe(SiteTest):
             for folder, _, names in os.walk(os.path.join(self.site.home, root)):
                 for name in names + ["."]:
                     self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o077, 0, name)
+
+
+class Commands(SiteTest):
+    limits = {"requests_per_minute": 8}
+
+    def start(self, command, peer="10.99.1.2 50000 10.99.1.1 22"):
+        environment = {"SSH_ORIGINAL_COMMAND": command, "SSH_CONNECTION": peer}
+        return Process(self.site.home, environment=environment)
+
+    def records(self):
+        with open(self.site.layout().audit) as file:
+            return [json.loads(line) for line in file]
+
+    def test_the_gates_own_name_or_none_opens_the_gate(self):
+        for command in ("", "slidegate"):
+            process = self.start(command)
+            self.assertTrue(process.ask("hello")["ok"])
+            self.assertEqual(process.close(), (0, b""))
+
+    def test_anything_else_is_refused_in_words_and_recorded_with_its_peer(self):
+        commands = ["id", "scp -t /", "slidegate ", "/usr/lib/sftp-server", "x\ny" + "z" * 100000]
+        for command in commands:
+            process = self.start(command)
+            process.child.stdout.read()
+            code, said = process.close()
+            self.assertEqual(code, 2)
+            self.assertIn(b"starts nothing else", said)
+        records = self.records()
+        self.assertEqual([record["decision"] for record in records], ["not-allowed"] * 5)
+        self.assertEqual({record["peer"] for record in records}, {"10.99.1.2"})
+        self.assertEqual(records[1]["what"], {"command": "scp -t /"})
+        self.assertEqual(records[4]["what"], {"command": "x?y" + "z" * 97})
+
+    def test_a_flood_of_them_does_not_fill_the_record(self):
+        for _ in range(10):
+            self.start("id").close()
+        self.assertEqual(len(self.records()), 8)
+
+    def test_a_peer_that_is_no_address_is_not_recorded(self):
+        self.start("id", peer="$(id) 1 2 3").close()
+        self.start("id", peer="fe80::1%eth0 50000 ::1 22").close()
+        self.assertEqual([record["peer"] for record in self.records()], ["local", "fe80::1%eth0"])
 
 
 class Idling(SiteTest):

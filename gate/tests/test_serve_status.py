@@ -90,18 +90,12 @@ class Changes(SiteTest):
         view = self.view()
         self.assertEqual((view["attempt"], view["state"], view["error"]), (key_of(2), "failed", error))
 
-    def test_another_connection_goes_on_from_the_same_cursor(self):
+    def test_another_connections_cursor_tells_everything_again(self):
         self.states()
         self.site.reconnect()
         self.finish(1)
-        self.assertEqual(self.states(), {key_of(1): "succeeded"})
-        self.site.reconnect()
+        self.assertEqual(self.states(), {key_of(1): "succeeded", key_of(2): "queued"})
         self.assertEqual(self.states(), {})
-
-    def test_a_lost_or_foreign_cursor_tells_everything_again(self):
-        self.states()
-        os.unlink(self.site.layout().status)
-        self.assertEqual(len(self.states()), 2)
         self.cursor = "0123456789abcdef.999"
         self.assertEqual(len(self.states()), 2)
 
@@ -156,6 +150,102 @@ class Changes(SiteTest):
         self.site.submit([2, 3])
         shown = self.changes()["attempts"]
         self.assertEqual(sorted(view["attempt"] for view in shown), sorted([key_of(1), key_of(2), key_of(3)]))
+
+
+class Looking(SiteTest):
+    """What is looked into again, and that no change is missed by it."""
+
+    def setUp(self):
+        super().setUp()
+        self.now = 1000.0
+        patch = mock.patch.object(status.time, "monotonic", lambda: self.now)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.submission = self.site.submit(range(50))["submission"]
+        self.cursor = ""
+        self.states()
+        for _ in range(2):  # let the folders come to rest
+            self.now += status.SETTLE_SECONDS + 1
+            self.states()
+
+    def states(self):
+        answer = self.assert_ok(self.site.ask("status", cursor=self.cursor))
+        self.cursor = answer["cursor"]
+        return {view["attempt"]: view["state"] for view in answer["attempts"]}
+
+    def looks(self):
+        """Return how many Attempts the next status looks into."""
+        with mock.patch.object(status, "progress", wraps=status.progress) as progress:
+            self.states()
+        return progress.call_count
+
+    def finish(self, number):
+        files.create_json(self.site.layout().result(key_of(number)), {"state": "succeeded", "usage": {}})
+
+    def test_folders_that_rest_are_not_looked_into(self):
+        self.assertEqual(self.looks(), 0)
+
+    def test_what_members_begin_and_end_is_told_at_once_and_nothing_else_is_looked_into(self):
+        self.site.work_file(self.submission, key_of(7), "leases/plan.all.0", {"member": "m"})
+        self.assertEqual(self.states(), {key_of(7): "running"})
+        self.finish(7)
+        self.assertEqual(self.states(), {key_of(7): "succeeded"})
+        self.assertEqual(self.looks(), 0)
+
+    def test_what_another_connection_cancels_is_told_at_once(self):
+        watching = self.site.gate()
+        self.site.reconnect()
+        self.site.ask("cancel", attempts=[key_of(7)])
+        self.site.gates = {"one": watching}
+        self.assertEqual(self.looks(), 1)
+        self.assertEqual(self.states(), {})
+        self.cursor = ""
+        self.assertEqual(self.states()[key_of(7)], "cancelled")
+
+    def test_what_another_connection_accepts_or_releases_is_told_at_once(self):
+        watching = self.site.gate()
+        self.site.reconnect()
+        self.site.ask("cancel", attempts=[key_of(7)])
+        self.site.ask("release", attempts=[key_of(7)])
+        self.site.submit([60])
+        self.site.gates = {"one": watching}
+        self.assertEqual(self.states(), {key_of(60): "queued"})
+        self.cursor = ""
+        self.assertNotIn(key_of(7), self.states())
+
+    def test_what_nobody_announced_is_told_within_a_minute(self):
+        self.finish(9)
+        self.assertEqual(self.states(), {})
+        self.now += status.THOROUGH_SECONDS
+        self.assertEqual(self.states(), {key_of(9): "succeeded"})
+
+    def test_a_change_within_one_tick_of_the_clock_of_the_files_is_not_missed(self):
+        layout, name = self.site.layout(), key_of(7)
+        self.site.work_file(self.submission, name, "leases/plan.all.0", {"member": "m"})
+        self.assertEqual(self.states(), {name: "running"})
+        folder = layout.attempt_dir(name)
+        before = os.stat(folder)
+        self.now += status.SETTLE_SECONDS / 2
+        self.finish(7)
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.assertEqual(self.states(), {name: "succeeded"})
+
+    def test_a_submission_that_is_let_go_is_forgotten(self):
+        numbers = [key_of(number) for number in range(50)]
+        self.site.ask("cancel", attempts=numbers)
+        self.site.ask("release", attempts=numbers)
+        self.assertEqual(self.states(), {})
+        self.cursor = ""
+        answer = self.site.ask("status", cursor="")
+        self.assertEqual((answer["attempts"], answer["crews"]), ([], []))
+
+    def test_a_crew_that_another_array_claims_is_asked_for_again(self):
+        (crew,) = self.site.ask("status", cursor="")["crews"]
+        self.site.scheduler.cancel(crew["array"])
+        self.assertEqual([crew["state"] for crew in self.site.ask("status", cursor="")["crews"]], ["ended"])
+        files.create_json(self.site.layout().claim(self.submission, "cpu", 1), {"array": "late"})
+        (crew,) = self.site.ask("status", cursor="")["crews"]
+        self.assertEqual((crew["array"], crew["state"]), ("late", "running"))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,36 @@ class Putting(SiteTest):
             self.assertTrue(self.put(b"abc", 0, b"abc")["committed"])
             self.assertEqual(self.blob(b"abc"), b"abc")
 
+    def test_what_a_power_cut_spoiled_is_found_before_it_is_used(self):
+        plan = self.site.plan([1])
+        blob = self.site.layout().blob(digest_of(b"pixels"))
+        with open(blob, "r+b") as file:
+            file.write(b"\0\0\0")
+        self.assertEqual(self.site.ask("have", blobs=[[digest_of(b"pixels"), 6]])["missing"], [])
+        answer = self.site.ask("submit", plan=plan, round=1)
+        detail = self.assert_refused(answer, "missing-blobs", transient=True)
+        self.assertEqual(detail, {"missing": [digest_of(b"pixels")]})
+        self.assertEqual(
+            self.site.ask("have", blobs=[[digest_of(b"pixels"), 6]])["missing"], detail["missing"]
+        )
+        self.site.put(b"pixels")
+        self.assert_ok(self.site.ask("submit", plan=plan, round=1))
+
+    def test_what_work_needs_is_on_the_disk_before_the_work_is_accepted(self):
+        plan = self.site.plan([1])
+        blob = self.site.layout().blob(digest_of(b"pixels"))
+        flushed = []
+        with mock.patch.object(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino)):
+            self.assert_ok(self.site.ask("submit", plan=plan, round=1))
+        self.assertIn(os.stat(blob).st_ino, flushed)
+        self.assertEqual(os.stat(blob).st_mode & 0o777, 0o400)
+
+    def test_a_content_that_was_tried_is_not_read_again(self):
+        self.assert_ok(self.site.submit([1]))
+        plan = self.site.plan([2])
+        with mock.patch.object(trees, "hash_of", side_effect=AssertionError):
+            self.assert_ok(self.site.ask("submit", plan=plan, round=1))
+
     def test_contents_of_one_key_are_not_there_for_another(self):
         digest = self.site.put(b"secret")
         self.assertEqual(self.site.ask("have", key="two", blobs=[[digest, 6]])["missing"], [digest])

@@ -91,7 +91,7 @@ class Whole(unittest.TestCase):
         self.gate.ask("release", attempts=[key_of(1), key_of(2)])
         self.assertEqual(self.gate.ask("status", cursor="")["attempts"], [])
         used = self.gate.ask("audit", since=0)["usage"]
-        self.assertEqual(used["attempts"], 2)
+        self.assertEqual((used["attempts_alive"], used["attempts_per_day"]), (0, 2))
         verify(self.site.layout.audit)
 
     def test_a_gate_killed_after_it_was_asked_leaves_work_that_goes_on(self):

@@ -79,6 +79,14 @@ def names_in(folder: str) -> List[str]:
         return []
 
 
+def time_of(folder: str) -> int:
+    """Return when a name last came or went in a folder, in nanoseconds; 0 where there is no folder."""
+    try:
+        return os.stat(folder).st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def write_json(path: str, obj: Any) -> None:
     """Replace a record: afterwards it holds `obj` whole; killed before that, it holds the old value whole."""
     with _flushed(path, obj) as name:
@@ -124,9 +132,9 @@ def _flushed(path: str, obj: Any) -> Iterator[str]:
 def locked(path: str) -> Iterator[int]:
     """Hold the exclusive lock on the file at `path` (made if missing); the kernel drops it with the process.
 
-    Yields the locked descriptor; what is written to it is appended.
+    Yields the locked descriptor.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle

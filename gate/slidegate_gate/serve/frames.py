@@ -7,6 +7,9 @@ A frame is one ASCII line, a JSON object, and possibly a body of raw bytes::
     {"id":"1f","verb":"put",...,"body":"<SHA-256 of the body>"}
     <body>
 
+The body of a ``put`` has no digest of its own: it is a piece of a content that the message names by digest,
+and is hashed with that content, once.
+
 Nothing else may stand on the channel.  A shell that greets, a length that lies, a JSON key that comes twice:
 the reader stops at once with ``BadFrame``, because from there on it could only guess where the next frame
 begins.  Every length is limited before anything of that length is read, and a peer that stops sending is left
@@ -33,8 +36,8 @@ MAX_BODY = 8 << 20
 MAX_HEADER = 128
 HEADER = re.compile(rb"SLIDEGATE/1 (0|[1-9][0-9]{0,7}) (0|[1-9][0-9]{0,7}) ([0-9a-f]{64})\n")
 
-# a message, its body (empty where there is none) and the SHA-256 of the body, which was checked
-Frame = NamedTuple("Frame", [("message", Dict[str, Any]), ("body", bytearray), ("digest", str)])
+# a message and its body (empty where there is none)
+Frame = NamedTuple("Frame", [("message", Dict[str, Any]), ("body", memoryview)])
 
 
 def parse_object(data: Union[bytes, bytearray]) -> Dict[str, Any]:
@@ -95,17 +98,20 @@ class FrameReader:
         json_bytes, body_bytes = int(found.group(1)), int(found.group(2))
         if json_bytes > MAX_JSON or body_bytes > MAX_BODY:
             raise BadFrame("The frame announces more than a frame may hold.")
-        data, digest = self._exactly(json_bytes)
-        if digest != found.group(3).decode("ascii"):
+        data = memoryview(bytearray(json_bytes))
+        if self._fill(data) != found.group(3).decode("ascii"):
             raise BadFrame("The JSON of the frame does not have the digest that its header names.")
         try:
-            message = parse_object(data)
+            message = parse_object(bytes(data))
         except ValueError as error:
             raise BadFrame("The JSON of the frame cannot be read: {}.".format(error))
-        body, digest = self._exactly(body_bytes)
-        if message.pop("body", None) != (digest if body_bytes else None):
+        body = memoryview(bytearray(body_bytes))
+        bare = message.get("verb") == "put" and "body" not in message
+        named = message.pop("body", None)
+        hashed = self._fill(body, not bare)
+        if named != (hashed if body_bytes else None):
             raise BadFrame("The body of the frame does not have the digest that its JSON names.")
-        return Frame(message, body, digest)
+        return Frame(message, body)
 
     def _header(self) -> bytes:
         # one byte at a time, so that nothing behind the line is taken from the channel
@@ -118,20 +124,19 @@ class FrameReader:
             line += sign
         return line
 
-    def _exactly(self, count: int) -> Tuple[bytearray, str]:
+    def _fill(self, view: memoryview, hashed: bool = True) -> Optional[str]:
         # hashed piece by piece, while the pieces are still in the processor's cache
-        data = bytearray(count)
-        view = memoryview(data)
         digest = hashlib.sha256()
         done = 0
-        while done < count:
+        while done < len(view):
             self._wait()
             got = os.readv(self._handle, [view[done:]])
             if not got:
                 raise BadFrame("The channel ended inside a frame.")
-            digest.update(view[done : done + got])
+            if hashed:
+                digest.update(view[done : done + got])
             done += got
-        return data, digest.hexdigest()
+        return digest.hexdigest() if hashed else None
 
     def _wait(self) -> None:
         if not self._ready.poll(self._idle):
@@ -150,9 +155,9 @@ def read_ahead(reader: FrameReader) -> Iterator[Frame]:
             yield frame
 
 
-def write_frame(handle: int, message: Dict[str, Any], body: Union[bytes, bytearray] = b"") -> None:
+def write_frame(handle: int, message: Dict[str, Any], body: Union[bytes, memoryview] = b"") -> None:
     """Write one frame wholly; ``BrokenPipeError`` where nobody reads any more."""
-    if len(body):
+    if len(body) and message.get("verb") != "put":
         message = dict(message, body=hashlib.sha256(body).hexdigest())
     data = files.canonical(message)
     header = "SLIDEGATE/1 {} {} {}\n".format(len(data), len(body), files.digest_of(data))

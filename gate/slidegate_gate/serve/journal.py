@@ -10,7 +10,8 @@ makes this so:
 2. *plan.json*, exclusively.  What is accepted from here on is what stands in it, with defaults filled in.
 3. *owner.json* of each Attempt, exclusively.  An Attempt belongs to the first Submission that names it; to
    every other one it is ``known``.  An Attempt with a tombstone gets no owner and is ``cancelled`` for ever.
-4. *intent* of each crew: the job name and the argument list, flushed before the scheduler hears of it.
+4. *intent* of each crew: job names and argument lists, flushed before the scheduler hears of them.  Each
+   holds those of all crews of its round, so that the repeat knows them when only the first was written.
 5. *the scheduler* starts one array under that name.
 6. *receipt*: the array's id.
 
@@ -33,13 +34,15 @@ import os
 import shutil
 import sys
 import time
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, ContextManager, Dict, List, Set, Tuple
 
 from .. import errors
 from . import checks, files, frames, status, trees
 from .layout import Layout, class_of
 from .limits import Limits
 from .status import Crew
+
+Orders = Dict[str, Dict[str, Any]]  # class -> what the scheduler is asked for
 
 
 class Journal:
@@ -74,19 +77,31 @@ class Journal:
     # submit
 
     def submit(self, digest: str, number: int) -> Dict[str, Any]:
-        """Accept the plan, or do what is left of accepting it, and let its crew of round `number` start."""
+        """Accept the plan, or do what is left of accepting it, and let its crews of round `number` start."""
         submission = digest[:32]
         plan = files.read_json(self._layout.plan(submission)) or self._load(digest)
-        files.make_dirs(self._layout.submission_dir(submission))
-        with files.locked(self._layout.submissions + ".lock"):
-            begun = [crew for crew in status.crews_of(self._layout, submission) if crew.round == number]
-            if not begun:
-                self._check_contents(plan)
-            self._check_attempts(plan)
+        with self._locked():
+            crews = status.crews_of(self._layout, submission)
+            begun = [crew for crew in crews if crew.round == number]
+            if begun:
+                orders = files.read_json(self._layout.intent(*begun[0]))
+            else:
+                orders = self._orders(submission, plan, number, crews)
+            files.make_dirs(self._layout.submission_dir(submission))
             files.create_json(self._layout.plan(submission), plan)
+            files.make_dirs(self._layout.attempts)
             answers = {entry["attempt"]: self._accept(submission, entry) for entry in plan["attempts"]}
-            crews = begun or self._intend(submission, plan, number)
-            started = [self._start(crew, fresh=not begun) for crew in crews]
+            files.fsync_dir(self._layout.attempts)
+            if not status.owned(
+                self._layout, submission, plan
+            ):  # and so for ever: there is nothing to release
+                files.create_json(self._layout.submission_released(submission), {"at": _now()})
+            if not begun and not status.alive(self._layout, submission, plan):
+                orders = {}
+            fresh = [Crew(submission, name, number) for name in sorted(orders)]
+            for crew in fresh:
+                files.create_json(self._layout.intent(*crew), orders)
+            started = [self._start(crew, orders[crew.name], fresh=not begun) for crew in fresh]
         return {"submission": submission, "attempts": answers, "crews": started}
 
     def _load(self, digest: str) -> Dict[str, Any]:
@@ -109,9 +124,39 @@ class Journal:
             entry["work"] = files.digest_of(files.canonical(work))
         return dict(plan, tree=digest, program=self._program)
 
-    def _check_contents(self, plan: Dict[str, Any]) -> None:
+    def _orders(self, submission: str, plan: Dict[str, Any], number: int, crews: List[Crew]) -> Orders:
+        """Return the crews that a new round needs, and count them; or raise what keeps them from starting.
+
+        There is one for each class that has work and no living crew.
+        """
+        if number > 1 + max([crew.round for crew in crews] or [0]):
+            raise errors.BadRequest("Rounds follow one another.", field="round")
+        new, mine = 0, []
+        for entry in plan["attempts"]:
+            owner = self._owner(entry) or {"submission": ""}
+            if owner["submission"] in ("", submission) and not self._has_result(entry["attempt"]):
+                new += not owner["submission"]
+                mine.append(entry)
+        self._check_contents(mine)
+        orders = self._needed(submission, plan, number, mine)
+        living = {crew.name for crew in self._living([one for one in crews if one.name in orders], sure=True)}
+        if orders and living == set(orders):
+            raise errors.RoundTooEarly()
+        orders = {name: order for name, order in orders.items() if name not in living}
+        jobs = sum(order["count"] for order in orders.values())
+        hours = 0.0
+        for order in orders.values():
+            minutes = order["resources"].get("minutes", 0)
+            self._limits.check("job_minutes", 0, minutes)
+            hours += order["count"] * order["resources"].get("gpus", 0) * minutes / 60
+        wanted = {"attempts_alive": new, "attempts_per_day": new, "jobs_alive": jobs, "jobs_per_day": jobs}
+        if new or jobs:
+            self._limits.take(dict(wanted, gpu_hours_per_day=hours), self.alive)
+        return orders
+
+    def _check_contents(self, entries: List[Dict[str, Any]]) -> None:
         missing: Set[str] = set()
-        for tree in {tree for entry in plan["attempts"] for tree in entry["inputs"].values()}:
+        for tree in {tree for entry in entries for tree in entry["inputs"].values()}:
             try:
                 missing.update(trees.missing_of(self._layout, trees.load_tree(self._layout, tree)))
             except errors.MissingBlobs as error:
@@ -119,19 +164,29 @@ class Journal:
         if missing:
             raise errors.MissingBlobs(missing=sorted(missing)[:5000])
 
-    def _check_attempts(self, plan: Dict[str, Any]) -> None:
-        new = sum(self._owner(entry) is None for entry in plan["attempts"])
-        if new:
-            alive = [status.alive(self._layout, *each) for each in status.open_submissions(self._layout)]
-            self._limits.check_attempts(sum(map(len, alive)), new)
+    def _needed(self, submission: str, plan: Dict[str, Any], number: int, entries: List[Any]) -> Orders:
+        """Return the order of a crew for each class that has work for these Attempts."""
+        manifest = self._release(plan["release"])["manifest"]
+        classes = {step["do"]: class_of(self._layout.config, step["class"]) for step in manifest["steps"]}
+        found = [
+            status.progress(self._layout, submission, entry["attempt"], manifest["steps"])
+            for entry in entries
+        ]
+        orders = {}
+        for crew, settings in dict(classes[each["step"]] for each in found).items():
+            count = min(settings["members"], manifest.get("workers", {}).get("max", 1000))
+            argv = [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home]
+            argv += ["--key", self._layout.key, "--submission", submission]
+            argv += ["--class", crew, "--round", str(number)]
+            name = "sg-{}.{}.{}.{}".format(self._layout.key, submission, crew, number)
+            orders[crew] = {"name": name, "argv": argv, "count": count, "resources": settings}
+        return orders
 
     def _accept(self, submission: str, entry: Dict[str, Any]) -> str:
         attempt = entry["attempt"]
-        files.make_dirs(self._layout.attempt_dir(attempt))
+        os.makedirs(self._layout.attempt_dir(attempt), 0o700, exist_ok=True)
         owner = {"submission": submission, "work": entry["work"]}
-        free = not os.path.exists(self._layout.result(attempt))
-        created = free and files.create_json(self._layout.owner(attempt), owner)
-        self._owner(entry)
+        created = not self._has_result(attempt) and files.create_json(self._layout.owner(attempt), owner)
         result = files.read_json(self._layout.result(attempt)) or {"state": "none"}
         if result["state"] == "cancelled":
             return "cancelled"
@@ -143,47 +198,44 @@ class Journal:
             raise errors.AttemptConflict(attempt=entry["attempt"])
         return owner
 
+    def _has_result(self, attempt: str) -> bool:
+        return os.path.exists(self._layout.result(attempt))
+
     # crews
 
-    def _intend(self, submission: str, plan: Dict[str, Any], number: int) -> List[Crew]:
-        """Write down the crews of a new round: one for each class that has work and no living crew."""
-        crews = status.crews_of(self._layout, submission)
-        if number > 1 + max([crew.round for crew in crews] or [0]):
-            raise errors.BadRequest("Rounds follow one another.", field="round")
-        manifest = self._release(plan["release"])["manifest"]
-        classes = {step["do"]: class_of(self._layout.config, step["class"]) for step in manifest["steps"]}
-        needed = {}
-        for entry in status.alive(self._layout, submission, plan):
-            step = status.progress(self._layout, submission, entry["attempt"], manifest["steps"])["step"]
-            name, needed[name] = classes[step]
-        living = {crew.name for crew in crews if crew.name in needed and self._lives(crew)}
-        if needed and living == set(needed):
-            raise errors.RoundTooEarly()
-        fresh = [Crew(submission, name, number) for name in sorted(set(needed) - living)]
-        for crew in fresh:
-            settings = needed[crew.name]
-            count = min(settings["members"], manifest.get("workers", {}).get("max", 1000))
-            argv = [sys.executable, "-IS", plan["program"], "runner", "--home", self._layout.home]
-            argv += ["--key", self._layout.key, "--submission", submission]
-            argv += ["--class", crew.name, "--round", str(number)]
-            name = "sg-{}.{}.{}.{}".format(self._layout.key, *crew)
-            order = {"name": name, "argv": argv, "count": count, "resources": settings}
-            files.create_json(self._layout.intent(*crew), order)
-        return fresh
+    def alive(self) -> Dict[str, int]:
+        """Count, by the names of their limits, what has no result or is not known to have ended."""
+        attempts, crews = 0, []
+        for submission, plan in status.open_submissions(self._layout):
+            attempts += len(status.alive(self._layout, submission, plan))
+            crews += status.crews_of(self._layout, submission)
+        living = [files.read_json(self._layout.intent(*crew))[crew.name] for crew in self._living(crews)]
+        return {"attempts_alive": attempts, "jobs_alive": sum(order["count"] for order in living)}
 
-    def _lives(self, crew: Crew) -> bool:
-        array = status.array_of(self._layout, crew)
-        state = self._scheduler.states([array]).get(array, {}).get("state") if array else None
-        if state not in ("queued", "running", "ended"):
+    def _living(self, crews: List[Crew], sure: bool = False) -> Dict[Crew, str]:
+        """Return those crews that have not ended, as far as is known, and their arrays.
+
+        Where it must be `sure`, SchedulerUnknown is raised for what is not known.
+        """
+        arrays = {crew: status.array_of(self._layout, crew) for crew in crews}
+        states = status.states_of(self._scheduler, list(arrays.values()))
+        if sure and any(told["state"] == "unknown" for told in states.values()):
             raise errors.SchedulerUnknown("It is not known whether an earlier crew has ended.")
-        return bool(state != "ended")
+        return {crew: array for crew, array in arrays.items() if states[array]["state"] != "ended"}
 
-    def _start(self, crew: Crew, fresh: bool) -> Dict[str, Any]:
+    def _end_crews(self, submission: str) -> None:
+        """End what is left of the crews of a Submission that has no work any more."""
+        for array in self._living(status.crews_of(self._layout, submission)).values():
+            # A crew that cannot be reached finds nothing to do and leaves by itself.
+            with contextlib.suppress(errors.SchedulerError, errors.SchedulerUnknown):
+                if array:
+                    self._scheduler.cancel(array)
+
+    def _start(self, crew: Crew, order: Dict[str, Any], fresh: bool) -> Dict[str, Any]:
         """Return a crew with its array; start one only where it is certain that there is none."""
         if not status.array_of(self._layout, crew):
-            intent = files.read_json(self._layout.intent(*crew))
-            found = [] if fresh else sorted(self._scheduler.find(intent["name"]))
-            array = found[0] if found else self._scheduler.submit(**intent)
+            found = [] if fresh else sorted(self._scheduler.find(order["name"]))
+            array = found[0] if found else self._scheduler.submit(**order)
             files.create_json(self._layout.receipt(*crew), {"array": array, "at": _now()})
         return {"class": crew.name, "round": crew.round, "array": status.array_of(self._layout, crew)}
 
@@ -193,35 +245,39 @@ class Journal:
         """Let these Attempts have no effect any more, unless they have had it; return how each ended."""
         states = {}
         error = {"code": "cancelled", "message": "It was cancelled.", "transient": False}
+        new = sum(not os.path.isdir(self._layout.attempt_dir(attempt)) for attempt in attempts)
+        if new:
+            with self._locked():
+                self._limits.take({"attempts_per_day": new}, self.alive)
         for attempt in attempts:
             files.make_dirs(self._layout.attempt_dir(attempt))
             record = {"state": "cancelled", "error": error, "usage": {}, "by": "cancel", "at": _now()}
             files.create_json(self._layout.result(attempt), record)
             states[attempt] = files.read_json(self._layout.result(attempt))["state"]
+            owner = files.read_json(self._layout.owner(attempt))
+            if owner:  # whoever watches its Submission finds it among those that have begun
+                os.makedirs(self._layout.work_dir(owner["submission"], attempt), 0o700, exist_ok=True)
         for submission, plan in self._submissions_of(attempts):
             if not status.alive(self._layout, submission, plan):
-                for crew in status.crews_of(self._layout, submission):
-                    array = status.array_of(self._layout, crew)
-                    # A crew that cannot be reached finds nothing to do and leaves by itself.
-                    with contextlib.suppress(errors.SchedulerError, errors.SchedulerUnknown):
-                        if array:
-                            self._scheduler.cancel(array)
+                self._end_crews(submission)
         return {"attempts": states}
 
     def release(self, attempts: List[str]) -> Dict[str, Any]:
         """Forget these Attempts, which were collected: their folders go, what they did stays on record."""
         known = [attempt for attempt in attempts if os.path.exists(self._layout.attempt_dir(attempt))]
         for attempt in known:
-            if not os.path.exists(self._layout.result(attempt)):
+            if not self._has_result(attempt):
                 raise errors.NotFinished(attempt=attempt)
         for attempt in known:
             files.create_json(self._layout.released(attempt), {"at": _now()})
         for submission, plan in self._submissions_of(known):
+            os.utime(self._layout.submission_dir(submission))  # whoever watches it looks again
             entries = status.owned(self._layout, submission, plan)
             released = [os.path.exists(self._layout.released(entry["attempt"])) for entry in entries]
             for attempt in known:
                 shutil.rmtree(self._layout.work_dir(submission, attempt), ignore_errors=True)
             if all(released):
+                self._end_crews(submission)
                 files.create_json(self._layout.submission_released(submission), {"at": _now()})
                 shutil.rmtree(os.path.join(self._layout.work, submission), ignore_errors=True)
         return {"released": known}
@@ -237,6 +293,9 @@ class Journal:
         owners = [files.read_json(self._layout.owner(attempt)) for attempt in attempts]
         names = sorted({owner["submission"] for owner in owners if owner})
         return [(name, files.read_json(self._layout.plan(name))) for name in names]
+
+    def _locked(self) -> ContextManager[int]:
+        return files.locked(self._layout.submissions + ".lock")
 
 
 def _now() -> str:

@@ -1,31 +1,55 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How much one key may ask for.
 
-Three things are limited for each key, over all its connections: requests per minute, bytes kept here, and
-Attempts that have no result yet.  ``config.json`` may give other figures for the site (``limits``) and for
-one key (``keys.<key>.limits``).  ``have``, ``put`` and ``read`` move contents; they are bounded by the
-bytes and do not count as requests unless they are refused.
+Every limit holds for a key over all its connections, on whichever login node they ended.  ``config.json`` may
+give other figures for the site (``limits``) and for one key (``keys.<key>.limits``):
+
+===================  =========================================================================================
+requests_per_minute  requests, of which ``have``, ``put`` and ``read`` count only where they are recorded
+bytes                contents kept here; each counts as 4096 at least, so that files are limited, too
+attempts_alive       Attempts that have no result yet
+attempts_per_day     Attempts that became known here, also by being cancelled before they arrived
+jobs_alive           members of crews that have not ended
+jobs_per_day         members of crews that were started
+job_minutes          the time that one job may ask for
+gpu_hours_per_day    what jobs asked for: members times GPUs times hours
+channels             connections at the same time
+idle_seconds         for how long a connection may be silent
+===================  =========================================================================================
+
+What is used is counted before anything is done.  A gate killed in between has counted too much, never too
+little: too much of what is alive until it is counted anew, a minute later; too much of a day until midnight
+(UTC).  What is repeated finds its records, and is neither counted again nor refused.
 """
 
 import contextlib
 import json
 import os
 import time
-from typing import Dict, Iterator, List
+from typing import Callable, Dict, Iterator, List
 
 from ..errors import OverLimit
 from . import files, trees
 from .layout import Layout
 
 DEFAULTS = {
-    "requests_per_minute": 1200,
+    "requests_per_minute": 6000,
     "bytes": 1 << 42,
     "attempts_alive": 10000,
+    "attempts_per_day": 100000,
+    "jobs_alive": 2000,
+    "jobs_per_day": 20000,
+    "job_minutes": 7 * 24 * 60,
+    "gpu_hours_per_day": 2400,
+    "channels": 16,
     "idle_seconds": 900,
 }
+DAILY = ("attempts_per_day", "jobs_per_day", "gpu_hours_per_day")
+FIGURES = ("attempts_alive", "jobs_alive") + DAILY
 UNCOUNTED = ("have", "put", "read", "?")  # "?" is what is no request; all count where they are refused
 RECOUNT_SECONDS = 60.0
 PENALTY_SECONDS = 1.0  # a refusal costs the client this long, so that it cannot flood the audit
+DAY = 24 * 60 * 60
 
 
 class Limits:
@@ -36,40 +60,64 @@ class Limits:
         self.values: Dict[str, int] = dict(DEFAULTS, **dict(of_site, **layout.settings.get("limits", {})))
         self._layout = layout
 
+    def check(self, limit: str, used: float, more: float) -> None:
+        """Raise OverLimit where `more` beside what is used would be too much."""
+        if used + more > self.values[limit]:
+            raise OverLimit(limit, self.values[limit], used, more)
+
+    def take(self, wanted: Dict[str, float], alive: Callable[[], Dict[str, int]]) -> None:
+        """Count all that is wanted, limit -> how much, as used; or raise OverLimit, having counted nothing.
+
+        The caller holds the lock of the key.  `alive` is asked for what has not ended once a minute, and
+        before anything is refused.
+        """
+        used = self.used()
+        old = not 0 <= time.time() - used["at"] <= RECOUNT_SECONDS
+        if old or any(used[limit] + more > self.values[limit] for limit, more in wanted.items()):
+            used.update(alive(), at=time.time())
+        for limit, more in wanted.items():
+            self.check(limit, used[limit], more)
+            used[limit] += more
+        files.write_json(self._layout.usage, used)
+
+    def used(self) -> Dict[str, float]:
+        """Return what was counted today, and as alive."""
+        used: Dict[str, float] = dict.fromkeys(FIGURES + ("at", "day"), 0)
+        used.update(files.read_json(self._layout.usage) or {})
+        day = time.time() // DAY
+        return used if used["day"] == day else dict(used, day=day, **dict.fromkeys(DAILY, 0))
+
     def count_request(self) -> None:
         """Count one request of this minute; raise OverLimit, late, where there were too many."""
-        minute = int(time.time() // 60)
-        with self._shared(self._layout.usage) as figures:
+        minute = time.time() // 60
+        with self._shared(self._layout.requests) as figures:
             figures[:] = minute, figures[1] + 1 if figures[0] == minute else 1
         if figures[1] > self.values["requests_per_minute"]:
             time.sleep(PENALTY_SECONDS)
-            raise OverLimit("Too many requests in this minute.", limit="requests_per_minute")
+            self.check("requests_per_minute", figures[1] - 1, 1)
 
     def check_bytes(self, more: int) -> None:
         """Raise OverLimit where `more` bytes would be too many; else count them as kept."""
-        with self._shared(self._layout.usage + ".bytes") as figures:
+        with self._shared(self._layout.bytes) as figures:
             if not 0 <= time.time() - figures[0] <= RECOUNT_SECONDS:
                 figures[:] = time.time(), self.bytes_kept()
-            if figures[1] + more > self.values["bytes"]:
-                raise OverLimit("There is no room left for this key.", limit="bytes")
+            self.check("bytes", figures[1], more)
             figures[1] += more
 
-    def check_attempts(self, alive: int, more: int) -> None:
-        """Raise OverLimit where `more` Attempts beside `alive` others without result would be too many."""
-        if more and alive + more > self.values["attempts_alive"]:
-            raise OverLimit("Too many Attempts have no result yet.", limit="attempts_alive")
-
     def bytes_kept(self) -> int:
-        """Count the bytes of all contents of this key, also of unfinished uploads."""
+        """Count the bytes of all contents of this key, also of unfinished uploads, as they are charged."""
         roots = (os.walk(self._layout.blobs), os.walk(self._layout.parts))
         paths = (os.path.join(folder, name) for root in roots for folder, _, names in root for name in names)
-        return sum(trees.file_size(path) or 0 for path in paths)
+        return sum(trees.charge(trees.file_size(path) or 0) for path in paths)
 
     @contextlib.contextmanager
     def _shared(self, path: str) -> Iterator[List[float]]:
-        """Hold a pair of figures of the key, two zeros at first; what is made of them is kept."""
+        """Hold a pair of figures of the key, zeros where there are none; what is made of them is kept."""
         with files.locked(path) as handle:
-            figures = json.loads(os.pread(handle, 64, 0).decode("ascii") or "[0,0]")
+            try:
+                first, second = json.loads(os.pread(handle, 64, 0).decode("ascii"))
+                figures = [float(first), float(second)]
+            except (ValueError, TypeError):  # new, or spoiled by a power cut
+                figures = [0.0, 0.0]
             yield figures
-            os.ftruncate(handle, 0)
-            os.write(handle, files.canonical(figures))
+            os.pwrite(handle, files.canonical(figures).ljust(64), 0)

@@ -17,7 +17,7 @@ import errno
 import os
 import signal
 import traceback
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 from ..errors import BadFrame, GateError, Internal, NoSpace, OverLimit
 from . import audit, files, frames, limits, messages, status, trees
@@ -41,6 +41,7 @@ class Gate:
         self._board = status.Board(layout, scheduler)
         self._verbs: Dict[str, Callable[[Fields, frames.Frame], Fields]] = {}
         self._verbs.update(hello=self._hello, put=self._put, read=self._read, audit=self._records)
+        self._read_before: Set[Any] = set()
         self._verbs["have"] = lambda fields, _: trees.have(layout, fields["blobs"])
         self._verbs["submit"] = lambda fields, _: self._journal.submit(fields["plan"], fields["round"])
         self._verbs["status"] = lambda fields, _: self._board.changes(fields["cursor"])
@@ -56,20 +57,22 @@ class Gate:
             if verb not in limits.UNCOUNTED:
                 self.limits.count_request()
             answer = self._verbs[verb](fields, frame)
-            if verb in RECORDED or answer.get("committed") or (verb == "read" and fields["offset"] == 0):
+            if answer.pop("record", verb in RECORDED):
                 self._audit.record(verb, name, _summary(fields), "ok")
         except Exception as error:  # noqa: BLE001 - the edge of the gate
             return self.refuse(error, name, verb, fields), b""
         body = answer.pop("body", b"")
         return dict(answer, id=name, ok=True, head=self._audit.head), body
 
-    def refuse(self, reason: Exception, name: str, verb: str, fields: Fields) -> Fields:
-        """Return the answer to a request that failed, and record it."""
+    def refuse(
+        self, reason: Exception, name: str = "", verb: str = "?", fields: Optional[Fields] = None
+    ) -> Fields:
+        """Return the answer to what is refused, and record it as long as that does not happen too often."""
         told = self._explain(reason)
         with contextlib.suppress(OSError, OverLimit):  # a full disk must not keep the answer back
-            self._audit.record(verb, name, _summary(fields), told.code)
             if verb in limits.UNCOUNTED:
                 self.limits.count_request()  # which takes its time where there were too many
+            self._audit.record(verb, name, _summary(fields or {}), told.code)
         error = {"code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}
         return {"id": name, "ok": False, "head": self._audit.head, "error": error}
 
@@ -90,17 +93,24 @@ class Gate:
         return dict(answer, key=self._layout.key, releases=releases, limits=self.limits.values)
 
     def _put(self, fields: Fields, frame: frames.Frame) -> Fields:
-        place, committed = self._uploads.put(fields["digest"], fields["size"], fields["offset"], frame)
-        return {"next": place, "committed": committed}
+        if trees.held(self._layout, fields["digest"], fields["size"]):
+            return {"next": fields["size"], "committed": True}
+        place, committed = self._uploads.put(fields["digest"], fields["size"], fields["offset"], frame.body)
+        return {"next": place, "committed": committed, "record": committed}
 
     def _read(self, fields: Fields, frame: frames.Frame) -> Fields:
-        digest = fields.get("digest")
-        path = self._layout.blob(digest) if digest else self._journal.log_of(fields["attempt"])
+        is_log = "log" in fields
+        path = self._journal.log_of(fields["attempt"]) if is_log else self._layout.blob(fields["digest"])
         size, body = trees.read_piece(path, fields["offset"], fields["length"])
-        return {"size": size, "body": body}
+        first = path not in self._read_before
+        if first:
+            self.limits.count_request()
+            self._read_before.add(path)
+        return {"size": size, "body": body, "record": first}
 
     def _records(self, fields: Fields, frame: frames.Frame) -> Fields:
-        used = dict(status.used(self._layout), bytes=self.limits.bytes_kept())
+        used = dict(self.limits.used(), **self._journal.alive())
+        used = dict({limit: used[limit] for limit in limits.FIGURES}, bytes=self.limits.bytes_kept())
         return {"records": audit.records_since(self._layout.audit, fields["since"]), "usage": used}
 
 
@@ -113,9 +123,8 @@ def _summary(fields: Fields) -> Fields:
     return kept
 
 
-def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str) -> int:
+def serve(gate: Gate) -> int:
     """Answer the requests on standard input until it ends; return the exit code."""
-    gate = Gate(layout, scheduler, version, program, peer)
     idle = gate.limits.values["idle_seconds"]
     reader = frames.FrameReader(0, idle)
     with contextlib.suppress(ConnectionError):  # nobody listens any more
@@ -128,6 +137,6 @@ def serve(layout: Layout, scheduler: Any, version: str, program: str, peer: str)
             return 0
         except BadFrame as error:
             signal.setitimer(signal.ITIMER_REAL, idle)
-            frames.write_frame(1, gate.refuse(error, "", "?", {}))
+            frames.write_frame(1, gate.refuse(error))
             return 2
     return 1

@@ -6,15 +6,22 @@ somebody works on it; neither, that it waits.  Nothing here depends on what was 
 was away for a week tells the truth at once.  Only crews are asked for at the scheduler, and what it says is
 passed on as a hint.
 
-Clients ask "what changed since this cursor?".  For that one file per key keeps what was told last: each
-Attempt or crew with the number of the change that it was told with.  A cursor names the file's epoch and a
-number.  The file holds no truth: if it is lost, an epoch begins and everything that was not released is
-told once more.
+Clients ask "what changed since this cursor?".  Each connection numbers the changes that it saw; a cursor
+names the connection and such a number.  Another connection's cursor means nothing here, and everything that
+was not released is told once more.
+
+It would take seconds to look into the folders of ten thousand Attempts.  So these are looked at: all of a
+Submission when its own folder changed, as it does when something is accepted or let go; those with a folder
+for work and no end yet, as far as their folders changed; and all of all once a minute, so that the truth
+comes out even if nobody announced it.
 """
 
 import contextlib
+import itertools
 import os
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+import time
+from collections import OrderedDict
+from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ..errors import SchedulerUnknown
 from . import files
@@ -23,7 +30,10 @@ from .layout import Layout
 # the workers of a Submission; `name` is that of their resource class
 Crew = NamedTuple("Crew", [("submission", str), ("name", str), ("round", int)])
 
+View = Dict[str, Any]
 MAX_ANSWER = 1 << 19
+THOROUGH_SECONDS = 60.0
+SETTLE_SECONDS = 2.0  # two changes of a folder that lie so far apart have different times everywhere
 RESULT = ("state", "tree", "error", "usage")
 FINAL = ("succeeded", "failed", "cancelled", "ended")
 
@@ -80,84 +90,134 @@ def progress(layout: Layout, submission: str, attempt: str, steps: List[Dict[str
     return found
 
 
+def states_of(scheduler: Any, arrays: List[str]) -> Dict[str, Dict[str, Any]]:
+    """Return what the scheduler says of each of these arrays; where it says nothing, that it is unknown."""
+    said: Dict[str, Dict[str, Any]] = {}
+    asked = [array for array in arrays if array]
+    with contextlib.suppress(SchedulerUnknown):
+        said = scheduler.states(asked) if asked else {}
+    return {array: said.get(array, {"state": "unknown"}) for array in arrays}
+
+
+class Work:
+    """An open Submission, as one connection knows it."""
+
+    def __init__(self, plan: View, release: View) -> None:
+        self.steps: List[View] = release["manifest"]["steps"]
+        self.notes: Dict[str, View] = {entry["attempt"]: entry["note"] for entry in plan["attempts"]}
+        self.open = set(self.notes)  # what was not released
+        self.arrays: Dict[Crew, str] = {}
+        # folders -> their times, since when they have been the same, and when that was seen last
+        self._seen: Dict[Tuple[str, ...], Tuple[List[int], float, float]] = {}
+
+    def again(self, *folders: str) -> bool:
+        """Say whether there may be something in these folders that was not there when this was last asked."""
+        times, now = [files.time_of(folder) for folder in folders], time.monotonic()
+        before, since, last = self._seen.get(folders, ([], now, now))
+        self._seen[folders] = times, since if times == before else now, now
+        return times != before or last - since <= SETTLE_SECONDS
+
+
 class Board:
-    """The changes of one key."""
+    """The changes of one key, as one connection saw them."""
 
     def __init__(self, layout: Layout, scheduler: Any) -> None:
         self._layout = layout
         self._scheduler = scheduler
-        self._notes: Dict[str, Any] = {}
+        self._epoch, self._number = os.urandom(8).hex(), 0
+        # Attempt or crew -> the number of its last change and what was told of it, in order of the changes
+        self._told: "OrderedDict[Any, Tuple[int, View]]" = OrderedDict()
+        self._works: Dict[str, Work] = {}
+        self._closed: Set[str] = set()
+        self._thorough_at = -THOROUGH_SECONDS
 
-    def changes(self, cursor: str) -> Dict[str, Any]:
+    def changes(self, cursor: str) -> View:
         """Return what changed since `cursor`, as far as it fits into one answer, and the next cursor."""
-        with files.locked(self._layout.status + ".lock"):
-            told = files.read_json(self._layout.status)
-            told = told or {"epoch": os.urandom(8).hex(), "seq": 0, "items": {}}
-            before = told["items"]
-            told["items"] = {}
-            for name, view in self._views(before).items():
-                item = before.get(name)
-                if item is None or item[1] != view:
-                    told["seq"] += 1
-                    item = [told["seq"], view]
-                told["items"][name] = item
-            if told["items"] != before:
-                files.write_json(self._layout.status, told)
+        thorough = time.monotonic() - self._thorough_at >= THOROUGH_SECONDS
+        if thorough:
+            self._thorough_at = time.monotonic()
+        for submission in sorted(set(files.names_in(self._layout.submissions)) - self._closed):
+            if os.path.exists(self._layout.submission_released(submission)):
+                self._closed.add(submission)
+                self._works.pop(submission, None)
+                for name in [name for name, one in self._told.items() if one[1]["submission"] == submission]:
+                    del self._told[name]
+                continue
+            if submission not in self._works:
+                plan = files.read_json(self._layout.plan(submission))
+                if plan is None:  # a submit was killed before it accepted anything
+                    continue
+                release = files.read_json(self._layout.release(plan["release"])) or {
+                    "manifest": {"steps": []}
+                }
+                self._works[submission] = Work(plan, release)
+            self._look_at(submission, self._works[submission], thorough)
+        self._ask_for_crews()
         epoch, _, number = cursor.partition(".")
-        return self._answer(told, int(number) if epoch == told["epoch"] else 0)
+        return self._answer(int(number) if epoch == self._epoch else 0)
 
-    def _answer(self, told: Dict[str, Any], since: int) -> Dict[str, Any]:
+    def _look_at(self, submission: str, work: Work, thorough: bool) -> None:
+        if work.again(self._layout.submission_dir(submission)) or thorough:
+            for crew in crews_of(self._layout, submission):
+                work.arrays[crew] = array_of(self._layout, crew)
+            due = sorted(work.open)
+        else:
+            begun = files.names_in(os.path.join(self._layout.work, submission))
+            due = [name for name in begun if name in work.open and not self._has_ended(name)]
+        for name in due:
+            inside = self._layout.work_dir(submission, name)
+            if work.again(self._layout.attempt_dir(name), inside + "/done", inside + "/leases"):
+                self._examine(submission, work, name)
+
+    def _has_ended(self, name: Any) -> bool:
+        return name in self._told and self._told[name][1]["state"] in FINAL
+
+    def _examine(self, submission: str, work: Work, name: str) -> None:
+        owner = files.read_json(self._layout.owner(name)) or {"submission": ""}
+        if owner["submission"] not in ("", submission):
+            work.open.remove(name)
+        elif os.path.exists(self._layout.released(name)):
+            work.open.remove(name)
+            self._told.pop(name, None)
+        elif owner["submission"] and not self._has_ended(name):
+            view = progress(self._layout, submission, name, work.steps)
+            leases = files.names_in(os.path.join(self._layout.work_dir(submission, name), "leases"))
+            result = files.read_json(self._layout.result(name)) or {
+                "state": ("queued", "running")[bool(leases)]
+            }
+            view.update((field, result[field]) for field in RESULT if field in result)
+            self._tell(name, dict(view, attempt=name, submission=submission))
+
+    def _ask_for_crews(self) -> None:
+        crews = [(crew, array) for work in self._works.values() for crew, array in work.arrays.items()]
+        same = {
+            crew for crew, array in crews if self._has_ended(crew) and self._told[crew][1]["array"] == array
+        }
+        asked = {crew: array for crew, array in crews if crew not in same}
+        states = states_of(self._scheduler, list(asked.values()))
+        for crew, array in asked.items():
+            known = {"submission": crew.submission, "class": crew.name, "round": crew.round, "array": array}
+            self._tell(crew, dict(known, **states[array]))
+
+    def _tell(self, name: Any, view: Dict[str, Any]) -> None:
+        if name not in self._told or self._told[name][1] != view:
+            self._number += 1
+            self._told.pop(name, None)
+            self._told[name] = (self._number, view)
+
+    def _answer(self, cursor: int) -> Dict[str, Any]:
         attempts: List[Dict[str, Any]] = []
         crews: List[Dict[str, Any]] = []
         room = MAX_ANSWER
-        for number, view in sorted(told["items"].values(), key=lambda item: int(item[0])):
-            if number <= since:
-                continue
+        latest = itertools.takewhile(lambda one: one[0] > cursor, reversed(self._told.values()))
+        since = cursor
+        for number, view in reversed(list(latest)):
             if "attempt" in view:
-                view = dict(view, note=self._notes[view["attempt"]])
+                view = dict(view, note=self._works[view["submission"]].notes[view["attempt"]])
             room -= len(files.canonical(view))
             if room < 0:
                 break
             (attempts if "attempt" in view else crews).append(view)
             since = number
-        cursor = "{}.{}".format(told["epoch"], since)
-        return {"cursor": cursor, "more": room < 0, "attempts": attempts, "crews": crews}
-
-    def _views(self, before: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
-        """Return everything that was not released as it is now; what has ended is not looked at again."""
-        final = {name: view for name, (_, view) in before.items() if view["state"] in FINAL}
-        views: Dict[str, Dict[str, Any]] = {}
-        for submission, plan in open_submissions(self._layout):
-            for crew in crews_of(self._layout, submission):
-                name = "{}.{}.{}".format(*crew)
-                known = {"submission": submission, "class": crew.name, "round": crew.round}
-                views[name] = final.get(name) or dict(known, array=array_of(self._layout, crew))
-            release = files.read_json(self._layout.release(plan["release"])) or {"manifest": {"steps": []}}
-            steps = release["manifest"]["steps"]
-            for entry in owned(self._layout, submission, plan):
-                name = entry["attempt"]
-                self._notes[name] = entry["note"]
-                if not os.path.exists(self._layout.released(name)):
-                    views[name] = final.get(name) or self._attempt(submission, name, steps)
-        asked = [view for view in views.values() if "state" not in view]
-        arrays = [view["array"] for view in asked if view["array"]]
-        states: Dict[str, Dict[str, Any]] = {}
-        with contextlib.suppress(SchedulerUnknown):
-            states = self._scheduler.states(arrays) if arrays else {}
-        for view in asked:
-            view.update(states.get(view["array"], {"state": "unknown"}))
-        return views
-
-    def _attempt(self, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
-        now = dict(progress(self._layout, submission, attempt, steps), attempt=attempt, submission=submission)
-        leases = files.names_in(os.path.join(self._layout.work_dir(submission, attempt), "leases"))
-        result = files.read_json(self._layout.result(attempt)) or {"state": "running" if leases else "queued"}
-        return dict(now, **{name: result[name] for name in RESULT if name in result})
-
-
-def used(layout: Layout) -> Dict[str, Any]:
-    """Return how many Attempts this key ever named, and the seconds that those with a result computed."""
-    names = files.names_in(layout.attempts)
-    results = [files.read_json(layout.result(name)) for name in names]
-    seconds = sum(result["usage"].get("seconds", 0) for result in results if result)
-    return {"attempts": len(names), "seconds": round(seconds, 3)}
+        name = "{}.{}".format(self._epoch, since)
+        return {"cursor": name, "more": room < 0, "attempts": attempts, "crews": crews}

@@ -10,7 +10,10 @@ complete and matches its digest; a name therefore never shows a part of a conten
 
 Blobs lie where files may be purged without notice.  So nothing remembers that a blob is here: whenever one
 is used, its file is looked at, and a missing one or one of another size is simply missing and sent again.
-That is also why an upload does not wait for the disk: a power cut takes no more than a purge could.
+
+An upload does not wait for the disk, so a power cut may leave a blob of the right size with other bytes.  Its
+owner may therefore still write to it: that marks it as untried.  Before work that needs it is accepted, it is
+read; what is spoiled is missing, and what is good is flushed and made read-only.
 
 An upload continues where its part file ends.  The process that appends to a part holds a lock on it, and
 hashes what it appends; a new process that continues an upload first hashes what is there.  Killed at any
@@ -22,6 +25,7 @@ import fcntl
 import hashlib
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from ..errors import BadRequest, BadTree, Busy, DigestMismatch, Gone, MissingBlobs, WrongOffset
@@ -31,6 +35,12 @@ from .layout import Layout
 Entry = Tuple[str, int, str]
 MAX_TREE = 32 << 20
 PIECE = 128 << 10
+SMALLEST_CHARGE = 4096
+
+
+def charge(size: int) -> int:
+    """Return for how many bytes a file counts; an empty one takes its place, too."""
+    return max(size, SMALLEST_CHARGE)
 
 
 def file_size(path: str) -> Optional[int]:
@@ -64,33 +74,33 @@ class Uploads:
         self._make_room = make_room
         self._digest, self._handle = "", -1
         self._hash, self._size = hashlib.sha256(), 0
+        self._writer = ThreadPoolExecutor(1)
 
-    def put(self, digest: str, size: int, offset: int, frame: frames.Frame) -> Tuple[int, bool]:
+    def put(self, digest: str, size: int, offset: int, piece: memoryview) -> Tuple[int, bool]:
         """Append a piece; return where the next begins and whether the blob is complete.  Safe to repeat.
 
         Raises WrongOffset where the part ends elsewhere, Busy where another connection is sending the same
         content, DigestMismatch where the complete content is not what its digest says.
         """
-        if held(self._layout, digest, size):
-            return size, True
-        if offset + len(frame.body) > size:
+        if offset + len(piece) > size:
             raise BadRequest("The piece does not lie inside the content.", field="offset")
+        known = digest == self._digest
+        begun = self._size if known else file_size(self._layout.part(digest)) or 0
+        if begun < size:  # else an earlier gate was killed just before it committed
+            if offset != begun:
+                raise WrongOffset(next=begun)
+            self._make_room(charge(offset + len(piece)) - (charge(offset) if offset else 0))
         try:
-            if digest != self._digest:
+            if not known:
                 self._open(digest)
-            if self._size >= size:  # an earlier gate was killed just before it committed
-                return self._commit(size, self._hash.hexdigest())
-            if offset != self._size:
-                raise WrongOffset(next=self._size)
-            self._make_room(len(frame.body))
-            piece, done = memoryview(frame.body), 0
-            while done < len(piece):
-                done += os.pwrite(self._handle, piece[done : done + PIECE], offset + done)
-            self._size += done
-            if len(piece) == size:  # the body is the content, and its digest was computed as it was read
-                return self._commit(size, frame.digest)
-            self._hash.update(piece)
-            return self._commit(size, self._hash.hexdigest()) if self._size == size else (self._size, False)
+            if self._size != begun:
+                raise Busy()
+            if begun < size:
+                writing = self._writer.submit(self._write, piece, offset)
+                self._hash.update(piece)
+                writing.result()
+                self._size += len(piece)
+            return (size, self._commit()) if self._size >= size else (self._size, False)
         except (OSError, DigestMismatch):
             self.close()
             raise
@@ -115,27 +125,52 @@ class Uploads:
         if not same:  # another connection is sending it, or has committed or removed it just now
             self.close()
             raise Busy()
-        self._hash, self._size = hashlib.sha256(), 0
-        for piece in iter(lambda: os.pread(self._handle, PIECE, self._size), b""):
-            self._hash.update(piece)
-            self._size += len(piece)
+        self._hash, self._size = hash_of(self._handle)
         self._digest = digest
 
-    def _commit(self, size: int, found: str) -> Tuple[int, bool]:
+    def _write(self, piece: memoryview, offset: int) -> None:
+        done = 0
+        while done < len(piece):
+            done += os.pwrite(self._handle, piece[done:], offset + done)
+
+    def _commit(self) -> bool:
         path = self._layout.part(self._digest)
-        if found != self._digest:
+        if self._hash.hexdigest() != self._digest:
             os.unlink(path)
             raise DigestMismatch()
         adopt(self._layout, path, self._digest)
         self.close()
-        return size, True
+        return True
 
 
 def adopt(layout: Layout, path: str, digest: str) -> None:
     """Give a complete file its name as a blob."""
-    os.chmod(path, 0o400)
     os.makedirs(os.path.dirname(layout.blob(digest)), 0o700, exist_ok=True)
     os.rename(path, layout.blob(digest))
+
+
+def hash_of(handle: int) -> Tuple[Any, int]:
+    """Read an open file from its beginning; return its hash, which can be continued, and its size."""
+    hashed, size = hashlib.sha256(), 0
+    while True:
+        piece = os.pread(handle, PIECE, size)
+        if not piece:
+            return hashed, size
+        hashed.update(piece)
+        size += len(piece)
+
+
+def _is_good(layout: Layout, digest: str) -> bool:
+    """Say whether a blob is what its name says; read it if it is untried, and flush it."""
+    with open(layout.blob(digest), "rb") as file:
+        untried = os.fstat(file.fileno()).st_mode & stat.S_IWUSR
+        if untried and hash_of(file.fileno())[0].hexdigest() != digest:
+            os.unlink(layout.blob(digest))
+            return False
+        if untried:
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o400)
+    return True
 
 
 def tree_bytes(entries: List[Entry]) -> bytes:
@@ -164,8 +199,9 @@ def load_tree(layout: Layout, digest: str) -> List[Entry]:
 
 
 def missing_of(layout: Layout, entries: Iterable[Entry]) -> List[str]:
-    """Return the digests of those entries whose blobs are not here."""
-    return sorted({blob for _, size, blob in entries if not held(layout, blob, size)})
+    """Return the digests of those entries whose blobs are not here or are spoiled."""
+    wanted = {(blob, size) for _, size, blob in entries}
+    return sorted(blob for blob, size in wanted if not (held(layout, blob, size) and _is_good(layout, blob)))
 
 
 def read_checked(layout: Layout, digest: str, most: int) -> bytes:

@@ -17,7 +17,7 @@ GATE = ROOT / "gate"
 PACKAGE = GATE / "slidegate_gate"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OLDEST = (3, 6)
-CODE_LINES = {"serve": 1000, "runner": 400, "gatectl": 500, "home": 260, "door": 150, "selftest": 300}
+CODE_LINES = {"serve": 1160, "runner": 400, "gatectl": 500, "home": 260, "door": 150, "selftest": 300}
 SCHEDULER_CODE_LINES = 200
 DOCUMENTED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
