@@ -241,6 +241,16 @@ class DeauthorizeTest(DoorTest):
         self.refused("unknown-name", "deauthorize")
         self.assertEqual(self.left(), ["a", "b", "c"])
 
+    def test_a_key_that_another_line_still_lets_in_is_told(self):
+        free = b"ssh-ed25519 " + base64.b64encode(blob("a")) + b"\n"
+        self.write(free + self.read())
+        said = self.refused("key-in-use", "deauthorize", self.public_key("a"))
+        self.assertIn("line 1 of " + self.file, said)
+        self.assertEqual(
+            [lines.split(line)[1] for line in keyfile.lines_into(self.home)], [blob("b"), blob("c")]
+        )
+        self.assertTrue(self.read().startswith(free))
+
     def test_a_gate_elsewhere_keeps_its_lines(self):
         before = self.read()
         self.home = os.path.join(self.folder, "second")

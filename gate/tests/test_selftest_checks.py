@@ -105,32 +105,6 @@ class PlaceTest(SelftestCase):
         code = "import sys; sys.path.insert(0, sys.argv[1]); from slidegate_gate.errors import BadPlan"
         subprocess.check_output([sys.executable, "-IS", "-c", code, os.path.join(self.home, "current")])
 
-    def test_a_shell_that_greets_is_found_with_its_words(self):
-        shell = os.path.join(self.folder, "shell")
-        for words, found in (
-            ("echo Welcome to the cluster", "Welcome to the cluster"),
-            ("echo quota exceeded >&2", "quota exceeded"),
-            ('test -z "$SSH_CONNECTION" || echo by ssh', "by ssh"),
-            ("exit 1", "starts no commands"),
-        ):
-            with open(shell, "w") as file:
-                file.write("#!/bin/sh\n{}\n".format(words))
-            os.chmod(shell, 0o700)
-            self.be_anna(shell)
-            (line,) = self.bad()
-            self.assertIn("the login shell is silent", line)
-            self.assertIn(found, line)
-
-    @unittest.skipUnless(shutil.which("bash"), "bash is what reads .bashrc")
-    def test_a_bashrc_that_greets_is_found(self):
-        self.be_anna(shutil.which("bash"))
-        with open(os.path.join(self.account, ".bashrc"), "w") as file:
-            file.write("echo hello\n")
-        self.assertIn("'hello'", self.bad()[0])
-        with open(os.path.join(self.account, ".bashrc"), "w") as file:
-            file.write("case $- in *i*) ;; *) return ;; esac\necho hello\n")
-        self.good("selftest", "--quick")
-
 
 class DoorTest(SelftestCase):
     def setUp(self):
@@ -163,6 +137,37 @@ class DoorTest(SelftestCase):
     def test_a_line_for_a_key_that_was_removed_is_found(self):
         self.good("key", "remove", "omero")
         self.assertIn("'omero' is no key here", self.bad()[0])
+
+    def test_a_shell_that_greets_is_found_with_its_words(self):
+        shell = os.path.join(self.folder, "shell")
+        for words, found in (
+            ("echo Welcome to the cluster", "Welcome to the cluster"),
+            ("echo quota exceeded >&2", "quota exceeded"),
+            ('test -z "$SSH_CONNECTION" || echo by ssh', "by ssh"),
+            ("exit 1", "starts no commands"),
+        ):
+            with open(shell, "w") as file:
+                file.write("#!/bin/sh\n{}\n".format(words))
+            os.chmod(shell, 0o700)
+            self.be_anna(shell)
+            (line,) = self.bad()
+            self.assertIn("no shell greets a key", line)
+            self.assertIn(found, line)
+
+    @unittest.skipUnless(shutil.which("bash"), "bash is what reads .bashrc")
+    def test_a_bashrc_that_greets_is_found(self):
+        self.be_anna(shutil.which("bash"))
+        with open(os.path.join(self.account, ".bashrc"), "w") as file:
+            file.write("echo hello\n")
+        self.assertIn("'hello'", self.bad()[0])
+        with open(os.path.join(self.account, ".bashrc"), "w") as file:
+            file.write("case $- in *i*) ;; *) return ;; esac\necho hello\n")
+        self.good("selftest", "--quick")
+
+    def test_a_shell_that_greets_is_not_our_business_where_no_key_leads_here(self):
+        self.good("deauthorize", "--key", "omero")
+        self.be_anna("/bin/false")
+        self.good("selftest", "--quick")
 
     def test_a_key_file_that_others_can_write_to_is_found(self):
         os.chmod(self.file, 0o660)

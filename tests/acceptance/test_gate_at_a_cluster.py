@@ -226,6 +226,27 @@ def test_a_key_that_expired_does_not_get_in(account: Account) -> None:
     assert account.ssh("slidegate", input=b"").returncode == 0
 
 
+def test_another_line_for_the_key_would_open_a_shell_so_it_is_refused_and_found(account: Account) -> None:
+    public = account.key.with_suffix(".pub").read_text()
+    path = account.home / ".ssh" / "authorized_keys"
+    whole = path.read_text()
+    second = path.with_name("authorized_keys2")
+    for file, text in ((path, public + whole), (second, public)):
+        file.write_text(text)
+        account.own(file)
+        if file == second:  # sshd goes on to it where the first line does not fit
+            path.write_text(whole.replace("10.99.1.0/24", "192.0.2.1"))
+        try:
+            assert account.ssh("id").stdout.startswith(b"uid=")  # so it is true
+            authorize = ["authorize", "/home/anna/kit/id.pub", "--key", KEY]
+            assert account.ctl(*authorize, code=3).startswith("key-in-use: ")
+            assert f"{file.name}: remove that line" in account.ctl("selftest", "--quick", code=1)
+        finally:
+            second.unlink(missing_ok=True)
+            path.write_text(whole)
+    assert account.ssh("slidegate", input=b"").returncode == 0
+
+
 def test_the_selftest_is_good_from_both_compute_nodes(account: Account) -> None:
     cpus = account.cluster.run("login", ["sinfo", "-h", "-p", "main", "-o", "%c"]).stdout.strip()
     before = account.config()
@@ -264,7 +285,7 @@ def test_a_bashrc_that_greets_is_reported_because_it_garbles_the_channel(account
     try:
         assert account.ssh("slidegate", input=b"").stdout.startswith(b"Welcome, Anna")  # so it is true
         said = account.ctl("selftest", "--quick", code=1)
-        assert "BAD   the login shell is silent: /bin/bash says 'Welcome, Anna'" in said
+        assert "BAD   no shell greets a key: /bin/bash says 'Welcome, Anna'" in said
     finally:
         path.write_text(whole)
     account.ctl("selftest", "--quick")

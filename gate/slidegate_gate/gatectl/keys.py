@@ -86,6 +86,9 @@ def deauthorize(asked: Namespace) -> None:
         raise UnknownName("No such key is let in here: see {}.".format(keyfile.path()))
     for line in gone:
         print("removed: {}".format(line.decode("ascii", "backslashreplace")))
+        place = keyfile.rival(line, asked.home)
+        if place:
+            raise keyfile.KeyInUse("Remove {}, too: it lets the same key in.".format(place))
     print("Connections that are open end by themselves, at the latest when they are idle for too long.")
 
 

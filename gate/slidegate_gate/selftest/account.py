@@ -17,11 +17,14 @@ CLIENT = "192.0.2.1 50000 192.0.2.2 22"
 SILENCE = "{} says {!a}: begin what it reads (such as ~/.bashrc) with `case $- in *i*) ;; *) return ;; esac`"
 
 
-def shell_is_silent() -> None:
+def shell_is_silent(home: str, config: Dict[str, Any]) -> None:
     """Raise Unfit where the login shell, started as sshd starts it for the gate, says anything by itself.
 
-    Whatever it says would stand before the gate's first frame.
+    Whatever it says would stand before the gate's first frame.  On a computer of its own, to which no key
+    leads, the gate is spoken to without a shell.
     """
+    if config["scheduler"]["name"] == "local" and not keyfile.lines_into(home):
+        return
     account = pwd.getpwuid(os.getuid())
     shell = account.pw_shell or "/bin/sh"
     variables = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "SHELL": shell}

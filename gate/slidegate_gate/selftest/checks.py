@@ -42,7 +42,7 @@ def _checks(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -
         yield "{} is this account's alone".format(name), partial(check_alone, root)
     yield "the gate's files are as they were installed", partial(_is_unchanged, home)
     yield "the lines in authorized_keys are exact", partial(account.lines_are_exact, home, config)
-    yield "the login shell is silent", account.shell_is_silent
+    yield "no shell greets a key", partial(account.shell_is_silent, home, config)
     for name in ("state", "data"):
         for what, check in places.CHECKS.items():
             yield "{}: {}".format(name, what), partial(places.try_in, config[name], check)
@@ -51,8 +51,6 @@ def _checks(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -
     yield "the scheduler answers", partial(_scheduler_answers, scheduler)
     if config["scheduler"]["name"] == "slurm":
         yield "Slurm takes arrays and jobs of these sizes", partial(_fit_slurm, config)
-    for release in find_releases(home):
-        yield "{name} {version} starts in its Runtime".format(**release), partial(_starts, home, release)
     for name, settings in sorted(config["classes"].items() if seconds else ()):
         if FIGURES - set(settings):
             continue
@@ -65,6 +63,8 @@ def _checks(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -
             )
         if trial.faults:
             yield "a name is given once among all of them", trial.names_are_given_once
+    for release in find_releases(home):
+        yield "{name} {version} starts in its Runtime".format(**release), partial(_starts, home, release)
 
 
 def _is_unchanged(home: str) -> None:

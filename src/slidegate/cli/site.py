@@ -11,6 +11,7 @@ import typer
 from slidegate.domain.errors import BadRequest
 
 if TYPE_CHECKING:
+    from slidegate.settings import Settings
     from slidegate.sites.checking import Layer
     from slidegate.sites.registry import Site
 
@@ -62,11 +63,29 @@ def add(
     registry.check(made, replace)
     if key not in (None, SSH_ITSELF):
         Keys(settings.home).get(str(key))
+    if key is not None:
+        _check_account(settings, name, key, user)
     keys = [*(host_key or []), *(read_host_keys(host_key_file) if host_key_file else [])]
     registry.add(made, keys or [_compared(made)], replace)
     typer.echo(
         f"The site {name} is known now. slidegate site check {name} looks whether all is well.", err=True
     )
+
+
+def _check_account(settings: "Settings", name: str, key: str, user: str | None) -> None:
+    """Refuse a key for everybody that opens another account for people who are linked."""
+    from slidegate.store import Store
+
+    store = Store.open(settings.database)
+    try:
+        opened = store.people.account(name, key)
+    finally:
+        store.close()
+    if opened not in (None, user):
+        raise BadRequest(
+            f"At {name} the key {key!r} opens the account {opened!r} for people who are linked. "
+            f"Say --user {opened}, or take another key."
+        )
 
 
 def _compared(made: "Site") -> str:
@@ -189,7 +208,7 @@ def check_site(
     if json:
         _print_json(name, gate, layers)
     elif name == LOCAL and good:
-        command = settings.local_program("ctl", "selftest")
+        command = settings.local_program("ctl", "selftest", "--quick")
         sys.stdout.flush()
         sys.exit(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)
     sys.exit(0 if good else 1)
