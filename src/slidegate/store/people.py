@@ -126,8 +126,9 @@ class People:
         if link.valid_until is not None and link.valid_until < link.valid_from:
             raise LinkRefused(f"The link would end on {link.valid_until}, before it begins.")
         with self._database.write() as connection:
-            person = select(_P.c.name).where(_P.c.name == link.person).with_for_update()
-            if connection.execute(person).first() is None:
+            # all of them are locked: what is checked below is about other people's links too
+            everybody = connection.execute(select(_P.c.name).order_by(_P.c.name).with_for_update())
+            if link.person not in list(everybody.scalars()):
                 raise UnknownPerson(
                     f"There is no person {link.person!r}. slidegate person add {link.person} adds one."
                 )

@@ -140,6 +140,17 @@ def test_a_person_whose_key_ssh_itself_has_can_be_linked(keyboard: Keyboard) -> 
     assert "ada.l" in keyboard.type("person", "list")[1]
 
 
+def test_a_key_that_opens_a_persons_account_is_not_made_that_of_everybody(keyboard: Keyboard) -> None:
+    keyboard.type("key", "create", "omero")
+    keyboard.type("person", "add", "ada")
+    keyboard.type("person", "link", "ada", "hpc", "--account", "ada.l", "--key", "omero")
+    change = ["site", "add", "hpc", "--ssh", "hpc.example", "--host-key", HOST_KEY, "--replace"]
+    code, _, err = keyboard.type(*change, "--user", "anna", "--key", "omero")
+    assert code == 2
+    assert "opens the account 'ada.l'" in err
+    assert keyboard.type(*change, "--user", "ada.l", "--key", "omero")[0] == 0
+
+
 def test_people_are_listed_with_what_holds_today(keyboard: Keyboard) -> None:
     assert "no people yet" in keyboard.type("person", "list")[2]
     keyboard.type("key", "create", "omero")
