@@ -20,10 +20,15 @@ from slidegate.sites import Gate
 
 PLAN = 1000  # as many Attempts as a plan may have
 CHANGED = 10
-RESULT = """
+SETTLED_SECONDS = 2.5  # a gate looks again at what changed in the last two seconds
+# What a member leaves: folders for the work, then the result.
+CREW = """
 import json, os, sys
-for attempt in sys.argv[2:]:
-    path = os.path.join(sys.argv[1], attempt, "result.json")
+state, data = sys.argv[1:3]
+for name in sys.argv[3:]:
+    for folder in ("shared", "leases", "tries", "done", "members"):
+        os.makedirs(os.path.join(data, "work", name, folder))
+    path = os.path.join(state, "attempts", os.path.basename(name), "result.json")
     with open(path + ".new", "w") as file:
         json.dump({"state": "failed", "error": {"code": "step-failed", "message": "It did not work."}}, file)
     os.rename(path + ".new", path)
@@ -36,6 +41,7 @@ class Asked:
 
     seconds: list[float]
     size: int = 0
+    told: int = 0
 
     def __str__(self) -> str:
         return f"{1000 * statistics.median(self.seconds):.1f} ms and {self.size} bytes"
@@ -50,20 +56,21 @@ def ask(gate: Gate, cursor: str, asked: Asked) -> str:
     began = time.perf_counter()
     ((answer, _body),) = gate.stream([({"verb": "status", "cursor": cursor}, b"")])
     asked.seconds.append(time.perf_counter() - began)
+    asked.told = len(answer["attempts"])
     asked.size = max(asked.size, len(json.dumps(answer)))
     return str(answer["cursor"])
 
 
 def end(site: ClusterSite, attempts: list[str]) -> None:
     """Let Attempts come to their end, as their crew would."""
-    site.as_owner(PYTHON, "-IS", "-c", RESULT, f"{HOME}/state/keys/{KEY}/attempts", *attempts)
+    site.as_owner(PYTHON, "-IS", "-c", CREW, f"{HOME}/state/keys/{KEY}", f"{HOME}/data/keys/{KEY}", *attempts)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="ten thousand Attempts")
     full = parser.parse_args().full
-    plans, repeats = (10, 20) if full else (1, 8)
+    plans, repeats = (10, 20) if full else (1, 5)
     none, nothing, ten = Asked([]), Asked([]), Asked([])
     with cluster_site(members=1) as site:
         site.cluster.run("login", ["scontrol", "update", "partitionname=main", "state=down"])
@@ -75,12 +82,15 @@ def main() -> None:
         for number in range(plans):
             plan, keys = site.plan(gate, [1] * PLAN, f"plan {number}")
             gate.submit(plan)
-            attempts += keys
+            attempts += [f"{plan[:32]}/{key}" for key in keys]
         cursor = gate.status("").cursor
         for number in range(repeats):
+            time.sleep(SETTLED_SECONDS)
             cursor = ask(gate, cursor, nothing)
             end(site, attempts[number :: len(attempts) // CHANGED][:CHANGED])
             cursor = ask(gate, cursor, ten)
+            if ten.told != CHANGED:
+                raise SystemExit(f"{ten.told} Attempts were told instead of {CHANGED}")
         gate.close()
     told = f"{len(attempts)} tasks"
     print(f"{told}, {CHANGED} of them changed: {ten}; nothing changed: {nothing}; no tasks at all: {none}")
