@@ -289,7 +289,8 @@ class Channel:
 class Plan:
     """Some Attempts with what has to be sent for them."""
 
-    def __init__(self, units: list[int], note: str) -> None:
+    def __init__(self, units: list[int], note: str, packing: str = "") -> None:
+        """`packing` makes another plan of the same Attempts."""
         self.contents: dict[str, bytes] = {}
         self.expected: dict[str, int] = {}
         image = self._tree({"pixels": b"x" * 100})
@@ -302,7 +303,7 @@ class Plan:
                 {"attempt": key, "inputs": {"image": image}, "parameters": parameters, "note": {}}
             )
             self.expected[key] = factor * count
-        plan = {"plan": 1, "release": RELEASE, "note": {"of": note}, "attempts": attempts}
+        plan = {"plan": 1, "release": RELEASE, "note": {"of": note + packing}, "attempts": attempts}
         self.digest = self._tree({"plan.json": files.canonical(plan)})
 
     def _tree(self, named: dict[str, bytes]) -> str:

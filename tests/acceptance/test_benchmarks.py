@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 FIGURE = re.compile(r"FIGURE (.+?) = (\S+).*?\((.+?)\): (met|missed)")
 NAMES = re.findall(r'^    "(\w+)": \(\[', (ROOT / "benchmarks" / "all.py").read_text("utf-8"), re.M)
-WITHOUT_A_CLOCK = {"fuzz_gate", "same_answer", "quality", "staging", "big_slide_memory"}
+WITHOUT_A_CLOCK = {"fuzz_gate", "one_effect_slurm", "same_answer", "quality", "staging", "big_slide_memory"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "one_effect"])  # which has its own test
