@@ -505,8 +505,8 @@ class Cancelling(SiteTest):
     def test_a_tombstone_that_comes_between_check_and_acceptance_still_counts(self):
         real = files.create_json
 
-        def late(path, record):
-            created = real(path, record)
+        def late(path, record, **more):
+            created = real(path, record, **more)
             if path.endswith("owner.json"):
                 real(os.path.join(os.path.dirname(path), "result.json"), {"state": "cancelled", "usage": {}})
             return created

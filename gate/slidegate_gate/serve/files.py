@@ -94,11 +94,12 @@ def write_json(path: str, obj: Any) -> None:
     fsync_dir(os.path.dirname(path))
 
 
-def create_json(path: str, obj: Any) -> bool:
+def create_json(path: str, obj: Any, flush: bool = True) -> bool:
     """Create a record, with its content, only where none has that name; say whether this call created it.
 
     Of any number of callers on any number of machines, at most one is told True, and nobody ever sees the
     record without its content.  Flushed either way: a caller who is told False may rely on what is there.
+    Without `flush` the name may be lost in a power cut, until the caller flushes the folder.
     """
     created = False
     if not os.path.lexists(path):
@@ -109,7 +110,8 @@ def create_json(path: str, obj: Any) -> bool:
             except FileExistsError:
                 # On NFS the answer to a link that worked can be lost and its repeat refused: two names tell.
                 created = os.stat(name).st_nlink == 2
-    fsync_dir(os.path.dirname(path))
+    if flush:
+        fsync_dir(os.path.dirname(path))
     return created
 
 

@@ -10,8 +10,8 @@ makes this so:
 2. *plan.json*, exclusively.  What is accepted from here on is what stands in it, with defaults filled in.
 3. *owner.json* of each Attempt, exclusively.  An Attempt belongs to the first Submission that names it; to
    every other one it is ``known``.  An Attempt with a tombstone gets no owner and is ``cancelled`` for ever.
-4. *intent* of each crew: job names and argument lists, flushed before the scheduler hears of them.  Each
-   holds those of all crews of its round, so that the repeat knows them when only the first was written.
+4. *intent* of each crew: job names and argument lists.  Each holds those of all crews of its round, so that
+   the repeat knows them when only the first was written.  All this is flushed before 5.
 5. *the scheduler* starts one array under that name.
 6. *receipt*: the array's id.
 
@@ -88,19 +88,19 @@ class Journal:
             else:
                 orders = self._orders(submission, plan, number, crews)
             files.make_dirs(self._layout.submission_dir(submission))
-            files.create_json(self._layout.plan(submission), plan)
+            files.create_json(self._layout.plan(submission), plan, flush=False)
             files.make_dirs(self._layout.attempts)
             answers = {entry["attempt"]: self._accept(submission, entry) for entry in plan["attempts"]}
-            files.fsync_dir(self._layout.attempts)
-            if not status.owned(
-                self._layout, submission, plan
-            ):  # and so for ever: there is nothing to release
+            # what owns nothing now never will, and has nothing to release
+            if not status.owned(self._layout, submission, plan):
                 files.create_json(self._layout.submission_released(submission), {"at": _now()})
             if not begun and not status.alive(self._layout, submission, plan):
                 orders = {}
             fresh = [Crew(submission, name, number) for name in sorted(orders)]
             for crew in fresh:
-                files.create_json(self._layout.intent(*crew), orders)
+                files.create_json(self._layout.intent(*crew), orders, flush=False)
+            for folder in (self._layout.attempts, self._layout.submission_dir(submission)):
+                files.fsync_dir(folder)
             started = [self._start(crew, orders[crew.name], fresh=not begun) for crew in fresh]
         return {"submission": submission, "attempts": answers, "crews": started}
 
@@ -236,7 +236,8 @@ class Journal:
         if not status.array_of(self._layout, crew):
             found = [] if fresh else sorted(self._scheduler.find(order["name"]))
             array = found[0] if found else self._scheduler.submit(**order)
-            files.create_json(self._layout.receipt(*crew), {"array": array, "at": _now()})
+            # flushed by nobody: if a power cut takes it, the array is asked for again
+            files.create_json(self._layout.receipt(*crew), {"array": array, "at": _now()}, flush=False)
         return {"class": crew.name, "round": crew.round, "array": status.array_of(self._layout, crew)}
 
     # cancel and release
