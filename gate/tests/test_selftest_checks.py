@@ -164,6 +164,10 @@ class DoorTest(SelftestCase):
             file.write("case $- in *i*) ;; *) return ;; esac\necho hello\n")
         self.good("selftest", "--quick")
 
+    def test_an_account_that_nobody_can_log_in_to_has_no_door(self):
+        with mock.patch("pwd.getpwuid", side_effect=KeyError("uid not found")):
+            self.good("selftest", "--quick")
+
     def test_a_shell_that_greets_is_not_our_business_where_no_key_leads_here(self):
         self.good("deauthorize", "--key", "omero")
         self.be_anna("/bin/false")

@@ -27,8 +27,11 @@ class KeyInUse(GateError):
 
 def path() -> str:
     """Return where sshd looks for this account's keys, unless its administrator chose another place."""
-    home = os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)
-    return os.path.join(home, ".ssh", "authorized_keys")
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        home = "/nonexistent"  # to such an account sshd lets nobody
+    return os.path.join(os.path.realpath(home), ".ssh", "authorized_keys")
 
 
 def lines_into(home: str) -> List[bytes]:
@@ -77,9 +80,8 @@ def add(line: bytes, home: str) -> str:
 def remove(home: str, chosen: Callable[[bytes], bool]) -> List[bytes]:
     """Take out those of the lines into the gate at `home` that are chosen; return them."""
     gone = [line for line in lines_into(home) if chosen(line)]
-    if gone:
-        before = _contents(path())
-        _replace(before, b"\n".join(line for line in before.split(b"\n") if line not in gone))
+    before = _contents(path())
+    _replace(before, b"\n".join(line for line in before.split(b"\n") if line not in gone))
     return gone
 
 

@@ -43,12 +43,8 @@ def public_key(data: bytes) -> Tuple[str, bytes]:
     if len(lines) != 1:
         raise BadKey("The file must have one line, with one public key; it has {}.".format(len(lines)))
     words = lines[0].split(None, 2)
-    if "-cert-" in words[0]:
-        raise BadKey("That is a certificate: give the plain public key that it was made for.")
     if not re.fullmatch(TYPES, words[0]):
-        raise BadKey(
-            "The line must begin with the type of its key, such as ssh-ed25519: give a .pub file as it is."
-        )
+        raise BadKey("The line must begin with the type of a plain key: no options, and no certificate.")
     blob = _contents(words[0].encode("ascii"), "".join(words[1:2]).encode("utf-8"))
     if blob is None:
         raise BadKey("What follows {} is not a key of that type: copy the file once more.".format(words[0]))

@@ -31,7 +31,7 @@ def run(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -> in
         try:
             check()
             print("good  {}".format(what), flush=True)
-        except (GateError, OSError, ValueError) as error:
+        except (GateError, OSError, LookupError, ValueError) as error:
             failed = 1
             print("BAD   {}: {}".format(what, error), flush=True)
     return failed
