@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from slidegate.domain.errors import BadRequest, SlidegateError
@@ -143,7 +144,7 @@ class EmbeddedSite:
 
     def _set_up(self) -> None:
         if not self._is_set_up:
-            on_new = lambda: self._store.sites.reset(LOCAL)  # noqa: E731
+            on_new = partial(self._store.sites.reset, LOCAL)
             self.releases |= ensure_local_site(self._settings, self._say, on_new)
             self._is_set_up = True
 

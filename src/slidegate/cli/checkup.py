@@ -47,6 +47,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     )
     for check in checks:
         yield check(settings)
+    yield from _sites(settings)
 
 
 def _python(_settings: Settings) -> Finding:
@@ -133,3 +134,17 @@ def _site(settings: Settings) -> Finding:
         gate.close()
     names = ", ".join(sorted(f"{each.name} {each.version}" for each in hello.releases)) or "no workflow yet"
     return Finding(f"The embedded site answers and may start: {names}")
+
+
+def _sites(settings: Settings) -> Iterator[Finding]:
+    """Look at what is noted of sites behind ssh; none of them is asked."""
+    from slidegate.sites.registry import Registry
+
+    registry = Registry(settings.home)
+    for name in registry.names():
+        try:
+            site = registry.get(name)
+        except SlidegateError as error:
+            yield Finding(f"The site {name} cannot be used", error.message)
+            continue
+        yield Finding(f"The site {name} is at {site.ssh}; slidegate site check {name} asks it")

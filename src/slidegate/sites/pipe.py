@@ -58,7 +58,7 @@ class PipeLink:
             )
         except OSError as error:
             self._stderr.close()
-            raise LinkDown(f"The gate cannot be started: {error.strerror}.") from error
+            raise LinkDown(f"{argv[0]} cannot be started: {error.strerror}.") from error
         self._reader = frames.FrameReader(self._handle("stdout"), idle=idle_seconds)
 
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
