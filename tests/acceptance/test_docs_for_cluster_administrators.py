@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster import Cluster
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.slow]  # it plants files in their homes
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "how-to"

@@ -16,7 +16,7 @@ from slidegate_gate.serve import files, frames
 
 from tests.cluster import Cluster
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.slow]  # it plants files in their homes
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "gate" / "slidegate_gate"
@@ -157,6 +157,21 @@ class Channel:
         self.process.stdout.close()
 
 
+def submit(channel: Channel, attempt: str) -> str:
+    """Ask for the patient workflow; return the digest of the plan."""
+    (release,) = channel.ask("hello")["releases"]
+    image = channel.put_tree({"zarr.json": b"{}"})
+    entry = {"attempt": attempt, "inputs": {"image": image}, "parameters": {}, "note": {}}
+    plan = {"plan": 1, "release": release["digest"], "note": {}, "attempts": [entry]}
+    tree = channel.put_tree({"plan.json": json.dumps(plan).encode()})
+    channel.ask("submit", plan=tree, round=1)
+    return tree
+
+
+def running(account: Account) -> str:
+    return account.cluster.run("login", ["squeue", "-h", "-u", "anna", "-t", "R"]).stdout
+
+
 def until(seen: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not seen():
@@ -295,13 +310,8 @@ def test_work_runs_to_its_end_with_the_version_that_accepted_it(account: Account
     account.ctl("workflow", "install", "/home/anna/kit/patient")
     with Channel(account) as channel:
         first = channel.ask("hello")
-        release = first["releases"][0]["digest"]
-        image = channel.put_tree({"zarr.json": b"{}"})
-        entry = {"attempt": "a" * 64, "inputs": {"image": image}, "parameters": {}, "note": {}}
-        plan = {"plan": 1, "release": release, "note": {}, "attempts": [entry]}
-        tree = channel.put_tree({"plan.json": json.dumps(plan).encode()})
-        channel.ask("submit", plan=tree, round=1)
-    until(lambda: account.cluster.run("login", ["squeue", "-h", "-u", "anna", "-t", "R"]).stdout != "")
+        tree = submit(channel, "a" * 64)
+    until(lambda: running(account) != "")
 
     newer = account.carry("newer", "9.0.0")
     said = account.ctl("upgrade", "--quick", program=newer)
@@ -333,9 +343,16 @@ def test_the_version_before_comes_back(account: Account) -> None:
     assert said.startswith("not-switched: ")
 
 
-def test_removing_shuts_the_key_out_and_leaves_nothing(account: Account) -> None:
-    said = account.ctl("remove", "--yes")
-    assert said.startswith("removed: 1 keys")
+def test_removing_shuts_the_key_out_ends_the_jobs_and_leaves_nothing(account: Account) -> None:
+    account.change(lambda config: config["scheduler"].update(poll_seconds=1))
+    with Channel(account) as channel:
+        submit(channel, "b" * 64)
+    until(lambda: running(account) != "")
+    assert "--even-if-work-is-left" in account.ctl("remove", "--yes", code=3)
+    assert len(account.lines()) == 1
+    said = account.ctl("remove", "--yes", "--even-if-work-is-left")
+    assert said.startswith("removed: 1 keys, 1 arrays of jobs")
+    assert running(account) == ""
     assert account.lines() == []
     assert account.ssh("slidegate", input=b"").returncode == 255
     assert not (account.home / ".gate-of-anna").exists()
