@@ -3,13 +3,18 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
+import slidegate_gate
 from slidegate_gate.runner import leases, step_process
-from slidegate_gate.runner.step_process import NotWanted, StepCrashed, StepFailed, StepProcess
+from slidegate_gate.runner.step_process import NotWanted, OutOfMemory, StepCrashed, StepFailed, StepProcess
+
+GATE = os.path.dirname(os.path.dirname(os.path.abspath(slidegate_gate.__file__)))
 
 ECHO = """
 import json, sys
@@ -132,7 +137,8 @@ class StepProcesses(unittest.TestCase):
     def test_a_step_says_why_it_fails(self):
         with self.assertRaises(StepFailed) as caught:
             self.says('{"ok": false, "code": "too-dark", "message": "Dark.", "transient": true}')
-        self.assertEqual(caught.exception.told(), {"code": "too-dark", "message": "Dark.", "transient": True})
+        failure = caught.exception
+        self.assertEqual((failure.code, str(failure), failure.transient), ("too-dark", "Dark.", True))
 
     def test_work_that_is_not_wanted_any_more_ends_with_all_that_it_started(self):
         path = os.path.join(self.folder, "pid")
@@ -157,13 +163,49 @@ class StepProcesses(unittest.TestCase):
         except OSError:
             return "Z"
 
-    def test_usage_grows_with_the_work(self):
-        process = self.started("sum(range(5000000))\n" + ECHO)
-        self.assertEqual(process.usage(), (0.0, 0))
-        self.ask(process)
-        seconds, memory = process.usage()
-        self.assertGreater(seconds, 0.0)
-        self.assertGreater(memory, 1 << 20)
+    def test_a_process_that_is_killed_while_the_system_ran_out_of_memory_lacked_memory(self):
+        counts = iter([7, 8])
+        die = "import os; input(); os.kill(os.getpid(), 9)"
+        with mock.patch.object(step_process, "oom_kills", lambda: next(counts)):
+            process = self.started(die)
+            process.memory_mb = 4000
+            with self.assertRaisesRegex(OutOfMemory, "memory_mb 4000"):
+                self.ask(process)
+        self.assertIn("signal 9", self.crash(die))
+        counts = iter([7, 8])
+        with mock.patch.object(step_process, "oom_kills", lambda: next(counts)):
+            self.assertIn("status 1", self.crash("input(); raise SystemExit(1)"))
+
+    def test_the_system_tells_how_often_memory_was_used_up(self):
+        before = step_process.oom_kills()
+        self.assertIsInstance(before, int)
+        self.assertGreaterEqual(step_process.oom_kills(), before)
+
+    def test_a_process_that_dies_before_it_has_read_its_request_tells_its_exit_code(self):
+        self.assertIn("status 5", self.crash("raise SystemExit(5)", text="y" * 1000000))
+
+    def test_a_process_that_is_told_to_end_gives_its_member_time_to_be_told_too(self):
+        before = time.monotonic()
+        self.assertIn("signal 15", self.crash("import os; input(); os.kill(os.getpid(), 15); input()"))
+        self.assertGreater(time.monotonic() - before, step_process.END_SECONDS)
+
+    def test_a_member_that_is_told_to_leave_says_so_in_the_log_and_ends_the_process(self):
+        def leave():
+            raise SystemExit(143)
+
+        process = self.started("input(); input()")
+        with self.assertRaises(SystemExit):
+            self.ask(process, wanted=leave)
+        self.assertIsNone(process.process)
+        with open(self.log) as file:
+            self.assertIn("told to leave", file.read())
+
+    def test_the_step_sees_the_gpus_that_the_scheduler_gave_and_nothing_else(self):
+        show = "import os, slidegate_gate.runner.step_process as one; print(sorted(one.ENVIRONMENT))"
+        given = {"CUDA_VISIBLE_DEVICES": "1", "ROCR_VISIBLE_DEVICES": "0", "SECRET": "x"}
+        said = subprocess.check_output([sys.executable, "-c", show], env=dict(given, PYTHONPATH=GATE))
+        self.assertIn("CUDA_VISIBLE_DEVICES', 'LANG", said.decode("ascii"))
+        self.assertNotIn("SECRET", said.decode("ascii"))
 
 
 class Lives(unittest.TestCase):

@@ -20,6 +20,7 @@ import os
 import time
 from typing import Any, Dict, List, NamedTuple
 
+from ..errors import GateError
 from ..serve import files
 from ..serve.layout import Layout
 
@@ -89,7 +90,7 @@ class Attempt:
 
     def heartbeat_of(self, unit: Unit) -> str:
         """Return the file in which the member counts that took the try."""
-        lease = files.read_json(self.path("leases", "{}.{}.{}".format(*unit)))
+        lease = files.read_json(self.path("leases", "{}.{}.{}".format(*unit))) or {"member": "gone"}
         return self.path("members", lease["member"])
 
     def try_folder(self, unit: Unit) -> str:
@@ -99,20 +100,23 @@ class Attempt:
         return folder
 
     def folders_of(self, step: str) -> List[str]:
-        """Return the folders of the tries that count, sorted by the names of their Units."""
-        return [self.path("tries", record["try"]) for _, record in sorted(self.done[step].items())]
+        """Return the folders of the tries that count, sorted by the names of their Units; all are there."""
+        folders = [self.path("tries", record["try"]) for _, record in sorted(self.done[step].items())]
+        return [folder for folder in folders if os.stat(folder)]
 
     def commit(self, unit: Unit, record: Dict[str, Any]) -> None:
         """Let this try count, unless another try of its Unit already does."""
         record["try"] = "{}.{}.{}".format(*unit)
         files.create_json(self.path("done", unit.step + "." + unit.name), record)
 
+    def fail(self, failure: GateError, member: str) -> None:
+        """Let the Attempt have failed, and say why."""
+        error = {"code": failure.code, "message": str(failure)[:2000], "transient": failure.transient}
+        self.finish("failed", member, error=error)
+
     def finish(self, state: str, member: str, **more: Any) -> None:
         """Commit the result: the one effect.  Where there is one already, that one stays."""
-        records = [record for step in self.done.values() for record in step.values()]
-        usage = {
-            name: round(sum(record[name] for record in records), 3) for name in ("seconds", "cpu_seconds")
-        }
-        usage.update(units=len(records), max_rss_bytes=max([one["max_rss_bytes"] for one in records] or [0]))
+        seconds = [record["seconds"] for step in self.done.values() for record in step.values()]
+        usage = {"units": len(seconds), "seconds": round(sum(seconds), 3)}
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         files.create_json(self.result, dict(more, state=state, by=member, at=at, usage=usage))

@@ -16,6 +16,8 @@ import time
 from contextlib import closing
 from typing import Any, Dict, List, Optional
 
+from ..errors import GateError
+from ..produced import flush
 from ..schedulers import adapter
 from ..serve import files
 from ..serve.layout import Layout, class_of, load_config
@@ -24,7 +26,7 @@ from ..workflows.releases import step_command
 from . import outputs
 from .attempt import RESULT, Attempt, Unit
 from .leases import Heartbeat, Watch
-from .step_process import Failure, StepCrashed, StepProcess, append
+from .step_process import StepCrashed, StepFailed, StepProcess, append
 
 MAX_TRIES = 3
 SHORTEST_PAUSE = 0.05
@@ -43,20 +45,12 @@ def main(argv: List[str]) -> int:
     config = load_config(asked["home"])
     layout = Layout(asked["home"], config, asked["key"])
     array, element = adapter(config).identity(os.environ)
-    if claimed(layout.claim(asked["submission"], asked["class"], int(asked["round"])), array):
+    # A scheduler may start two arrays for one request, when the answer to the first was lost.  The members of
+    # all but one of them leave here, without having done anything.
+    claim = layout.claim(asked["submission"], asked["class"], int(asked["round"]))
+    if files.create_json(claim, {"array": array}) or files.read_json(claim)["array"] == array:
         Member(layout, asked["submission"], asked["class"], "{}.{}".format(array, element)).work()
     return 0
-
-
-def claimed(path: str, array: str) -> bool:
-    """Say whether the crew of this class and round is `array`, making it so where nobody was before.
-
-    A scheduler may start two arrays for one request, when the answer to the first was lost.  The members of
-    all but one of them leave here, without having done anything.
-    """
-    if files.read_json(path) is None:
-        files.create_json(path, {"array": array})
-    return bool(files.read_json(path)["array"] == array)
 
 
 class Member:
@@ -74,14 +68,16 @@ class Member:
         crews = {step["do"]: class_of(layout.config, step["class"])[0] for step in self.steps}
         crews[RESULT] = crews[self.order[-2]]  # the crew of the last step commits the results
         self.mine = {step for step in self.order if crews[step] == crew_class}
-        entries = owned(layout, submission, plan)
-        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in entries]
+        self.attempts = [
+            Attempt(layout, submission, one, self.steps) for one in owned(layout, submission, plan)
+        ]
         self.lease_seconds = float(layout.config.get("lease_seconds", 10))
         self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
         self.watch = Watch(self.lease_seconds / 5)
         self.heartbeat = Heartbeat(self.lease_seconds / 5)
         self.heartbeat.start()
-        self.process = StepProcess(step_command(self.release, layout.release_dir(plan["release"])))
+        memory = class_of(layout.config, crew_class)[1].get("memory_mb", 0)
+        self.process = StepProcess(step_command(self.release, layout.release_dir(plan["release"])), memory)
 
     # the loop
 
@@ -100,11 +96,14 @@ class Member:
         """Do the first Unit that can be taken; False where there is none to be found now."""
         now = time.monotonic()
         for attempt in [attempt for attempt in self.attempts if attempt.look_at <= now]:
-            unit = None if attempt.has_result() else self._take_from(attempt)
-            if unit is not None:
-                self._do(attempt, unit)
-                attempt.pause = attempt.look_at = 0.0
-                return True
+            try:
+                unit = None if attempt.has_result() else self._take_from(attempt)
+                if unit is not None:
+                    self._do(attempt, unit)
+                    attempt.pause = attempt.look_at = 0.0
+                    return True
+            except OSError as error:
+                attempt.fail(outputs.cause(self.layout, attempt, error), self.name)
             if attempt.has_result() or not self._ahead(attempt):
                 self.attempts.remove(attempt)
             attempt.pause = min(1.1 * attempt.pause or SHORTEST_PAUSE, LONGEST_PAUSE, self.lease_seconds / 5)
@@ -144,10 +143,8 @@ class Member:
             attempt.silence = max(attempt.silence, silence)
             unit = held._replace(number=held.number + 1)
             if silence >= self.lease_seconds and unit.number == MAX_TRIES:
-                error = StepCrashed(
-                    "Each member that worked on {} {} disappeared, as if killed.".format(*unit)
-                )
-                attempt.finish("failed", self.name, error=error.told())
+                words = "Each member that worked on {} {} disappeared, as if killed.".format(*unit)
+                attempt.fail(StepCrashed(words), self.name)
             elif silence >= self.lease_seconds and attempt.take(unit, self.name):
                 return unit
         return None
@@ -162,10 +159,12 @@ class Member:
                 attempt.finish("succeeded", self.name, tree=tree)
             else:
                 self._compute(attempt, unit)
-        except Failure as failure:
+        except GateError as error:
+            failure = outputs.cause(self.layout, attempt, error)
             again = unit._replace(number=unit.number + 1)
-            if not failure.again or again.number == MAX_TRIES:
-                attempt.finish("failed", self.name, error=failure.told())
+            hope = isinstance(failure, StepCrashed) or (isinstance(failure, StepFailed) and failure.transient)
+            if not hope or again.number == MAX_TRIES:
+                attempt.fail(failure, self.name)
             elif attempt.take(again, self.name):
                 self._do(attempt, again)
 
@@ -173,24 +172,18 @@ class Member:
         attempt.inputs = attempt.inputs or outputs.inputs(self.layout, attempt)
         append(attempt.log, "-- {} {}, try {}, by {}\n".format(*unit, self.name).encode("ascii"))
         request = self._request(attempt, unit)
-        before, _ = self.process.usage()
         began = time.monotonic()
         record = self.process.ask(request, attempt.log, lambda: not attempt.has_result())
-        cpu, peak = self.process.usage()
-        record.update(
-            seconds=time.monotonic() - began, cpu_seconds=max(0.0, cpu - before), max_rss_bytes=peak
-        )
-        outputs.flush(request["out"])
+        record["seconds"] = time.monotonic() - began
+        flush(request["out"])
         attempt.commit(unit, record)
 
     def _request(self, attempt: Attempt, unit: Unit) -> Dict[str, Any]:
-        about = {"key": attempt.plan["attempt"], "submission": self.submission}
-        about["release"] = {name: self.release[name] for name in ("name", "version", "digest")}
+        release = {name: self.release[name] for name in ("name", "version", "digest")}
+        about = {"key": attempt.plan["attempt"], "submission": self.submission, "release": release}
         about["runtime"] = self.release["runtime"]
         before = self.order[: self.order.index(unit.step)]
         request = {"step": unit.step, "unit": unit.name, "inputs": attempt.inputs, "attempt": about}
         request.update(parameters=attempt.plan["parameters"], shared=attempt.path("shared"))
-        request.update(
-            out=attempt.try_folder(unit), results={step: attempt.folders_of(step) for step in before}
-        )
-        return request
+        request.update(out=attempt.try_folder(unit))
+        return dict(request, results={step: attempt.folders_of(step) for step in before})

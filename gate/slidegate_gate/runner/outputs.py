@@ -2,29 +2,43 @@
 """What goes into an Attempt, and what comes out of it.
 
 The outputs are all files in ``shared`` and in the folders of the last step's tries.  Where both have a file
-of one name, the last step's counts: it may complete what the steps before it have written.  Killed processes
-leave unfinished files behind; their names begin with a dot or end with ``.__lock``, as the array libraries do
-it, and they are never outputs.
+of one name, the last step's counts: it may complete what the steps before it have written.
 """
 
-import os
-from typing import Any, Dict, Iterator, Tuple
+import errno
+from typing import Any, Dict
 
 from .. import contents
-from ..errors import MissingBlobs
-from ..serve import checks
+from ..errors import GateError, MissingBlobs, NoSpace
+from ..produced import files_in, is_plain
+from ..serve import checks, files
 from ..serve.layout import Layout
 from .attempt import Attempt
-from .step_process import BadOutput, InputVanished
+from .step_process import BadOutput, Failure, InputVanished
 
 
 def inputs(layout: Layout, attempt: Attempt) -> Dict[str, str]:
-    """Return the folder of each input, with every file there in its size; raise InputVanished otherwise."""
-    trees = attempt.plan["inputs"]
+    """Return the folder of each input, with every file there in its size; raise MissingBlobs otherwise."""
+    return {name: contents.materialise(layout, tree) for name, tree in attempt.plan["inputs"].items()}
+
+
+def cause(layout: Layout, attempt: Attempt, error: Exception) -> GateError:
+    """Return why an Attempt fails, which may be that the site has no space or has lost files of it.
+
+    Raises any other error of the site: it may be this computer's alone, and others can do the work.
+    """
     try:
-        return {name: contents.materialise(layout, tree) for name, tree in trees.items()}
-    except MissingBlobs:
-        raise InputVanished()
+        inputs(layout, attempt)
+        files.write_json(attempt.path("room"), "." * 65536)
+    except (OSError, GateError) as found:
+        error = found
+    if isinstance(error, (FileNotFoundError, MissingBlobs)):
+        return InputVanished()
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace("The site has no space left for what the workflow writes.")
+    if not isinstance(error, Failure):
+        raise error
+    return error
 
 
 def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
@@ -45,27 +59,3 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
         if not checks.is_name(name) or not is_plain(path):
             raise BadOutput("The output {!r} is no plain file with a plain name.".format(name))
     return contents.write_tree(layout, contents.link_outputs(layout, found))
-
-
-def flush(folder: str) -> None:
-    """Bring the files that a try has written to the disk before the try is made to count."""
-    for _, path in files_in(folder):
-        if is_plain(path):
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-
-
-def files_in(folder: str) -> Iterator[Tuple[str, str]]:
-    """Yield (name below `folder`, path) of everything there that is finished and no folder."""
-    # a link that a step put in the place of its folder would lead the walk out of it
-    for above, folders, names in [] if os.path.islink(folder) else os.walk(folder):
-        for name in names + folders:
-            path = os.path.join(above, name)
-            finished = not name.startswith(".") and not name.endswith(".__lock")
-            if finished and (name in names or os.path.islink(path)):
-                yield os.path.relpath(path, folder), path
-
-
-def is_plain(path: str) -> bool:
-    """Say whether there is a file at `path`, and no link to one."""
-    return os.path.isfile(path) and not os.path.islink(path)

@@ -13,7 +13,8 @@ import re
 import select
 import signal
 import subprocess
-from typing import Any, Callable, Dict, List, Optional, Tuple
+import time
+from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import GateError
 
@@ -27,40 +28,33 @@ UNIT_NAME = re.compile("[a-z0-9_]{1,40}")
 CODE = re.compile("[a-z0-9-]{1,60}")
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+# which GPUs the scheduler has given to this job
+ENVIRONMENT.update((name, os.environ[name]) for name in os.environ if name.endswith("_VISIBLE_DEVICES"))
 ENVIRONMENT.update((name + "_NUM_THREADS", "1") for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLOSC"))
 
 
 class Failure(GateError):  # noqa: N818 - a situation is named as what it is
-    """Why a try of a Unit failed; `again` says whether another try may succeed.
-
-    `transient` says that of a new Attempt with nothing changed.
-    """
-
-    again = False
-
-    def told(self) -> Dict[str, Any]:
-        """Return the part of ``result.json`` that says why."""
-        return {"code": self.code, "message": str(self)[:2000], "transient": self.transient}
+    """Why a try of a Unit failed; `transient` says that a new Attempt may succeed with nothing changed."""
 
 
 class StepFailed(Failure):
     """A step said that it cannot do its work."""
-
-    def __init__(self, code: str, message: str, transient: bool) -> None:
-        super().__init__(message)
-        self.code = code
-        self.transient = self.again = transient
 
 
 class StepCrashed(Failure):
     """The process of a step ended, or answered something that is no answer, again and again."""
 
     code = "step-crashed"
-    again = True
+
+
+class OutOfMemory(Failure):
+    """A step needed more memory than the site gives to the jobs of its class."""
+
+    code = "out-of-memory"
 
 
 class InputVanished(Failure):
-    """An input is not kept at the site any more; it has to be sent again."""
+    """An input, or a part of the work, is not kept at the site any more; it has to be sent again."""
 
     code = "input-vanished"
     transient = True
@@ -79,28 +73,32 @@ class NotWanted(Failure):
 class StepProcess:
     """A process that computes Units, started when it is first asked.
 
-    `argv` is its argument list, `scratch` a folder of its own, in which it is started.  Closing
-    ends it.
+    `argv` is its argument list, `scratch` a folder of its own, in which it is started; `memory_mb` what the
+    class of the job has.  Closing ends it.
     """
 
-    def __init__(self, argv: List[str]) -> None:
-        self.argv, self.scratch = argv, ""
+    def __init__(self, argv: List[str], memory_mb: int = 0) -> None:
+        self.argv, self.scratch, self.memory_mb = argv, "", memory_mb
         self.process: "Optional[subprocess.Popen[bytes]]" = None
 
     def ask(self, request: Dict[str, Any], log: str, wanted: Callable[[], bool]) -> Dict[str, Any]:
         """Have one Unit computed; return the parts of the answer that are kept.
 
-        Raises StepFailed where the step says so; StepCrashed; NotWanted soon after `wanted` says no.  Unless
-        the step has answered, its process is ended: what it was doing must not be taken for the answer to
-        another request.
+        Raises StepFailed where the step says so; StepCrashed; OutOfMemory; NotWanted soon after `wanted` says
+        no.  Unless the step has answered, its process is ended: what it was doing must not be taken for the
+        answer to another request.
         """
         answer = None
+        self.kills = oom_kills()
         try:
             if self.process is None:
                 self._start()
             answer = json.loads(self._exchange(json.dumps(request), log, wanted).decode("utf-8"))
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             raise StepCrashed("The process of step {} failed: {}.".format(request["step"], error))
+        except SystemExit:
+            append(log, b"-- this member was told to leave: its time is over, or its job was taken away\n")
+            raise
         finally:
             if answer is None:
                 self.close()
@@ -127,29 +125,26 @@ class StepProcess:
             part = what_is_there(self.answers)
             errors = what_is_there(self.errors)  # looked at later: what was said before the answer is there
             append(log, errors or b"")
-            if errors == b"":
-                listen = [self.answers]
+            listen = listen[:1] if errors == b"" else listen
             if part == b"" or len(line) > MAX_ANSWER:
-                raise ValueError("it ended with " + self._status())
+                raise self._end()
             line += part or b""
-            if accepting:
-                unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) :]
+            with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen above
+                unsent = unsent[os.write(self.requests, unsent[: select.PIPE_BUF]) if accepting else 0 :]
         if unsent or line.count(b"\n") != 1:
             raise ValueError("it wrote what it was not asked for: {!r}".format(line[:200]))
         return line
 
-    def _status(self) -> str:
+    def _end(self) -> Exception:
+        """Return what the end of the process means."""
         status = self.process.wait(END_SECONDS) if self.process else 0
-        return "signal {}".format(-status) if status < 0 else "status {}".format(status)
-
-    def usage(self) -> Tuple[float, int]:
-        """Return (processor seconds, most bytes of memory) of the process so far; zeros where unknown."""
-        folder = "/proc/{}/".format(self.process.pid if self.process else 0)
-        with contextlib.suppress(OSError), open(folder + "stat") as stat, open(folder + "status") as status:
-            ticks = stat.read().rpartition(")")[2].split()[11:15]
-            peak = [int(line.split()[1]) for line in status if line.startswith("VmHWM:")]
-            return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), sum(peak) * 1024
-        return 0.0, 0
+        if status == -signal.SIGTERM:
+            time.sleep(END_SECONDS)  # a scheduler that ends a job tells all of its processes, this one too
+        if status == -signal.SIGKILL and oom_kills() > self.kills:
+            return OutOfMemory(
+                "Memory was used up: the class of this job has memory_mb {}.".format(self.memory_mb)
+            )
+        return ValueError("it ended with {} {}".format("signal" if status < 0 else "status", abs(status)))
 
     def close(self) -> None:
         """End the process and what it has started."""
@@ -179,12 +174,21 @@ def checked_answer(step: str, answer: Any) -> Dict[str, Any]:
     if said.get("ok") is True and isinstance(result, dict) and is_list_of_units(units):
         return {"result": result, "units": units}
     if said.get("ok") is False and CODE.fullmatch(str(said.get("code"))) and "message" in said:
-        raise StepFailed(said["code"], str(said["message"]), said.get("transient") is True)
+        failure = StepFailed(str(said["message"]))
+        failure.code, failure.transient = said["code"], said.get("transient") is True
+        raise failure
     raise StepCrashed("Step {} answered what is no answer: {!r}.".format(step, answer)[:500])
 
 
 def is_list_of_units(units: Any) -> bool:
     """Say whether `units` is a list of names of Units, none twice."""
     names = [str(name) for name in units] if isinstance(units, list) else []
-    good = all(UNIT_NAME.fullmatch(name) for name in names)
-    return good and units == names and len(set(names)) == len(names) <= MAX_UNITS
+    good = units == names and all(map(UNIT_NAME.fullmatch, names))
+    return good and len(set(names)) == len(names) <= MAX_UNITS
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel of this computer has ended as memory was used up; 0 if unknown."""
+    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+    return 0
