@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: N818  (a situation is named as what it is)
-"""The line that lets a public key into the gate, and nowhere else::
+"""The line that lets a public key into the gate, and nowhere else (broken here, one line in the file)::
 
-    restrict,from="...",expiry-time="...",command="exec PYTHON -IS HOME/current serve --key NAME" TYPE KEY slidegate:NAME
+    restrict,from="...",expiry-time="...",
+    command="exec PYTHON -IS HOME/current serve --key NAME" TYPE KEY slidegate:NAME
 
 ``restrict`` takes away everything that sshd offers besides the command, also what later versions of it may
 offer.  ``from`` and ``expiry-time`` stand there where they were asked for.
-"""  # noqa: E501
+"""
 
 import base64
 import binascii
