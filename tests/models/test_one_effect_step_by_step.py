@@ -122,7 +122,7 @@ class Scheduler:
 class Program:
     """In place of the process that computes: a try of the last step writes a number of its own."""
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, *arguments: Any) -> None:
         self.scratch = ""
 
     def ask(self, request: dict[str, Any], log: str, wanted: Any) -> dict[str, Any]:
@@ -405,18 +405,23 @@ def test_each_attempt_has_one_end_in_whatever_order_the_steps_are_taken_and_whoe
 
 
 def replaced(path: str, record: Any) -> bool:
-    """What files.create_json would be if it did not look."""
+    """What files.create_json would be if it did not look, for results."""
     if path.endswith("result.json"):
         files.write_json(path, record)
         return True
     return CREATE(path, record)
 
 
+def claimed(path: str, record: Any) -> bool:
+    """What files.create_json would be if every claim were the first."""
+    return CREATE(path, record) or path.endswith("claim.json")
+
+
 @pytest.mark.parametrize(
     ("room", "name", "carelessly"),
     [
         (files, "create_json", replaced),
-        (runner, "claimed", lambda path, array: True),
+        (files, "create_json", claimed),
         (runner, "owned", lambda layout, submission, plan: plan["attempts"]),
     ],
     ids=["results are not created exclusively", "nobody looks at the claim", "nobody looks at the owner"],
