@@ -48,6 +48,8 @@ for line in sys.stdin:
     time.sleep(parameters.get("seconds", 0))
     if first_times(ask, "die"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if first_times(ask, "eat"):
+        food = bytearray(600 << 20)
     if first_times(ask, "leave"):
         sys.exit(3)
     if first_times(ask, "garble"):
