@@ -3,12 +3,17 @@
 
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slidegate.domain.errors import BadParameter, BadRequest, NothingSelected
+
+if TYPE_CHECKING:
+    from slidegate.worker.runs import Requested
 
 OUTCOMES = {
     "created": "New run {run}.",
@@ -56,27 +61,15 @@ def run(
     """Run a workflow on images. The same command again resumes it, or shows what it found."""
     from slidegate.cli.answer import print_answer
     from slidegate.cli.follow import follow
-    from slidegate.cli.view import err, print_run, progress_bar
+    from slidegate.cli.view import err, print_run
     from slidegate.settings import Settings
-    from slidegate.sources.errors import SourceError
     from slidegate.wiring import open_house
 
     parameters = _parameters(param or [], channel, pixel_size)
     out = _writable(out.absolute())
     with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
-        with progress_bar("reading images", quick=True) as progress:
-            try:
-                gate = house.gate_at(site)
-                asked = house.runs.request(
-                    workflow, images, parameters, str(out), again, gate, progress=progress
-                )
-            except NothingSelected:
-                raise NothingSelected(
-                    f"No TIFF, OME-TIFF or OME-Zarr image lies in {' or '.join(images)}."
-                ) from None
-            except SourceError as error:
-                error.exit_code = BadRequest.exit_code  # there is no run in which an image could have failed
-                raise
+        request = partial(house.runs.request, workflow, images, parameters, str(out), again)
+        asked = _ask(request, house.gate_at(site), images)
         err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True, markup=False)
         view = follow(house, asked.run)
         if json:
@@ -85,6 +78,23 @@ def run(
             print_run(view)
     if view.state != "succeeded":
         sys.exit(1)
+
+
+def _ask(request: "Callable[..., Requested]", gate: str, images: list[str]) -> "Requested":
+    """Ask for the Run while a bar shows how many images were read; errors in the words of this command."""
+    from slidegate.cli.view import progress_bar
+    from slidegate.sources.errors import SourceError
+
+    with progress_bar("reading images", quick=True) as progress:
+        try:
+            return request(gate, progress=progress)
+        except NothingSelected:
+            raise NothingSelected(
+                f"No TIFF, OME-TIFF or OME-Zarr image lies in {' or '.join(images)}."
+            ) from None
+        except SourceError as error:
+            error.exit_code = BadRequest.exit_code  # there is no run in which an image could have failed
+            raise
 
 
 def _parameters(pairs: list[str], channel: str | None, pixel_size: str | None) -> dict[str, object]:

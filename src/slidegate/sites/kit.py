@@ -29,7 +29,8 @@ On the login node, in this folder:
 
 `KEY` and `KEY.pub` are what `slidegate key create KEY` printed where slidegate runs, and `ADDRESS` is where
 its connections come from. `--account` and `--qos` of `install` say what Slurm shall charge; `--state` and
-`--data` put the journal and the images elsewhere than into the home.{interpreter}
+`--data` put the journal and the images elsewhere than into the home.
+{interpreter}
 
 `selftest` says in words what does not fit; `explain` prints every program that the key can ever start. To
 remove it all, with its line in `~/.ssh/authorized_keys`: `python3 slidegate_gate ctl remove --yes`.
@@ -99,7 +100,7 @@ def _fill(folder: Path, workflows: dict[str, Path]) -> None:
         ),
         allowed=" ".join(f"--workflow {name}" for name in workflows) or "--workflow NAME",
         interpreter=(
-            f" The wheels here are for Python 3.{', 3.'.join(minors)}: where `python3` is another, say "
+            f"The wheels here are for Python 3.{', 3.'.join(minors)}: where `python3` is another, say\n"
             "`--python PATH` to `workflow install`."
             if minors
             else ""
