@@ -2,9 +2,9 @@
 """How fast the gate takes contents in, against ``cat`` into a file of the same bytes through the same pipe.
 
 Both read frames that a feeding process pours into a pipe, and both write into the same folder. ``cat`` copies
-the stream; the gate parses it, checks the SHA-256 of every frame's JSON and body, hashes each content, writes
+the stream; the gate parses it, checks the SHA-256 of every frame's JSON, hashes each content, writes
 it, records it in the audit chain and answers. Two shapes: contents of one frame each (shards of an OME-Zarr
-are a few MB), and one long content of many frames, whose bytes have to be hashed twice. Runs alternate; the
+are a few MB), and one long content of many frames. Runs alternate; the
 fastest of each are compared. The speed of SHA-256 alone is told: who checks digests cannot be faster.
 
 usage: python benchmarks/gate_put.py [MEBIBYTES]

@@ -24,7 +24,7 @@ import slidegate_gate  # noqa: E402
 __all__ = ["main"]
 
 F_SETPIPE_SZ = 1031
-PIPE_BYTES = 1 << 20
+PIPE_BYTES = 1 << 18
 
 PROGRAM = os.path.dirname(os.path.realpath(slidegate_gate.__file__))
 

@@ -118,9 +118,9 @@ class CleanTest(HomeTest):
         self.assertEqual(self.good("clean"), "      0.0 MB  freed\n")
 
     def test_least_used_contents_go_until_the_rest_fits(self):
-        self.limit(1000)
+        self.limit(100000)
         old, middle, new = (
-            self.content(letter * 300, age) for letter, age in (("a", 900), ("b", 500), ("c", 100))
+            self.content(letter * 30000, age) for letter, age in (("a", 900), ("b", 500), ("c", 100))
         )
         self.good("clean", "--keep", "60")
         self.assertEqual([os.path.exists(path) for path in (old, middle, new)], [False, True, True])

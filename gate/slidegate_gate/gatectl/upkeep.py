@@ -97,10 +97,10 @@ def _least_used(layout: Layout, needed: Set[str], keep: int) -> Needless:
     # Nobody can ask for the contents of a key that was removed.
     most = Limits(layout).values["bytes"] if layout.key in layout.config["keys"] else 0
     blobs = [(os.lstat(path), path) for folder in _inside(layout.blobs) for path in _inside(folder)]
-    over = sum(info.st_size for info, _ in blobs) - most * keep // 100
+    over = sum(trees.charge(info.st_size) for info, _ in blobs) - most * keep // 100
     for info, path in sorted(blobs, key=lambda each: max(each[0].st_atime, each[0].st_mtime)):
         if over > 0 and os.path.basename(path) not in pinned:
-            over -= info.st_size
+            over -= trees.charge(info.st_size)
             yield "least used content", path
 
 
