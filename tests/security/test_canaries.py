@@ -122,7 +122,7 @@ def test_no_command_line_shows_a_secret_or_a_name(ran: Ran) -> None:
 def test_no_environment_at_the_cluster_holds_a_secret_or_a_name(ran: Ran) -> None:
     _, looker, canaries = ran
     seen = b"\n".join(looker.environments)
-    assert b"SSH_CONNECTION" in seen and b"SLURM_JOB_ID" in seen, "the processes were not seen"
+    assert b"SSH_CONNECTION" in seen and b"SLURM_ARRAY_JOB_ID" in seen, "the processes were not seen"
     assert [word for word in canaries if word.encode() in seen] == []
 
 
