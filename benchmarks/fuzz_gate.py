@@ -58,6 +58,7 @@ CODES = {
 
 # Branches that no frame can take (function, source line, direction, jumped?), and why.
 LINE = 'while not line.endswith(b"\\n") and len(line) < MAX_HEADER:'
+PUT = 'if len(body) and message.get("verb") != "put":'
 UNREACHABLE = {
     (
         "read_ahead",
@@ -66,6 +67,7 @@ UNREACHABLE = {
         True,
     ): "an executor swallows no exception",
     ("read", "except ValueError as error:", "forward", True): "reading JSON raises nothing else",
+    ("write_frame", PUT, "forward", True): "only clients put",
     ("_header", LINE, "forward", True): "before the first byte the line is empty",
 }
 Branch = tuple[str, str, int, int, bool]  # file, function, its first line, place in the bytecode, jumped?

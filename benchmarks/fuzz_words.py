@@ -85,9 +85,9 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def frame_bytes(message: Any, body: bytes = b"") -> bytes:
-    """Return a frame as an honest client writes it; the message may be none."""
-    if body and isinstance(message, dict):
+def frame_bytes(message: Any, body: bytes = b"", *, named: bool = True) -> bytes:
+    """Return a frame as an honest client writes it; the message may be none, the body without its digest."""
+    if body and named and isinstance(message, dict):
         message = {**message, "body": digest_of(body)}
     data = canonical(message)
     return b"SLIDEGATE/1 %d %d %s\n" % (len(data), len(body), digest_of(data).encode()) + data + body
@@ -116,7 +116,7 @@ class Words:
         digest = digest_of(b"pixels")
         put = {"id": "1", "verb": "put", "digest": digest, "size": 6, "offset": 0}
         read = {"id": "2", "verb": "read", "digest": digest, "offset": 0, "length": 9}
-        yield frame_bytes(put, b"pixels") + frame_bytes(read)
+        yield frame_bytes(put, b"pixels", named=False) + frame_bytes(read)
         right: dict[str, Any] = {
             "attempts": [digest],
             "blobs": [[digest, 1]],
@@ -335,7 +335,7 @@ class Words:
         """Return a frame of a message, sometimes with a lie in it."""
         pick = self.chance.random()
         if pick > 0.12:
-            return frame_bytes(message, body)
+            return frame_bytes(message, body, named=self.chance.random() < 0.5)
         data = self.chance.choice(RAW) if pick < 0.05 else canonical({"body": self._weird(), "was": message})
         lengths = [len(data), len(body)]
         if pick < 0.02:
