@@ -160,17 +160,21 @@ def hash_of(handle: int) -> Tuple[Any, int]:
         size += len(piece)
 
 
-def _is_good(layout: Layout, digest: str) -> bool:
-    """Say whether a blob is what its name says; read it if it is untried, and flush it."""
-    with open(layout.blob(digest), "rb") as file:
-        untried = os.fstat(file.fileno()).st_mode & stat.S_IWUSR
-        if untried and hash_of(file.fileno())[0].hexdigest() != digest:
-            os.unlink(layout.blob(digest))
+def _is_good(layout: Layout, digest: str, size: int) -> bool:
+    """Say whether a blob is here and is what its name says; read it if it is untried, and flush it."""
+    path = layout.blob(digest)
+    with contextlib.suppress(FileNotFoundError):
+        if not held(layout, digest, size):
             return False
-        if untried:
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o400)
-    return True
+        if not os.lstat(path).st_mode & stat.S_IWUSR:
+            return True
+        with open(path, "rb") as file:
+            if hash_of(file.fileno())[0].hexdigest() == digest:
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o400)
+                return True
+        os.unlink(path)
+    return False
 
 
 def tree_bytes(entries: List[Entry]) -> bytes:
@@ -201,7 +205,7 @@ def load_tree(layout: Layout, digest: str) -> List[Entry]:
 def missing_of(layout: Layout, entries: Iterable[Entry]) -> List[str]:
     """Return the digests of those entries whose blobs are not here or are spoiled."""
     wanted = {(blob, size) for _, size, blob in entries}
-    return sorted(blob for blob, size in wanted if not (held(layout, blob, size) and _is_good(layout, blob)))
+    return sorted(blob for blob, size in wanted if not _is_good(layout, blob, size))
 
 
 def read_checked(layout: Layout, digest: str, most: int) -> bytes:
