@@ -145,7 +145,7 @@ class Contract:
         variables = {
             name for name in about["environment"] if not name.startswith(("SLURM_ARRAY", "SLIDEGATE"))
         }
-        self.assertLessEqual(variables, {"PATH", "LANG", "LC_CTYPE", "TMPDIR"})
+        self.assertLessEqual(variables, {"PATH", "LANG", "LC_CTYPE", "TMPDIR", "SLURMD_NODENAME"})
         self.assertEqual((about["cwd"], about["umask"]), ("/", 0o077))
 
     def test_members_for_whom_there_is_no_room_wait(self):

@@ -231,25 +231,27 @@ SBATCH = {
     ),
 }
 
-# rows of sacct --array --parsable2 --format=JobID,State
+# rows of sacct --array --parsable2 --format=JobID,State,JobName: the first five lines RECORDED 22.05.8, the
+# others WRITTEN 21.08
 SACCT = (
-    "JobID|State\n"
-    "1_0|COMPLETED\n1_0.batch|COMPLETED\n"
-    "1_1|TIMEOUT\n1_1.batch|CANCELLED\n"
-    "1_2|CANCELLED by 20001\n1_2.batch|CANCELLED\n"
-    "1_3|OUT_OF_MEMORY\n1_3.batch|OUT_OF_MEMORY\n"
-    "1_4|RUNNING\n1_5|LEVITATING\n"
-    "2_0|FAILED\n"
-    "30|FAILED\n"
-)
+    "JobID|State|JobName\n"
+    "1_0|COMPLETED|{0}\n1_0.batch|COMPLETED|batch\n"
+    "1_1|TIMEOUT|{0}\n1_1.batch|CANCELLED|batch\n"
+    "1_2|CANCELLED by 20001|{0}\n1_2.batch|CANCELLED|batch\n"
+    "1_3|OUT_OF_MEMORY|{0}\n1_3.batch|OUT_OF_MEMORY|batch\n"
+    "1_4|RUNNING|{0}\n1_5|LEVITATING|{0}\n"
+    "2_0|FAILED|{0}\n"
+    "30|FAILED|{0}\n"
+).format(NAME)
 
 SCANCEL = {
     "RECORDED 22.05.8: a number that nobody has": ((0, "", ""), True),
-    "WRITTEN 21.08: no controller": (
+    "RECORDED 22.05.8: no controller": (
         (
-            1,
+            8,
             "",
-            "scancel: error: slurm_kill_job2: Unable to contact slurm controller (connect failure)\n",
+            "scancel: error: Kill job error on job id 5: "
+            "Unable to contact slurm controller (connect failure)\n",
         ),
         False,
     ),

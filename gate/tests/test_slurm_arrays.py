@@ -351,7 +351,7 @@ class Arrays(unittest.TestCase):
         told = {os.path.basename(argv[0]): argv for argv in self.opened().explain()}
         self.assertEqual(sorted(told), ["sacct", "sbatch", "scancel", "squeue"])
         self.slurm.tell("sbatch", "7\n")
-        self.submit(resources=dict(CLASS, cpus=1, gpus=1, partition="p", account="a", qos="q"))
+        self.submit(resources=dict(CLASS, cpus=1, gpus=1, partition="p", account="a", qos="q", exclude="c1"))
         self.assertEqual(self.forgotten(accounting=True), {"state": "ended"})
         self.opened().cancel("7")
         for tool, argv in told.items():

@@ -38,26 +38,23 @@ from . import SchedulerError, SchedulerUnknown
 from .local_holder import try_lock
 from .slurm_words import entry, read_accounts, read_queue, run, view
 
-KEPT_SECONDS = 7 * 86400.0  # for how long an array that has ended is remembered
-
 # Arguments with parts that vary; one for which a class has no value is left out.
 SBATCH = (
     "sbatch --parsable --export=ALL --no-requeue --job-name=<name> --array=0-<last> --nodes=1 --chdir=/ "
     "--output=<log> --open-mode=append --time=<minutes> --mem=<memory_mb>M --cpus-per-task=<cpus> "
-    "--gpus=<gpus> --partition=<partition> --account=<account> --qos=<qos> <launcher>"
+    "--gpus=<gpus> --partition=<partition> --account=<account> --qos=<qos> --exclude=<exclude> <launcher>"
 )
 SQUEUE = "squeue --me --array --noheader --states=all --format=%F|%K|%T|%r|%j"
-SACCT = "sacct --array --parsable2 --format=JobID,State --starttime=now-7days --jobs=<jobs>"
-SCANCEL = "scancel <job>"
+SACCT = "sacct --array --parsable2 --format=JobID,State,JobName --starttime=now-7days --jobs=<jobs>"
 PART = re.compile("<([a-z_]+)>")
 JOB = re.compile("([1-9][0-9]{0,9})(;[A-Za-z0-9_.-]+)?")
 
 LAUNCHER = """#!{} -IS
-import os, sys
+import os, re, sys
 os.umask(0o077)
-os.execve(sys.argv[1], sys.argv[1:], {{name: os.environ[name] for name in {!r} if name in os.environ}})
+kept = re.compile("PATH|LANG|TMPDIR|SLURMD_NODENAME|SLURM_ARRAY_(JOB|TASK)_ID|[A-Z]+_VISIBLE_DEVICES")
+os.execve(sys.argv[1], sys.argv[1:], {{one: os.environ[one] for one in filter(kept.fullmatch, os.environ)}})
 """
-KEPT = "PATH LANG TMPDIR SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID CUDA_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES"
 
 
 class Scheduler:
@@ -77,7 +74,7 @@ class Scheduler:
         number of members can do all of its work.
         """
         with open(files.temporary(self.logs), "w") as new:
-            new.write(LAUNCHER.format(sys.executable, KEPT.split()))
+            new.write(LAUNCHER.format(sys.executable))
         os.replace(new.name, self.launcher)
         log = os.path.join(self.logs, name)
         last = str(min(count, self.config.get("max_array", 1000)) - 1)
@@ -109,11 +106,13 @@ class Scheduler:
     def _kept(self) -> Iterator[Dict[str, Any]]:
         """Hold the lock; yield what is kept, and keep what is made of it."""
         with files.locked(self.queue + ".lock"):
-            kept = files.read_json(self.queue) or {"tried": 0, "asked": 0, "arrays": {}, "begun": {}}
-            before = files.canonical(kept)
+            kept = {"tried": 0, "asked": 0, "arrays": {}, "begun": {}}
+            with contextlib.suppress(ValueError):  # not flushed: after a power cut all requests have settled
+                kept = files.read_json(self.queue) or kept
             yield kept
-            if files.canonical(kept) != before:
-                files.write_json(self.queue, kept)
+            with open(self.queue + ".new", "wb") as new:
+                new.write(files.canonical(kept))
+            os.replace(new.name, self.queue)
 
     def _look(self) -> Dict[str, Any]:
         """Return what is kept, asking Slurm where it is time to; raise SchedulerUnknown where that failed."""
@@ -140,7 +139,8 @@ class Scheduler:
         if gone and self.config.get("accounting"):
             with contextlib.suppress(SchedulerUnknown):
                 read_accounts(arrays, run(self._argv(SACCT, {"jobs": ",".join(gone)}), self.config))
-        kept["arrays"] = {array: one for array, one in arrays.items() if now - one["seen"] < KEPT_SECONDS}
+        # what became of an array is remembered for a week
+        kept["arrays"] = {array: one for array, one in arrays.items() if now - one["seen"] < 7 * 86400}
 
     def find(self, name: str) -> List[str]:
         """Return the arrays of that name that Slurm has, or had within a week."""
@@ -161,7 +161,7 @@ class Scheduler:
     def cancel(self, array: str) -> None:
         """End all elements.  Slurm takes it calmly where there are none any more."""
         if JOB.fullmatch(array):
-            run(self._argv(SCANCEL, {"job": array}), self.config)
+            run(self._argv("scancel <job>", {"job": array}), self.config)
 
     @staticmethod
     def identity(environ: Mapping[str, str]) -> Tuple[str, str]:
@@ -170,5 +170,5 @@ class Scheduler:
 
     def explain(self) -> List[List[str]]:
         """Return the argument lists that this adapter executes, besides the members' own."""
-        commands = (SBATCH + " <arguments>", SQUEUE, SCANCEL, SACCT)
+        commands = (SBATCH + " <arguments>", SQUEUE, "scancel <job>", SACCT)
         return [os.path.join(self.config.get("bin", "/usr/bin"), command).split() for command in commands]

@@ -5,6 +5,7 @@ import collections
 import os
 import re
 import resource
+import select
 import subprocess
 import tempfile
 from typing import Any, Dict, List, Sequence
@@ -13,9 +14,9 @@ from . import SchedulerError, SchedulerUnknown
 
 MOST_BYTES = 8 << 20
 
-# A request that Slurm refused as impossible stays in the queue as a job that failed; it never was one.
-ROW = re.compile(r"([1-9]\d{0,9})\|(\d+)\|(?!FAILED\|BadConstraints)([A-Z_]+)\|([^|]*)\|(sg-[\w.-]+)")
-ACCOUNTED = re.compile(r"([1-9]\d{0,9})_(\d+)\|([A-Z_]+)( by \d+)?")
+# A row of squeue, or of sacct: array, element, state, reason, name.  A request that Slurm refused as
+# impossible stays in the queue as a job that failed, with the reason BadConstraints; it never was one.
+ROW = re.compile(r"([1-9]\d*)[|_](\d+)\|(?!FAILED\|BadC)([A-Z_]+)( by \d+)?\|(([^|]*)\|)?(sg-[\w.-]+)")
 
 # Slurm's states and flags up to 25.11, as its page "Job State Codes" lists them.  A word that is not here is
 # unknown; it says nothing about an array of which other elements are known to live.
@@ -45,16 +46,17 @@ def run(argv: List[str], config: Dict[str, Any], keep: Sequence[int] = ()) -> st
     Raises SchedulerError where sbatch has refused a request, and SchedulerUnknown for every other failure:
     such a program may have had its effect.  One that takes too long or says too much is killed.
     """
-    variables = {"PATH": "/usr/bin:/bin", "LANG": "C", "TZ": "UTC"}
-    if "conf" in config:
-        variables["SLURM_CONF"] = config["conf"]
+    given = {"PATH": "/usr/bin:/bin", "LANG": "C", "TZ": "UTC", "SLURM_CONF": config.get("conf")}
+    variables = {name: value for name, value in given.items() if value}
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as words:
-        settings: Any = {"stdin": subprocess.DEVNULL, "stdout": answer, "stderr": words, "env": variables}
+        settings: Any = {"stdin": subprocess.PIPE, "stdout": answer, "stderr": words, "env": variables}
         try:
             with subprocess.Popen(argv, cwd="/", pass_fds=keep, **settings) as child:
                 resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
                 try:
-                    code = child.wait(float(config.get("timeout_seconds", 30)))
+                    # the pipe is told as broken when the program has ended; waiting would look at intervals
+                    select.select([child.stdin or 0], [], [], config.get("timeout_seconds", 30))
+                    code = child.wait(1)
                 finally:
                     child.kill()
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -88,16 +90,16 @@ def read_queue(arrays: Dict[str, Any], answer: str, now: float) -> List[str]:
     for one in arrays.values():
         one["elements"] = {element: why for element, why in one["elements"].items() if why not in STATES}
     for row in filter(None, map(ROW.fullmatch, answer.splitlines())):
-        one = entry(arrays, row.group(1), row.group(5), now)
+        one = entry(arrays, row.group(1), row.group(7), now)
         one["elements"][row.group(2)] = WORDS.get(row.group(3), "unknown")
         if WORDS.get(row.group(3)) == "queued":
-            one["reason"] = re.sub(r"\W+", "_", row.group(4))[:60]
+            one["reason"] = re.sub(r"\W+", "_", row.group(6) or "")[:60]
     return [array for array in alive if arrays[array]["seen"] != now]
 
 
 def read_accounts(arrays: Dict[str, Any], answer: str) -> None:
     """Keep how the elements of arrays ended of which squeue does not know any more."""
-    for row in filter(None, map(ACCOUNTED.fullmatch, answer.splitlines())):
+    for row in filter(None, map(ROW.fullmatch, answer.splitlines())):
         array, element, meaning = row.group(1), row.group(2), WORDS.get(row.group(3), "unknown")
         if array in arrays and meaning not in STATES:
             arrays[array]["elements"][element] = meaning
