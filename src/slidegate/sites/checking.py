@@ -17,6 +17,7 @@ from slidegate.sites.gate import Gate, Hello
 
 _CLOCKS_SECONDS = 60.0
 _ROUNDS = 5
+_TERABYTE = 10**12
 _KEYS = (keys.UnknownKey, keys.KeyRevoked, keys.UnsafeKey, keys.KeyBroken)
 _GATE = (errors.GateMissing, errors.GateRefused, errors.GateSilent, errors.Refused)
 
@@ -111,8 +112,14 @@ def _workflows(hello: Hello) -> Layer:
 
 
 def _limits(hello: Hello) -> Layer:
-    values = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in sorted(hello.limits.items()))
+    values = ", ".join(_limit(name, value) for name, value in sorted(hello.limits.items()))
     return Layer("limits", f"Limits: {values}.")
+
+
+def _limit(name: str, value: int) -> str:
+    if name == "bytes":
+        return f"{value / 1e12:,.1f} TB kept" if value >= _TERABYTE else f"{value / 1e9:,.1f} GB kept"
+    return f"{name.replace('_', ' ')} {value:,}"
 
 
 def _clocks(gate: Gate, began: float, ended: float) -> Layer:

@@ -6,6 +6,7 @@ what a broken Link interrupted is raised as LinkDown, and repeating it continues
 """
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +33,7 @@ _ANSWERS = {
     "audit": {"records", "usage"},
 }
 _KEYS = 1000
+_IDLE_SECONDS = 60.0  # a gate ends a channel that is silent for long: after so much, a new one is opened
 _T = TypeVar("_T")
 
 
@@ -105,6 +107,7 @@ class Gate:
         self._prepare = prepare
         self._heads = heads
         self._link: Link | None = None
+        self._used_at = 0.0
         self._anchor: tuple[int, str] | None = None
         self._answered: set[str] = set()
         self._trusted: set[str] = set()
@@ -252,15 +255,20 @@ class Gate:
         except (LinkDown, LinkNoise, BadAnswer):
             self._drop()
             raise
+        finally:
+            self._used_at = time.monotonic()
         if refusals:
             raise refusals[0]
 
     def _open(self) -> Link:
+        if self._link is not None and time.monotonic() - self._used_at > _IDLE_SECONDS:
+            self._drop()
         if self._link is None:
             self._prepare()
             # read before the connection is made: what others read later may be ahead of what it was told
             promised = None if self._heads is None else self._heads.known()
             self._link = self._connect()
+            self._used_at = time.monotonic()
             self._follow_audit(promised)
         return self._link
 

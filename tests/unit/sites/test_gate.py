@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -119,6 +120,21 @@ def test_a_gate_that_broke_is_opened_again(connect: Connect) -> None:
     with pytest.raises(LinkDown):
         gate.hello()
     assert gate.hello().site == "local"
+
+
+def test_a_channel_that_was_silent_for_long_is_not_relied_on(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = [connect(), connect()]
+    kept = list(links)
+    gate = Gate(lambda: links.pop(0))
+    gate.hello()
+    assert kept[0]._process is not None
+    kept[0]._process.kill()  # as a gate that has waited in vain ends
+    monkeypatch.setattr("slidegate.sites.gate._IDLE_SECONDS", 0.2)
+    time.sleep(0.3)
+    assert gate.hello().site == "local"
+    assert links == []
 
 
 def test_a_fetch_that_is_repeated_keeps_what_matches_and_removes_what_does_not_belong(
