@@ -5,6 +5,7 @@ import os
 import pwd
 import socket
 import subprocess
+from subprocess import PIPE, STDOUT
 from typing import Any, Dict
 
 from ..door import keyfile, line
@@ -29,18 +30,13 @@ def shell_is_silent(home: str, config: Dict[str, Any]) -> None:
     shell = account.pw_shell or "/bin/sh"
     variables = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "SHELL": shell}
     variables.update(PATH="/usr/bin:/bin", SSH_CLIENT=CLIENT, SSH_CONNECTION=CLIENT)
+    settings: Any = {"env": variables, "cwd": account.pw_dir, "stdout": PIPE, "stderr": STDOUT}
     ours, its = socket.socketpair()  # as from sshd; bash looks at it
     ours.close()
     with its:
         try:
             done = subprocess.run(
-                [shell, "-c", "true"],
-                env=variables,
-                cwd=account.pw_dir,
-                stdin=its.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=SHELL_SECONDS,
+                [shell, "-c", "true"], stdin=its.fileno(), timeout=SHELL_SECONDS, **settings
             )
         except subprocess.TimeoutExpired:
             raise Unfit("{} took over {} s: look at what it reads".format(shell, SHELL_SECONDS))

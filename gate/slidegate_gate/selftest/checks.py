@@ -56,11 +56,10 @@ def _checks(home: str, config: Dict[str, Any], scheduler: Any, seconds: float) -
             continue
         trial = nodes.Trial(config, scheduler, settings, seconds)
         yield "jobs of the class {!r} start and report".format(name), trial.run
+        alone = ", the only node tried: {}".format(trial.alone) if trial.alone else ""
         for host, faults in sorted(trial.faults.items()):
-            yield (
-                "state and data are as good on {}".format(host),
-                partial(demand, not faults, "; ".join(faults)),
-            )
+            what = "state and data are as good on {}{}".format(host, alone)
+            yield what, partial(demand, not faults, "; ".join(faults))
         if trial.faults:
             yield "a name is given once among all of them", trial.names_are_given_once
     for release in find_releases(home):
@@ -100,7 +99,6 @@ def _starts(home: str, release: Dict[str, Any]) -> None:
     found = ask_python(release["python"])["python"]
     words = "built for Python {}, now {}: install it again".format(stated["python"], found)
     demand(stated["python"] == found, words)
-    code, words = run_program(
-        step_command(release, os.path.join(home, "releases", release["digest"])), "/", 300
-    )
+    folder = os.path.join(home, "releases", release["digest"])
+    code, words = run_program(step_command(release, folder), "/", 300)
     demand(code == 0, "exit code {}, {}: install it again".format(code, words))

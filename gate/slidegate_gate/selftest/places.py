@@ -74,9 +74,8 @@ def _lock_excludes(folder: str) -> None:
     with files.locked(path):
         held = subprocess.check_output([sys.executable, "-IS", "-c", TRY_LOCK, path])
     free = subprocess.check_output([sys.executable, "-IS", "-c", TRY_LOCK, path])
-    demand(
-        (held, free) == (b"held\n", b""), "flock has no effect: mount with locks, or use another file system"
-    )
+    words = "flock has no effect: mount with locks, or use another file system"
+    demand((held, free) == (b"held\n", b""), words)
 
 
 def _clocks_agree(folder: str) -> None:
