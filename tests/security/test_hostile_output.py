@@ -136,6 +136,7 @@ def test_a_long_log_is_cut_and_whatever_it_holds_is_bytes(gatehouse: Gatehouse, 
         '{"ok": True, "result": "pwned"}',
         "[]",
     ],
+    ids=["sequences", "path", "unit", "units", "result", "list"],
 )
 def test_what_a_step_answers_is_believed_in_nothing(
     gatehouse: Gatehouse, channel: Channel, answer: str

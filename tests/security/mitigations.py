@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What makes up each mitigation in SECURITY.md's table, for scripts/take-out-mitigations."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+ROW = re.compile(
+    r"^\| `(?P<name>[a-z0-9-]+)` \| (?P<threat>[^|]+) \| (?P<mitigation>[^|]+) \| `(?P<test>[^|`]+)` \|$",
+    re.M,
+)
+
+
+class Row(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    threat: str
+    mitigation: str
+    test: str
+
+
+class Change(NamedTuple):
+    """Replaces the one place in a file that says `old`."""
+
+    file: str
+    old: str
+    new: str
+
+    def apply(self, text: str) -> str:
+        """Return the text without the mitigation; ValueError where it is not the text that is meant."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.file} says {text.count(self.old)} times, not once: {self.old!r}")
+        return text.replace(self.old, self.new)
+
+
+def rows_of(page: Path) -> list[Row]:
+    """Return the rows of the table of threats."""
+    return [Row(**found.groupdict()) for found in ROW.finditer(page.read_text("utf-8"))]
+
+
+def gate(file: str, old: str, new: str) -> Change:
+    return Change(f"gate/slidegate_gate/{file}", old, new)
+
+
+def server(file: str, old: str, new: str) -> Change:
+    return Change(f"src/slidegate/{file}", old, new)
+
+
+def never(file: str, condition: str) -> Change:
+    """Take out what is refused under a condition of the gate."""
+    return gate(file, f"if {condition}:", "if False:")
+
+
+RESTRICT = gate("door/keyfile.py", "made): after}", 'made): after.replace(b"restrict,", b"")}')
+
+MITIGATIONS: dict[str, list[Change]] = {
+    # the door
+    "any-command": [
+        gate(
+            "door/keyfile.py",
+            "made): after}",
+            'made): __import__("re").sub(rb\',command="[^"]*"\', b"", after)}',
+        )
+    ],
+    "other-command": [never("__main__.py", 'command not in ("", "slidegate")')],
+    "ports": [RESTRICT],
+    "jump-host": [RESTRICT],
+    "remote-ports": [RESTRICT],
+    "terminal": [RESTRICT],
+    "agent-and-screen": [RESTRICT],
+    "rc-file": [RESTRICT],
+    "stolen-key": [
+        gate("door/line.py", "options += ['from=\"{}\"'.format(source)] if source else []", "source = source")
+    ],
+    "old-key": [
+        gate(
+            "door/line.py",
+            "options += ['expiry-time=\"{}\"'.format(until)] if until else []",
+            "until = until",
+        )
+    ],
+    "second-line": [never("door/keyfile.py", "place")],
+    "key-file-of-others": [never("door/keyfile.py", "info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)")],
+    "removed-key": [never("__main__.py", 'asked.key not in config.get("keys", {})')],
+    "greeting-shell": [
+        gate(
+            "selftest/checks.py",
+            'yield "no shell greets a key", partial(account.shell_is_silent, home, config)',
+            "",
+        )
+    ],
+    # frames and messages
+    "frame-header": [never("serve/frames.py", 'self._fill(data) != found.group(3).decode("ascii")')],
+    "frame-body": [never("serve/frames.py", "named != (hashed if body_bytes else None)")],
+    "key-twice": [never("serve/frames.py", "len(dict(pairs)) < len(pairs)")],
+    "long-frame": [never("serve/frames.py", "json_bytes > MAX_JSON or body_bytes > MAX_BODY")],
+    "deep-json": [gate("serve/frames.py", "except RecursionError:", "except ZeroDivisionError:")],
+    "unknown-field": [
+        gate("serve/messages.py", "if set(shape) == set(fields):", "if set(shape) <= set(fields):")
+    ],
+    "path-for-digest": [
+        gate("serve/messages.py", 're.compile("[0-9a-f]{64}")', 're.compile("(?s).{1,300}")')
+    ],
+    "own-failure": [
+        gate(
+            "serve/loop.py",
+            '"The gate failed; the reason is in its log under {}.".format(number)',
+            "str(error)",
+        )
+    ],
+    # what a key may use up
+    "requests": [never("serve/limits.py", 'figures[1] > self.values["requests_per_minute"]')],
+    "disk": [gate("serve/limits.py", 'self.check("bytes", figures[1], more)', "pass")],
+    "attempts": [gate("serve/limits.py", "self.check(limit, used[limit], more)", "pass")],
+    "channels": [never("__main__.py", "not free")],
+    "silent-channel": [never("serve/frames.py", "not self._ready.poll(self._idle)")],
+    "deaf-client": [
+        gate(
+            "serve/loop.py",
+            "signal.setitimer(signal.ITIMER_REAL, idle)  # ends a gate that nobody listens to",
+            "",
+        )
+    ],
+    # contents, Trees and plans
+    "wrong-digest": [never("serve/trees.py", "self._hash.hexdigest() != self._digest")],
+    "two-writers": [
+        gate("serve/trees.py", "fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass")
+    ],
+    "hole": [never("serve/trees.py", "offset != begun")],
+    "tree-names": [
+        gate("serve/checks.py", "return isinstance(name, str) and len(name) <= MAX_NAME", "return True")
+    ],
+    "long-list": [gate("serve/trees.py", "MAX_TREE = 32 << 20", "MAX_TREE = 32 << 30")],
+    "parameters": [
+        gate("serve/checks.py", "if word in rules and not keeps(rules[word], value):", "if False:")
+    ],
+    "unknown-workflow": [never("serve/journal.py", "release is None")],
+    "workflow-of-others": [never("serve/journal.py", "not self._allowed(release)")],
+    "contents-of-others": [
+        gate(
+            "serve/layout.py",
+            'os.path.join(config["data"], "keys", key)',
+            'os.path.join(config["data"], "keys", "all")',
+        )
+    ],
+    "attempts-of-others": [
+        gate(
+            "serve/layout.py",
+            'os.path.join(self.state, "attempts")',
+            'os.path.join(config["state"], "attempts")',
+        )
+    ],
+    # jobs
+    "environment-of-jobs": [
+        gate(
+            "schedulers/local_holder.py",
+            'variables = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}',
+            "variables = dict(os.environ)",
+        ),
+    ],
+    "environment-of-slurm": [
+        gate("schedulers/slurm_words.py", '"env": variables}', '"env": dict(os.environ, **variables)}')
+    ],
+    "linked-output": [
+        gate(
+            "produced.py",
+            "return os.path.isfile(path) and not os.path.islink(path)",
+            "return os.path.isfile(path)",
+        ),
+        gate("contents.py", "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDONLY | os.O_NONBLOCK"),
+    ],
+    "replaced-folder": [
+        gate("produced.py", "[] if os.path.islink(folder) else os.walk(folder)", "os.walk(folder)")
+    ],
+    "output-names": [never("runner/outputs.py", "not checks.is_name(name) or not is_plain(path)")],
+    "words-of-steps": [
+        gate("runner/step_process.py", 'CODE = re.compile("[a-z0-9-]{1,60}")', 'CODE = re.compile("(?s).*")')
+    ],
+    "long-log": [gate("runner/step_process.py", "MAX_LOG = 10 << 20", "MAX_LOG = 10 << 30")],
+    "open-files": [
+        gate("__main__.py", "os.umask(0o077)", "os.umask(0o000)"),
+        gate("serve/files.py", "os.mkdir(path, 0o700)", "os.mkdir(path)"),
+    ],
+    "second-array": [
+        gate("runner/main.py", 'or files.read_json(claim)["array"] == array:', "or files.read_json(claim):")
+    ],
+    # records
+    "altered-record": [never("gatectl/checkup.py", "not good")],
+    "cut-record": [server("sites/gate.py", "if not promises.items() <= chain.items() or", "if False and")],
+    "long-record": [never("serve/loop.py", "isinstance(value, list)")],
+    # the office
+    "false-host": [
+        server("sites/ssh.py", '"StrictHostKeyChecking=yes",', '"StrictHostKeyChecking=no",'),
+    ],
+    "open-key": [server("sites/keys.py", "if info.st_mode & 0o077 & ~others_may:", "if False:")],
+    "results-elsewhere": [
+        server("sites/trees.py", "is_name(name) and type(size) is int", "type(size) is int")
+    ],
+    "false-results": [server("sites/transfer.py", "if hashed.hexdigest() != sha256:", "if False:")],
+    "endless-list": [server("sites/transfer.py", "if len(text) > _TREE_MOST:", "if False:")],
+    "terminal-words": [
+        server(
+            "domain/text.py", 'return "" if unicodedata.category(sign) in _UNSEEN else sign', "return sign"
+        ),
+        server("domain/text.py", '_SEQUENCE.sub("", text)', "text"),
+    ],
+    "names-in-plans": [
+        server(
+            "worker/plans.py",
+            '"note": {"task": task["id"],',
+            '"note": {"name": task["image"], "task": task["id"],',
+        )
+    ],
+    "label-pictures": [server("sources/tiff_layout.py", "label|macro", "macro")],
+    "ended-link": [
+        server(
+            "store/people.py",
+            'if day < self.valid_from:\n            return "not yet valid"\n        return "valid" if',
+            'return "valid" if True or',
+        )
+    ],
+}
