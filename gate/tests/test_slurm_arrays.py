@@ -321,7 +321,7 @@ class Arrays(unittest.TestCase):
         self.slurm.tell("sacct", SACCT)
         self.assertEqual(self.forgotten(), {"state": "ended"})
         self.assertEqual(self.slurm.calls("sacct"), [])
-        causes = {"time-limit": 1, "cancelled": 1, "out-of-memory": 1}
+        causes = {"time-limit": 1, "cancelled": 4, "out-of-memory": 1}
         self.assertEqual(self.forgotten(accounting=True), {"state": "ended", "causes": causes})
         self.now += 31
         self.opened(accounting=True).states(["1"])

@@ -82,7 +82,7 @@ class Words(unittest.TestCase):
         self.read("1|0|RUNNING|None|{0}\n")
         self.read("", 2.0)
         slurm_words.read_accounts(self.arrays, SACCT)
-        causes = {"time-limit": 1, "cancelled": 1, "out-of-memory": 1}
+        causes = {"time-limit": 1, "cancelled": 4, "out-of-memory": 1}
         self.assertEqual(self.view(), {"state": "ended", "causes": causes})
         self.assertEqual(list(self.arrays), ["1"])
 

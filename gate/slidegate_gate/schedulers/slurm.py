@@ -45,7 +45,7 @@ SBATCH = (
     "--gpus=<gpus> --partition=<partition> --account=<account> --qos=<qos> --exclude=<exclude> <launcher>"
 )
 SQUEUE = "squeue --me --array --noheader --states=all --format=%F|%K|%T|%r|%j"
-SACCT = "sacct --array --parsable2 --format=JobID,State,JobName --starttime=now-7days --jobs=<jobs>"
+SACCT = "sacct --parsable2 --format=JobID,State,JobName --starttime=now-7days --jobs=<jobs>"
 PART = re.compile("<([a-z_]+)>")
 JOB = re.compile("([1-9][0-9]{0,9})(;[A-Za-z0-9_.-]+)?")
 
@@ -117,25 +117,24 @@ class Scheduler:
     def _look(self) -> Dict[str, Any]:
         """Return what is kept, asking Slurm where it is time to; raise SchedulerUnknown where that failed."""
         with self._kept() as kept:
-            now = time.time()
-            if not 0 <= now - kept["tried"] < self.config.get("poll_seconds", 30):  # clocks may be set back
-                kept.update(tried=now, failed="")
-                try:
-                    self._ask(kept, now)
-                except SchedulerUnknown as error:
-                    kept["failed"] = str(error)
+            # a clock that was set back makes it time, too
+            if not 0 <= time.time() - kept["tried"] < self.config.get("poll_seconds", 30):
+                self._ask(kept, time.time())
         if kept["failed"]:
             raise SchedulerUnknown(kept["failed"])
         return kept
 
     def _ask(self, kept: Dict[str, Any], now: float) -> None:
+        arrays = kept["arrays"]
         for name, began in kept["begun"].items():
             with open(os.path.join(self.logs, name), "ab") as file:
-                ended = try_lock(file.fileno(), fcntl.LOCK_SH)
-            kept["begun"][name] = min(now, began) if ended else now
-        arrays = kept["arrays"]
-        gone = read_queue(arrays, run(self._argv(SQUEUE, {}), self.config), now)
-        kept["asked"] = now
+                kept["begun"][name] = min(now, began) if try_lock(file.fileno(), fcntl.LOCK_SH) else now
+        kept.update(tried=now, failed="")
+        try:
+            gone = read_queue(arrays, run(self._argv(SQUEUE, {}), self.config), now)
+            kept["asked"] = now
+        except SchedulerUnknown as error:
+            gone, kept["failed"] = [], str(error)
         if gone and self.config.get("accounting"):
             with contextlib.suppress(SchedulerUnknown):
                 read_accounts(arrays, run(self._argv(SACCT, {"jobs": ",".join(gone)}), self.config))

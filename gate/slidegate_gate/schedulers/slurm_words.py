@@ -16,7 +16,7 @@ MOST_BYTES = 8 << 20
 
 # A row of squeue, or of sacct: array, element, state, reason, name.  A request that Slurm refused as
 # impossible stays in the queue as a job that failed, with the reason BadConstraints; it never was one.
-ROW = re.compile(r"([1-9]\d*)[|_](\d+)\|(?!FAILED\|BadC)([A-Z_]+)( by \d+)?\|(([^|]*)\|)?(sg-[\w.-]+)")
+ROW = re.compile(r"([1-9]\d*)[|_]([\d[,\]-]+)\|(?!FAILED\|BadC)([A-Z_]+)( by \d+)?\|(([^|]*)\|)?(sg-[\w.-]+)")
 
 # Slurm's states and flags up to 25.11, as its page "Job State Codes" lists them.  A word that is not here is
 # unknown; it says nothing about an array of which other elements are known to live.
@@ -100,9 +100,11 @@ def read_queue(arrays: Dict[str, Any], answer: str, now: float) -> List[str]:
 def read_accounts(arrays: Dict[str, Any], answer: str) -> None:
     """Keep how the elements of arrays ended of which squeue does not know any more."""
     for row in filter(None, map(ROW.fullmatch, answer.splitlines())):
-        array, element, meaning = row.group(1), row.group(2), WORDS.get(row.group(3), "unknown")
-        if array in arrays and meaning not in STATES:
-            arrays[array]["elements"][element] = meaning
+        array, meaning = row.group(1), WORDS.get(row.group(3), "unknown")
+        for first, last in re.findall(r"(\d+)-?(\d*)", row.group(2)):  # those that had not started: [4,6-7]
+            if array in arrays and meaning not in STATES:
+                elements = range(int(first), int(last or first) + 1)
+                arrays[array]["elements"].update(dict.fromkeys(map(str, elements), meaning))
 
 
 def view(one: Dict[str, Any]) -> Dict[str, Any]:
