@@ -72,8 +72,13 @@ def is_due(known: Row) -> bool:
 def why_ended(known: Row, run: str) -> SlidegateError:
     """Return why the newest crews of a Submission ended, in words, and with what to do."""
     crews = [crew for crew in (known["crews"] or {}).values() if crew["round"] >= known["round"]]
-    kind = BY_CAUSE.get(main_cause(crews), CrewsEnded)
-    return kind(f"{kind().message} Then: slidegate retry {run[:8]}")
+    return in_full(BY_CAUSE.get(main_cause(crews), CrewsEnded), run)
+
+
+def in_full(kind: type[SlidegateError], run: str, what: str | None = None) -> SlidegateError:
+    """Return an error: what happened (as it is told, or as its class says), what to do, and the command."""
+    happened, _, advice = " ".join((kind.__doc__ or "").replace("\n\n", "\0").split()).partition("\0")
+    return kind(f"{what or happened} {advice.strip()} Then: slidegate retry {run[:8]}")
 
 
 def _another_crew(tools: Tools, gate: Gate, known: Row, left: Sequence[Row]) -> int:

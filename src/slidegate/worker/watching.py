@@ -18,8 +18,8 @@ from slidegate.sites import Gate
 from slidegate.sites.errors import Refused
 from slidegate.store.sites import Watch
 from slidegate.store.sites import is_due as is_site_due
-from slidegate.worker.crews import ENDED, append, crews_of, fail, is_due, start_crews, why_ended
-from slidegate.worker.errors import CrewsEnded
+from slidegate.worker.crews import ENDED, append, crews_of, fail, in_full, is_due, start_crews, why_ended
+from slidegate.worker.errors import CrewsEnded, OutOfMemory
 from slidegate.worker.telling import in_words
 from slidegate.worker.tools import Tools, digest, key_of
 
@@ -139,6 +139,8 @@ def _why_failed(tools: Tools, row: Row, error: Row) -> SlidegateError | None:
     code, message = str(error.get("code", "")), plain(str(error.get("message", ""))).strip()
     if not _CODE.fullmatch(code):
         code = "failed"
+    if code == OutOfMemory.code:
+        return in_full(OutOfMemory, row["run"], message)
     if code == "step-crashed" and any(words in message for words in _KILLED):
         known = tools.store.runs.submission(SubmissionId(row["said"]["submission"]))
         if known is not None and is_due(known):

@@ -302,6 +302,15 @@ def test_a_process_that_was_killed_is_explained_by_what_the_scheduler_says(
     assert said.submitted == []
 
 
+def test_what_the_site_says_of_memory_is_told_with_what_to_do(desk: Desk, said: Said, store: Store) -> None:
+    (key,) = at_site(store, said)
+    error = {"code": "out-of-memory", "message": "Memory was used up: the class of this job has memory_mb 9."}
+    said.progress(key, "detect", state="failed", error=error)
+    desk.look()
+    assert str(desk.task().error).startswith(error["message"] + " The administrator of the site can")
+    assert str(desk.task().error).endswith(f"Then: slidegate retry {desk.run().run[:8]}")
+
+
 def test_for_a_scheduler_that_says_nothing_a_killed_process_does_not_wait_for_long(
     desk: Desk, said: Said, store: Store, clock: Clock
 ) -> None:
