@@ -160,7 +160,7 @@ class Channel:
         )
         assert self.process.stdin and self.process.stdout
         self.outlet = self.process.stdin.fileno()
-        self.reader = frames.FrameReader(self.process.stdout.fileno(), 30)
+        self.reader = frames.FrameReader(self.process.stdout.fileno(), 20)
         self.body = b""
 
     def send(self, verb: str, body: bytes = b"", **fields: Any) -> None:
