@@ -18,7 +18,9 @@ memory, where flushing costs nothing: the difference is what the promise costs h
 import argparse
 import itertools
 import json
+import os
 import statistics
+from pathlib import Path
 
 from cluster_site import PYTHON, ClusterSite, cluster_site, figure, seconds_of
 
@@ -82,6 +84,22 @@ def many(site: ClusterSite, gate: Gate, where: str, count: int, rounds: int) -> 
     figure(f"submits per second against sbatch, home {where}", ours / theirs, 0.5, at_most=False)
 
 
+def flush(folder: Path) -> float:
+    """Return how long this disk takes, just now, to flush one small new file and its folder's names."""
+
+    def once() -> None:
+        path = folder / f"flushed-{next(names)}"
+        with path.open("wb") as file:
+            file.write(b"x" * 100)
+            os.fsync(file.fileno())
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+        path.unlink()
+
+    return statistics.median(seconds_of(once) for _ in range(20))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="more repeats")
@@ -92,6 +110,7 @@ def main() -> None:
             site.as_owner("sh", "-c", "printf '#!/bin/sh\\ntrue\\n' > bare.sh")
             if where == "on disk":
                 cold(site, 20 if full else 5)
+                print(f"this disk, just now: {1000 * flush(site.folder):.1f} ms for two flushes")
             gate = site.gate()
             warm(site, gate, where, 50 if full else 10)
             many(site, gate, where, 100 if full else 20, 5 if full else 2)
