@@ -17,7 +17,7 @@ class SlurmArrays(Contract, unittest.TestCase):
     adapter = "slurm"
     resources = {"memory_mb": 100, "minutes": 5, "cpus": int(os.environ.get("CPUS_OF_A_NODE", "4"))}
     deaths = {
-        "before sbatch": ("subprocess.Popen = die", (0,)),
+        "before sbatch": ("subprocess.Popen.__init__ = die", (0,)),
         "while sbatch runs": ("subprocess.Popen.wait = die", (1,)),
         "together with sbatch": (
             "subprocess.Popen.wait = lambda child, *more: die(os.kill(child.pid, signal.SIGKILL))",

@@ -2,12 +2,13 @@
 """Slurm's programs: how they are run, and what their words mean."""
 
 import collections
+import contextlib
 import os
 import re
 import resource
 import select
-import subprocess
 import tempfile
+from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Any, Dict, List, Sequence
 
 from . import SchedulerError, SchedulerUnknown
@@ -49,17 +50,15 @@ def run(argv: List[str], config: Dict[str, Any], keep: Sequence[int] = ()) -> st
     given = {"PATH": "/usr/bin:/bin", "LANG": "C", "TZ": "UTC", "SLURM_CONF": config.get("conf")}
     variables = {name: value for name, value in given.items() if value}
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as words:
-        settings: Any = {"stdin": subprocess.PIPE, "stdout": answer, "stderr": words, "env": variables}
+        settings: Any = {"stdin": PIPE, "stdout": answer, "stderr": words, "env": variables, "cwd": "/"}
         try:
-            with subprocess.Popen(argv, cwd="/", pass_fds=keep, **settings) as child:
+            with Popen(argv, pass_fds=keep, **settings) as child, contextlib.ExitStack() as last:
+                last.callback(child.kill)
                 resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
-                try:
-                    # the pipe is told as broken when the program has ended; waiting would look at intervals
-                    select.select([child.stdin or 0], [], [], config.get("timeout_seconds", 30))
-                    code = child.wait(1)
-                finally:
-                    child.kill()
-        except (OSError, subprocess.TimeoutExpired) as error:
+                # the pipe is told as broken when the program has ended; waiting would look at intervals
+                select.select([child.stdin or 0], [], [], config.get("timeout_seconds", 30))
+                code = child.wait(1)
+        except (OSError, TimeoutExpired) as error:
             raise SchedulerUnknown(str(error))
         said = [os.pread(file.fileno(), MOST_BYTES, 0).decode("ascii", "replace") for file in (answer, words)]
     if code == 0:
