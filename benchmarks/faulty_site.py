@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slidegate_gate.gatectl.main import main as gatectl
-from slidegate_gate.serve import files, frames
+from slidegate_gate.protocol import frames
+from slidegate_gate.protocol.canonical import canonical, digest_of
 
 STRACE = "/usr/bin/strace"
 NEVER = 65535  # the highest call that strace can be told
@@ -296,7 +297,7 @@ class Plan:
         image = self._tree({"pixels": b"x" * 100})
         attempts = []
         for number, count in enumerate(units):
-            key = files.digest_of(f"{note} {number}".encode())
+            key = digest_of(f"{note} {number}".encode())
             factor = 1 + number
             parameters = {"units": count, "factor": factor}
             attempts.append(
@@ -304,14 +305,14 @@ class Plan:
             )
             self.expected[key] = factor * count
         plan = {"plan": 1, "release": RELEASE, "note": {"of": note + packing}, "attempts": attempts}
-        self.digest = self._tree({"plan.json": files.canonical(plan)})
+        self.digest = self._tree({"plan.json": canonical(plan)})
 
     def _tree(self, named: dict[str, bytes]) -> str:
         entries = [[name, len(data), self._add(data)] for name, data in sorted(named.items())]
-        return self._add(files.canonical({"tree": 1, "entries": entries}))
+        return self._add(canonical({"tree": 1, "entries": entries}))
 
     def _add(self, data: bytes) -> str:
-        digest = files.digest_of(data)
+        digest = digest_of(data)
         self.contents[digest] = data
         return digest
 

@@ -41,7 +41,9 @@ sys.path[:0] = [str(ROOT / "gate" / "tests")]
 
 import slidegate_gate.errors  # noqa: E402
 from fuzz_words import Words, digest_of  # noqa: E402
-from slidegate_gate.serve import checks, files, frames, loop, messages  # noqa: E402
+from slidegate_gate.protocol import frames, messages  # noqa: E402
+from slidegate_gate.protocol.canonical import canonical  # noqa: E402
+from slidegate_gate.serve import checks, loop  # noqa: E402
 from support import RELEASE, Site, verify  # noqa: E402
 
 PARSERS = (frames, messages, checks)
@@ -302,7 +304,7 @@ class Fuzz:
         if code not in CODES | {"ok"}:
             reason = Path(self.site.layout(key).errors).read_text()[-3000:]
             raise Broken(f"answered {code} to {said!r:.2000}\n{reason}")
-        text = files.canonical(answer)
+        text = canonical(answer)
         if not re.fullmatch("[0-9a-f]{64}", answer["head"]) or answer["id"] != messages.request_id(message):
             raise Broken(f"answered {text!r:.500} to {said!r:.2000}")
         if SECRET in body or b"attempt-of-two" in text or (body and message.get("verb") != "read"):

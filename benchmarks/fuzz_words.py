@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from slidegate_gate.serve import frames, messages
+from slidegate_gate.protocol import frames, messages
 
 HEADER = re.compile(rb"SLIDEGATE/1 ([0-9]{1,8}) ([0-9]{1,8}) [0-9a-f]{64}\n")
 WEIRD: list[Any] = [

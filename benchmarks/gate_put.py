@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from slidegate_gate.serve import frames
+from slidegate_gate.protocol import frames
 
 HERE = Path(__file__).resolve().parent
 START = """

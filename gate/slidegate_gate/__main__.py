@@ -51,8 +51,9 @@ def main(argv: Optional[List[str]] = None) -> int:
 def serve(argv: List[str]) -> int:
     """Put the gate together for one key and let it answer."""
     from slidegate_gate import errors, folders
+    from slidegate_gate.protocol import frames
     from slidegate_gate.schedulers import adapter
-    from slidegate_gate.serve import frames, layout, loop
+    from slidegate_gate.serve import layout, loop
 
     program = os.path.dirname(PROGRAM)
     parser = argparse.ArgumentParser(prog="serve")

@@ -12,6 +12,7 @@ import stat
 from typing import Dict, Iterable, List, Tuple
 
 from .errors import MissingBlobs
+from .protocol.canonical import digest_of
 from .serve import files, trees
 from .serve.layout import Layout
 
@@ -107,7 +108,7 @@ def write_tree(layout: Layout, entries: Iterable[trees.Entry]) -> str:
 
 def add_bytes(layout: Layout, data: bytes) -> str:
     """Store a small content; return its digest.  Safe to repeat."""
-    digest = files.digest_of(data)
+    digest = digest_of(data)
     if not trees.held(layout, digest, len(data)):
         files.make_dirs(layout.parts)
         path = files.temporary(layout.parts)

@@ -14,7 +14,9 @@ import unittest
 from unittest import mock
 
 from slidegate_gate.errors import SchedulerUnknown
-from slidegate_gate.serve import files, frames
+from slidegate_gate.protocol import frames
+from slidegate_gate.protocol.canonical import canonical
+from slidegate_gate.serve import files
 from slidegate_gate.serve.layout import Layout, load_config
 from slidegate_gate.serve.loop import Gate
 
@@ -61,7 +63,7 @@ def verify(path):
             number += 1
             try:
                 record = json.loads(line.decode("ascii"))
-                good = (record["prev"], record["seq"]) == (head, number) and files.canonical(record) == line
+                good = (record["prev"], record["seq"]) == (head, number) and canonical(record) == line
             except (ValueError, KeyError, TypeError):
                 good = False
             if not good:
@@ -187,7 +189,7 @@ class Site:
     def put_tree(self, contents, key="one"):
         """Send files and their Tree; return the Tree's digest."""
         entries = [[name, len(data), self.put(data, key)] for name, data in sorted(contents.items())]
-        return self.put(files.canonical({"tree": 1, "entries": entries}), key)
+        return self.put(canonical({"tree": 1, "entries": entries}), key)
 
     def plan(self, numbers, key="one", **changes):
         """Send a plan of Attempts with these numbers; return its Tree's digest."""

@@ -3,7 +3,8 @@ import os
 import unittest
 from unittest import mock
 
-from slidegate_gate.serve import frames, limits
+from slidegate_gate.protocol import frames
+from slidegate_gate.serve import limits
 from support import Process, SiteTest, digest_of, key_of, verify
 
 

@@ -7,7 +7,8 @@ import signal
 import unittest
 from unittest import mock
 
-from slidegate_gate.serve import files, frames, trees
+from slidegate_gate.protocol import frames
+from slidegate_gate.serve import files, trees
 from support import Process, SiteTest, digest_of, key_of, verify
 
 

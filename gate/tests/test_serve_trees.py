@@ -6,6 +6,7 @@ from unittest import mock
 
 from slidegate_gate import contents
 from slidegate_gate.errors import BadTree, MissingBlobs
+from slidegate_gate.protocol.canonical import canonical
 from slidegate_gate.serve import files, trees
 from support import Process, SiteTest, digest_of
 
@@ -221,7 +222,7 @@ class Trees(SiteTest):
         return contents.add_bytes(self.site.layout(), data)
 
     def tree(self, entries):
-        return self.store(files.canonical({"tree": 1, "entries": entries}))
+        return self.store(canonical({"tree": 1, "entries": entries}))
 
     def test_a_tree_is_read_as_it_was_written(self):
         entries = [("a", 3, self.store(b"abc")), ("b/c", 0, self.store(b""))]
@@ -245,7 +246,7 @@ class Trees(SiteTest):
 
     def test_anything_but_the_canonical_form_is_refused(self):
         blob = self.store(b"abc")
-        good = files.canonical({"tree": 1, "entries": [["a", 3, blob]]})
+        good = canonical({"tree": 1, "entries": [["a", 3, blob]]})
         for data in (
             b"",
             b"{}",

@@ -8,6 +8,7 @@ import tempfile
 import time
 import unittest
 
+from slidegate_gate.protocol.canonical import canonical
 from slidegate_gate.serve import files
 from small_site import KEY, RELEASE, SmallSite
 from support import GATE_FOLDER, Process, digest_of, key_of, verify
@@ -45,7 +46,7 @@ class Whole(unittest.TestCase):
 
     def put_tree(self, contents):
         entries = [[name, len(data), self.put(data)] for name, data in sorted(contents.items())]
-        return self.put(files.canonical({"tree": 1, "entries": entries}))
+        return self.put(canonical({"tree": 1, "entries": entries}))
 
     def plan(self, numbers):
         image = self.put_tree({"pixels/0": b"pixels of "})

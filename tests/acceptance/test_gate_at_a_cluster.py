@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slidegate_gate.serve import files, frames
+from slidegate_gate.protocol import frames
+from slidegate_gate.protocol.canonical import canonical
 
 from tests.cluster import Cluster
 
@@ -146,7 +147,7 @@ class Channel:
 
     def put_tree(self, contents: dict[str, bytes]) -> str:
         entries = [[name, len(data), self.put(data)] for name, data in sorted(contents.items())]
-        return self.put(files.canonical({"tree": 1, "entries": entries}))
+        return self.put(canonical({"tree": 1, "entries": entries}))
 
     def __enter__(self) -> "Channel":
         return self

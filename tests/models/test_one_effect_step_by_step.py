@@ -29,6 +29,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from slidegate_gate.errors import SchedulerError, SchedulerUnknown
+from slidegate_gate.protocol.canonical import canonical
 from slidegate_gate.runner import main as runner
 from slidegate_gate.runner.step_process import StepCrashed
 from slidegate_gate.serve import files, trees
@@ -305,10 +306,7 @@ class OneEffect(RuleBasedStateMachine):
         """Nobody may be told anything but what anybody was told before, and what stands in the result."""
         result = files.read_json(self.layout.result(attempt))
         assert (state, tree) in ((result["state"], result.get("tree", "")), (result["state"], None))
-        assert (
-            self.told.setdefault(attempt, files.canonical(result).decode())
-            == files.canonical(result).decode()
-        )
+        assert self.told.setdefault(attempt, canonical(result).decode()) == canonical(result).decode()
 
     def check_may_compute(self, actor: staging.Actor, request: dict[str, Any]) -> None:
         """A member computes for the crew that its array has the claim of, and for Attempts of its own."""

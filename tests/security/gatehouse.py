@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from slidegate_gate.serve import files, frames
+from slidegate_gate.protocol import frames
+from slidegate_gate.protocol.canonical import canonical
 
 from tests.cluster import Cluster
 
@@ -145,7 +146,7 @@ class Gatehouse:
         folder = self.outside / "releases" / digest
         folder.mkdir(parents=True)
         (folder / "steps.py").write_bytes(steps)
-        (folder / "release.json").write_bytes(files.canonical(release))
+        (folder / "release.json").write_bytes(canonical(release))
         self.cluster.run("login", ["chown", "-R", f"{self.account}:{self.account}", f"{self.home}/releases"])
         return digest
 
@@ -190,7 +191,7 @@ class Channel:
 
     def put_tree(self, contents: dict[str, bytes]) -> str:
         entries = [[name, len(data), self.put(data)] for name, data in sorted(contents.items())]
-        return self.put(files.canonical({"tree": 1, "entries": entries}))
+        return self.put(canonical({"tree": 1, "entries": entries}))
 
     def plan(
         self, release: str, image: str = "", parameters: Any = None, note: Any = None
@@ -205,9 +206,9 @@ class Channel:
             "note": note or {},
         }
         plan = {"plan": 1, "release": release, "note": {}, "attempts": [entry]}
-        return self.put_tree({"plan.json": files.canonical(plan)}), attempt
+        return self.put_tree({"plan.json": canonical(plan)}), attempt
 
-    def work(self, release: str, seconds: float = 60, **about: Any) -> dict[str, Any]:
+    def work(self, release: str, seconds: float = 30, **about: Any) -> dict[str, Any]:
         """Do one Attempt and return how it ended."""
         plan, attempt = self.plan(release, **about)
         answer = self.ask("submit", plan=plan, round=1)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from slidegate_gate.serve import files
+from slidegate_gate.protocol.canonical import canonical
 
 from tests.security.gatehouse import Channel, Gatehouse, digest_of
 
@@ -162,7 +162,7 @@ def test_a_name_that_leads_elsewhere_or_deceives_stands_in_no_tree(
     channel: Channel, release: str, name: str
 ) -> None:
     data = channel.put(b"x")
-    image = channel.put(files.canonical({"tree": 1, "entries": [[name, 1, data]]}))
+    image = channel.put(canonical({"tree": 1, "entries": [[name, 1, data]]}))
     plan, _ = channel.plan(release, image=image)
     assert channel.code("submit", plan=plan, round=1) == "bad-tree"
 
@@ -186,7 +186,7 @@ def test_a_name_that_leads_elsewhere_or_deceives_stands_in_no_tree(
 def test_a_tree_holds_nothing_but_plain_files(channel: Channel, release: str, entries: Any) -> None:
     data = channel.put(b"x")
     named = json.loads(json.dumps(entries).replace('"x"', f'"{data}"'))
-    image = channel.put(files.canonical({"tree": 1, "entries": named}))
+    image = channel.put(canonical({"tree": 1, "entries": named}))
     plan, _ = channel.plan(release, image=image)
     assert channel.code("submit", plan=plan, round=1) == "bad-tree"
 
@@ -194,7 +194,7 @@ def test_a_tree_holds_nothing_but_plain_files(channel: Channel, release: str, en
 def test_a_tree_of_half_a_million_entries_is_refused_at_once(channel: Channel, release: str) -> None:
     data = channel.put(b"x")
     entries = [[f"f{number:06}", 1, data] for number in range(430_000)]
-    text = files.canonical({"tree": 1, "entries": entries})
+    text = canonical({"tree": 1, "entries": entries})
     for offset in range(0, len(text), 8 << 20):
         piece = text[offset : offset + (8 << 20)]
         assert channel.ask("put", piece, digest=digest_of(text), size=len(text), offset=offset)["ok"]

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Tuple
 
 from slidegate_gate.door import keyfile
 from slidegate_gate.home.config import key_layouts, open_home, open_scheduler
+from slidegate_gate.protocol.canonical import canonical, digest_of
 from slidegate_gate.selftest import checks, nodes
-from slidegate_gate.serve import files
 from slidegate_gate.workflows.releases import find_releases, step_command
 
 
@@ -25,7 +25,7 @@ def explain(asked: Namespace) -> None:
     print("The gate starts:")
     for argv in open_scheduler(config).explain():
         print("  " + " ".join(argv))
-    print("The scheduler starts, in each job:")
+    print("The scheduler starts, in each job, by the launcher:")
     print("  " + " ".join(program + [asked.home] + about))
     print("A job starts, with requests as JSON on its standard input:")
     for release in find_releases(asked.home):
@@ -56,17 +56,18 @@ def _walk(path: str) -> Tuple[int, str, bool]:
     number, head = 0, "0" * 64
     with open(path, "rb") as file:
         for data in file:
-            line = data.rstrip(b"\n")
+            if not data.endswith(b"\n"):
+                break  # cut off by a kill: nobody was told of it, and the next record takes its place
+            line = data[:-1]
             try:
                 record = json.loads(line.decode("ascii"))
-                good = (record["prev"], record["seq"]) == (head, number + 1) and files.canonical(
-                    record
-                ) == line
+                follows = (record["prev"], record["seq"]) == (head, number + 1)
+                good = follows and canonical(record) == line
             except (ValueError, KeyError, TypeError):
                 good = False
             if not good:
                 return number, head, False
-            number, head = number + 1, files.digest_of(line)
+            number, head = number + 1, digest_of(line)
     return number, head, True
 
 

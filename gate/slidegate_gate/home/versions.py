@@ -14,19 +14,25 @@ from typing import Dict, Iterator, Tuple
 import slidegate_gate
 
 from .. import folders
+from ..protocol.canonical import canonical, digest_of
 from ..serve import files
 
 __all__ = ["copy_into", "folder_of", "is_unchanged", "number_of", "switch"]
 
 
 def copy_into(home: str) -> str:
-    """Put a copy of the running gate beside the other versions; return its name.  Safe to repeat."""
+    """Put a copy of the running gate beside the other versions; return its name.
+
+    Safe to repeat, which mends a copy that was altered.  The caller holds the home's lock.
+    """
     package = os.path.dirname(os.path.abspath(slidegate_gate.__file__))
     sources = {name: data for name, data in _contents(package) if name.endswith(".py")}
     contents = {os.path.join("slidegate_gate", name): data for name, data in sources.items()}
     contents["__main__.py"] = sources["__main__.py"]
     version = "{}+{}".format(slidegate_gate.__version__, _digest(contents))
     target = os.path.join(home, "versions", version)
+    if os.path.isdir(target) and not is_unchanged(target):
+        os.rename(target, files.temporary(os.path.dirname(target)))
     if not os.path.isdir(target):
         made = files.temporary(os.path.dirname(target))
         folders.write(made, contents)
@@ -84,5 +90,5 @@ def _contents(top: str) -> Iterator[Tuple[str, bytes]]:
 
 
 def _digest(contents: Dict[str, bytes]) -> str:
-    named = sorted((name, files.digest_of(data)) for name, data in contents.items())
-    return files.digest_of(files.canonical(named))[:12]
+    named = sorted((name, digest_of(data)) for name, data in contents.items())
+    return digest_of(canonical(named))[:12]

@@ -33,6 +33,7 @@ import sys
 import time
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
+from ..protocol.canonical import canonical
 from ..serve import files
 from . import SchedulerError, SchedulerUnknown
 from .local_holder import try_lock
@@ -111,7 +112,7 @@ class Scheduler:
                 kept = files.read_json(self.queue) or kept
             yield kept
             with open(self.queue + ".new", "wb") as new:
-                new.write(files.canonical(kept))
+                new.write(canonical(kept))
             os.replace(new.name, self.queue)
 
     def _look(self) -> Dict[str, Any]:

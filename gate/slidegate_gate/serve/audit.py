@@ -19,6 +19,7 @@ import os
 import time
 from typing import Any, Dict, List, Tuple
 
+from ..protocol.canonical import canonical, digest_of
 from . import files
 
 FIRST = "0" * 64
@@ -41,12 +42,12 @@ class Audit:
             end, seq, previous = _end(handle)
             os.ftruncate(handle, end)
             record = dict(self._who, seq=seq + 1, prev=previous, at=round(time.time(), 3), verb=verb)
-            line = files.canonical(dict(record, id=request, what=what, decision=decision))
+            line = canonical(dict(record, id=request, what=what, decision=decision))
             with open(self._path, "ab") as file:
                 file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-            self.head = files.digest_of(line)
+            self.head = digest_of(line)
 
 
 def _end(handle: int) -> Tuple[int, int, str]:
@@ -59,7 +60,7 @@ def _end(handle: int) -> Tuple[int, int, str]:
         return 0, 0, FIRST
     # With so much behind the last line this fails, and the gate with it: no record may be taken away.
     line = whole.splitlines()[-1]
-    return start + len(whole), int(json.loads(line.decode("ascii"))["seq"]), files.digest_of(line)
+    return start + len(whole), int(json.loads(line.decode("ascii"))["seq"]), digest_of(line)
 
 
 def records_since(path: str, since: int, most: int = 1000) -> List[Dict[str, Any]]:

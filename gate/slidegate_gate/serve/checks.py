@@ -14,8 +14,9 @@ import re
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from ..errors import BadParameters, BadPlan
-from . import files, messages
-from .messages import Check
+from ..protocol import messages
+from ..protocol.canonical import canonical
+from ..protocol.messages import Check
 
 NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,11}")
 WORD = re.compile("[a-z][a-z0-9_]{0,39}")
@@ -121,7 +122,7 @@ def _check_form(value: Any, form: Dict[str, Check], what: str) -> None:
 
 
 def _is_note(value: Any) -> bool:
-    return isinstance(value, dict) and len(files.canonical(value)) <= MAX_NOTE
+    return isinstance(value, dict) and len(canonical(value)) <= MAX_NOTE
 
 
 def _are_inputs(value: Any) -> bool:

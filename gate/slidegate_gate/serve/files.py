@@ -16,24 +16,11 @@ process leaves behind starts with ``.tmp-`` and means nothing.
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 from typing import Any, Iterator, List
 
-
-def canonical(obj: Any) -> bytes:
-    """Return the one spelling of a JSON value whose SHA-256 may name it.
-
-    Raises ``ValueError`` for numbers that JSON does not know (NaN, infinities).
-    """
-    text = json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.encode("ascii")
-
-
-def digest_of(data: bytes) -> str:
-    """Return the SHA-256 of `data` as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
+from ..protocol.canonical import canonical
 
 
 def fsync_dir(path: str) -> None:

@@ -37,7 +37,9 @@ import time
 from typing import Any, ContextManager, Dict, List, Set, Tuple
 
 from .. import errors
-from . import checks, files, frames, status, trees
+from ..protocol import frames
+from ..protocol.canonical import canonical, digest_of
+from . import checks, files, status, trees
 from .layout import Layout, class_of
 from .limits import Limits
 from .status import Crew
@@ -121,7 +123,7 @@ class Journal:
             checks.check_inputs(release["manifest"]["inputs"], entry["inputs"])
             entry["parameters"] = checks.check_parameters(release["schema"], entry["parameters"])
             work = [plan["release"], entry["inputs"], entry["parameters"]]
-            entry["work"] = files.digest_of(files.canonical(work))
+            entry["work"] = digest_of(canonical(work))
         return dict(plan, tree=digest, program=self._program)
 
     def _orders(self, submission: str, plan: Dict[str, Any], number: int, crews: List[Crew]) -> Orders:

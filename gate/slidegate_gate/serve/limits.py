@@ -29,6 +29,7 @@ import time
 from typing import Callable, Dict, Iterator, List
 
 from ..errors import OverLimit
+from ..protocol.canonical import canonical
 from . import files, trees
 from .layout import Layout
 
@@ -120,4 +121,4 @@ class Limits:
             except (ValueError, TypeError):  # new, or spoiled by a power cut
                 figures = [0.0, 0.0]
             yield figures
-            os.pwrite(handle, files.canonical(figures).ljust(64), 0)
+            os.pwrite(handle, canonical(figures).ljust(64), 0)

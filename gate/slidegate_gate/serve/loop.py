@@ -20,7 +20,9 @@ import traceback
 from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 from ..errors import BadFrame, GateError, Internal, NoSpace, OverLimit
-from . import audit, files, frames, limits, messages, status, trees
+from ..protocol import frames, messages
+from ..protocol.canonical import canonical, digest_of
+from . import audit, limits, status, trees
 from .journal import Journal
 from .layout import Layout
 
@@ -119,7 +121,7 @@ def _summary(fields: Fields) -> Fields:
     kept = dict(fields)
     for name, value in fields.items():
         if isinstance(value, list):
-            kept[name] = {"count": len(value), "sha256": files.digest_of(files.canonical(value))}
+            kept[name] = {"count": len(value), "sha256": digest_of(canonical(value))}
     return kept
 
 

@@ -24,6 +24,7 @@ from collections import OrderedDict
 from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ..errors import SchedulerUnknown
+from ..protocol.canonical import canonical
 from . import files
 from .layout import Layout
 
@@ -214,7 +215,7 @@ class Board:
         for number, view in reversed(list(latest)):
             if "attempt" in view:
                 view = dict(view, note=self._works[view["submission"]].notes[view["attempt"]])
-            room -= len(files.canonical(view))
+            room -= len(canonical(view))
             if room < 0:
                 break
             (attempts if "attempt" in view else crews).append(view)

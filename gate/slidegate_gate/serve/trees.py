@@ -29,7 +29,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from ..errors import BadRequest, BadTree, Busy, DigestMismatch, Gone, MissingBlobs, WrongOffset
-from . import checks, files, frames
+from ..protocol import frames
+from ..protocol.canonical import canonical, digest_of
+from . import checks
 from .layout import Layout
 
 Entry = Tuple[str, int, str]
@@ -179,7 +181,7 @@ def _is_good(layout: Layout, digest: str, size: int) -> bool:
 
 def tree_bytes(entries: List[Entry]) -> bytes:
     """Return the one way to write a Tree."""
-    return files.canonical({"tree": 1, "entries": [list(entry) for entry in entries]})
+    return canonical({"tree": 1, "entries": [list(entry) for entry in entries]})
 
 
 def load_tree(layout: Layout, digest: str) -> List[Entry]:
@@ -216,7 +218,7 @@ def read_checked(layout: Layout, digest: str, most: int) -> bytes:
         raise MissingBlobs(missing=[digest])
     if size > most:
         raise BadTree("The content {} is too large to be a list.".format(digest))
-    if files.digest_of(data) != digest:
+    if digest_of(data) != digest:
         os.unlink(layout.blob(digest))
         raise MissingBlobs(missing=[digest])
     return data

@@ -12,10 +12,10 @@ import re
 from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 from ..errors import GateError
+from ..protocol.messages import Check, integer, text
 from ..schemas import check_schema
 from ..serve import files
 from ..serve.checks import is_name
-from ..serve.messages import Check, integer, text
 
 __all__ = ["BadWorkflow", "Workflow", "read_workflow"]
 

@@ -9,6 +9,7 @@ import os
 from typing import Any, Dict, List, Tuple
 
 from .. import folders
+from ..protocol.canonical import canonical, digest_of
 from ..serve import files
 from .manifests import Workflow
 from .runtimes import BUILD_SECONDS, RuntimeNotBuilt, run_program
@@ -22,8 +23,8 @@ def ensure_release(home: str, workflow: Workflow, runtime: str, prepare: bool) -
     What the manifest calls ``prepare`` is run for a new Release, and where `prepare` says so.  Raises
     RuntimeNotBuilt where that fails.  Safe to repeat.
     """
-    entries = [[name, len(data), files.digest_of(data)] for name, data in sorted(workflow.contents.items())]
-    digest = files.digest_of(files.canonical({"release": 1, "entries": entries, "runtime": runtime}))
+    entries = [[name, len(data), digest_of(data)] for name, data in sorted(workflow.contents.items())]
+    digest = digest_of(canonical({"release": 1, "entries": entries, "runtime": runtime}))
     release = {
         "format": 1,
         "name": workflow.manifest["name"],
@@ -41,7 +42,7 @@ def ensure_release(home: str, workflow: Workflow, runtime: str, prepare: bool) -
         return digest, False
     files.make_dirs(os.path.dirname(target))
     made = files.temporary(home)
-    folders.write(made, dict(workflow.contents, **{"release.json": files.canonical(release)}))
+    folders.write(made, dict(workflow.contents, **{"release.json": canonical(release)}))
     _prepare(release, made)
     folders.publish(made, target)
     return digest, True

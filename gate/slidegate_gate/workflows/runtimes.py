@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Tuple
 
 from .. import folders
 from ..errors import GateError
+from ..protocol.canonical import canonical, digest_of
 from ..serve import files
 
 __all__ = ["BUILD_SECONDS", "RuntimeNotBuilt", "ask_python", "ensure_runtime", "read_lock", "run_program"]
@@ -70,7 +71,7 @@ def ensure_runtime(home: str, lock: bytes, wheels: str, python: str, oldest: str
     Raises RuntimeNotBuilt where the interpreter is older than `oldest`, or a wheel is missing or has another
     hash than the lock says.  Safe to repeat; the caller holds the home's lock.
     """
-    named: Dict[str, Any] = dict(ask_python(python), runtime=1, lock=files.digest_of(lock))
+    named: Dict[str, Any] = dict(ask_python(python), runtime=1, lock=digest_of(lock))
     if [int(part) for part in re.findall("[0-9]+", named["python"])] < [
         int(part) for part in oldest.split(".")
     ]:
@@ -79,7 +80,7 @@ def ensure_runtime(home: str, lock: bytes, wheels: str, python: str, oldest: str
                 python, named["python"], oldest
             )
         )
-    digest = files.digest_of(files.canonical(named))
+    digest = digest_of(canonical(named))
     runtimes = os.path.join(home, "runtimes")
     target = os.path.join(runtimes, digest)
     if files.read_json(os.path.join(target, "runtime.json")) is not None:
@@ -125,6 +126,6 @@ def _pip_wheel(entries: List[str], wheels: str) -> str:
     for name in sorted(os.listdir(wheels)) if os.path.isdir(wheels) else []:
         if PIP_WHEEL.fullmatch(name):
             with open(os.path.join(wheels, name), "rb") as file:
-                if "--hash=sha256:" + files.digest_of(file.read()) in hashes:
+                if "--hash=sha256:" + digest_of(file.read()) in hashes:
                     return os.path.join(os.path.abspath(wheels), name)
     raise RuntimeNotBuilt("{} has no wheel of pip whose hash stands in the lock: add both.".format(wheels))

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from threading import Semaphore
 
 from slidegate_gate.errors import BadFrame, Idle
-from slidegate_gate.serve import frames
+from slidegate_gate.protocol import frames
 
 from slidegate.sites.errors import GateSilent, LinkDown, LinkNoise
 from slidegate.sites.link import Frame, Message

@@ -7,7 +7,7 @@ import time
 import unittest
 
 from slidegate_gate.errors import BadFrame, Idle
-from slidegate_gate.serve import frames
+from slidegate_gate.protocol import frames
 
 
 def frame_bytes(data, body=b"", json_bytes=None, body_bytes=None, digest=None, magic="SLIDEGATE/1"):

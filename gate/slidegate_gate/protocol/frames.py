@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from ..errors import BadFrame, Idle
-from . import files
+from .canonical import canonical, digest_of
 
 MAX_JSON = 1 << 20
 MAX_BODY = 8 << 20
@@ -159,8 +159,8 @@ def write_frame(handle: int, message: Dict[str, Any], body: Union[bytes, memoryv
     """Write one frame wholly; ``BrokenPipeError`` where nobody reads any more."""
     if len(body) and message.get("verb") != "put":
         message = dict(message, body=hashlib.sha256(body).hexdigest())
-    data = files.canonical(message)
-    header = "SLIDEGATE/1 {} {} {}\n".format(len(data), len(body), files.digest_of(data))
+    data = canonical(message)
+    header = "SLIDEGATE/1 {} {} {}\n".format(len(data), len(body), digest_of(data))
     for part in (header.encode("ascii") + data, body):
         view = memoryview(part)
         while len(view):

@@ -3,7 +3,7 @@ import re
 import unittest
 
 from slidegate_gate.errors import BadRequest
-from slidegate_gate.serve import messages
+from slidegate_gate.protocol import messages
 from support import SiteTest, key_of
 
 D = "0f" * 32
