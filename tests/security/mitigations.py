@@ -70,9 +70,7 @@ MITIGATIONS: dict[str, list[Change]] = {
     "terminal": [RESTRICT],
     "agent-and-screen": [RESTRICT],
     "rc-file": [RESTRICT],
-    "stolen-key": [
-        gate("door/line.py", "options += ['from=\"{}\"'.format(source)] if source else []", "source = source")
-    ],
+    "stolen-key": [gate("door/line.py", "(['from=\"{}\"'.format(source)] if source else [])", "[]")],
     "old-key": [
         gate(
             "door/line.py",
@@ -121,7 +119,7 @@ MITIGATIONS: dict[str, list[Change]] = {
     "attempts": [gate("serve/limits.py", "self.check(limit, used[limit], more)", "pass")],
     "channels": [never("__main__.py", "not free")],
     "silent-channel": [
-        gate("serve/frames.py", "self._ready.poll(self._idle)", "self._ready.poll(self._idle + 8000)")
+        gate("protocol/frames.py", "self._ready.poll(self._idle)", "self._ready.poll(self._idle + 8000)")
     ],
     "deaf-client": [
         gate(
@@ -166,7 +164,7 @@ MITIGATIONS: dict[str, list[Change]] = {
         ),
     ],
     "environment-of-slurm": [
-        gate("schedulers/slurm_words.py", '"env": variables}', '"env": dict(os.environ, **variables)}')
+        gate("schedulers/slurm_words.py", '"env": variables, ', '"env": dict(os.environ, **variables), ')
     ],
     "linked-output": [
         gate(
