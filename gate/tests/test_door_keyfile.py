@@ -2,6 +2,7 @@
 """Keys are let in and shut out, and nobody else's line is touched."""
 
 import base64
+import errno
 import os
 import stat
 import sys
@@ -206,6 +207,13 @@ class PlacesTest(DoorTest):
         with mock.patch.object(keyfile.folders, "write", meanwhile):
             self.refused("key-in-use", "authorize", self.public_key(), "--key", "omero")
         self.assertEqual(self.read(), OTHERS + b"# new\n")
+        self.assertEqual(os.listdir(self.ssh), ["authorized_keys"])
+
+    def test_a_disk_that_is_full_leaves_the_file_as_it_was_and_nothing_beside_it(self):
+        self.write(OTHERS)
+        with mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            self.refused("system-error", "authorize", self.public_key(), "--key", "omero")
+        self.assertEqual(self.read(), OTHERS)
         self.assertEqual(os.listdir(self.ssh), ["authorized_keys"])
 
 

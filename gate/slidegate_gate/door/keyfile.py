@@ -5,6 +5,7 @@
 The file is replaced whole, by a rename within its folder, so that sshd never reads half of it.
 """
 
+import contextlib
 import os
 import pwd
 import stat
@@ -104,17 +105,20 @@ def _check(file: str) -> None:
         if info.st_uid not in (os.getuid(), 0):
             raise UnsafePermissions("{} belongs to account {}: sshd mistrusts it.".format(place, info.st_uid))
         if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            words = "Other accounts can write to {}, and sshd mistrusts it: run `chmod go-w {}`."
-            raise UnsafePermissions(words.format(place, place))
+            words = "Other accounts can write to {0}, and sshd mistrusts it: run `chmod go-w {0}`."
+            raise UnsafePermissions(words.format(place))
 
 
 def _replace(before: bytes, after: bytes) -> None:
     if before == after:
         return
     made = "{}.slidegate-{}".format(path(), os.urandom(8).hex())
-    folders.write(os.path.dirname(made), {os.path.basename(made): after})
-    if _contents(path()) != before:
-        os.unlink(made)
-        raise KeyInUse("Somebody else has just changed {}: look at it, and repeat.".format(path()))
-    os.replace(made, path())
+    try:
+        folders.write(os.path.dirname(made), {os.path.basename(made): after})
+        if _contents(path()) != before:
+            raise KeyInUse("Somebody else has just changed {}: look at it, and repeat.".format(path()))
+        os.replace(made, path())
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(made)
     files.fsync_dir(os.path.dirname(made))

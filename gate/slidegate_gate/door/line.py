@@ -62,12 +62,10 @@ def command_of(home: str, python: str, name: str) -> str:
 
 def make(key: Tuple[str, bytes], command: str, name: str, source: str = "", until: str = "") -> bytes:
     """Return the line, without its end; raise BadKey where sshd would not read all of it."""
-    options = ["restrict"]
-    options += ['from="{}"'.format(source)] if source else []
+    options = ["restrict"] + (['from="{}"'.format(source)] if source else [])
     options += ['expiry-time="{}"'.format(until)] if until else []
-    options += ['command="{}"'.format(command)]
     encoded = base64.b64encode(key[1]).decode("ascii")
-    line = "{} {} {} slidegate:{}".format(",".join(options), key[0], encoded, name)
+    line = '{},command="{}" {} {} slidegate:{}'.format(",".join(options), command, key[0], encoded, name)
     if len(line) > MOST:
         raise BadKey("sshd reads lines of {} bytes, this has {}: name networks.".format(MOST, len(line)))
     return line.encode("ascii")
