@@ -53,6 +53,15 @@ class AuditTest(HomeTest):
     def test_a_whole_chain_is_walked_to_its_head(self):
         self.assertEqual(self.good("audit", "verify"), "lab  3 records  head {}  whole\n".format(self.head))
 
+    def test_what_a_killed_gate_left_of_a_record_breaks_nothing(self):
+        with open(self.path, "rb") as file:
+            whole = file.read()
+        for cut in (1, 50, len(whole.splitlines()[-1])):
+            with open(self.path, "wb") as file:
+                file.write(whole + whole.splitlines()[-1][:cut])
+            said = self.good("audit", "verify")
+            self.assertEqual(said, "lab  3 records  head {}  whole\n".format(self.head))
+
     def test_an_altered_record_is_found(self):
         with open(self.path) as file:
             lines = file.read().replace('"id":"1"', '"id":"9"')
