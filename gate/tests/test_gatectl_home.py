@@ -2,11 +2,13 @@
 """Installing a gate, and its keys."""
 
 import os
+import pwd
 import shutil
 import stat
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -105,6 +107,77 @@ class InstallTest(HomeTest):
         self.refused("no-home", "install")
         self.assertEqual(os.listdir(self.home), ["thesis.tex"])
 
+    def test_state_and_data_get_folders_in_which_nobody_keeps_anything_else(self):
+        mine = os.path.join(self.folder, "mine")
+        os.makedirs(os.path.join(mine, "keys"))  # as the gate would call its own
+        os.chmod(mine, 0o755)
+        with open(os.path.join(mine, ".profile"), "w"):
+            pass
+        for home, option in ((self.home, "--state"), (self.home + "2", "--data"), (mine, "--site")):
+            self.home = home
+            value = "here" if option == "--site" else mine
+            self.assertIn(mine + " holds other things", self.refused("no-home", "install", option, value))
+            self.assertEqual(stat.S_IMODE(os.stat(mine).st_mode), 0o755)
+        self.home = os.path.join(self.folder, "third")
+        os.unlink(os.path.join(mine, ".profile"))
+        self.good("install", "--state", mine)  # what a gate left behind
+
+    def test_a_folder_in_which_a_group_can_rename_is_refused_unless_the_group_is_the_accounts_own(self):
+        os.chmod(self.folder, 0o770)
+        for name, fits in (("lab", False), (pwd.getpwuid(os.getuid()).pw_name, True)):
+            with mock.patch("grp.getgrgid", lambda gid, name=name: mock.Mock(gr_name=name)):
+                if fits:
+                    self.good("install")
+                else:
+                    self.assertIn("Other accounts can rename", self.refused("unsafe-permissions", "install"))
+
+    def test_a_repeat_mends_the_gates_files(self):
+        self.good("install")
+        path = os.path.join(self.home, "current", "slidegate_gate", "errors.py")
+        with open(path) as file:
+            whole = file.read()
+        with open(path, "a") as file:
+            file.write("# altered\n")
+        self.assertIn("install it anew", self.ctl("selftest", "--quick")[1])
+        self.good("install")
+        with open(path) as file:
+            self.assertEqual(file.read(), whole)
+        self.assertNotIn("install it anew", self.ctl("selftest", "--quick")[1])
+        self.assertIn("left half-made", self.good("clean"))
+
+    def test_a_repeat_waits_for_another_gatectl(self):
+        self.good("install")
+        program = os.path.join(self.home, "current")
+        argv = [sys.executable, "-IS", program, "ctl", "install", "--home", self.home]
+        with files.locked(os.path.join(self.home, ".lock")):
+            other = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                other.wait(1)
+        self.assertEqual(other.wait(30), 0)
+
+    def test_what_somebody_mistyped_in_the_configuration_is_told_by_every_verb(self):
+        self.good("install")
+        self.good("key", "add", "lab", "--workflow", "*")
+        whole = self.config()
+        for field, value, words in (
+            ("classes", None, "classes must be there"),
+            ("keys", [], "keys must be there"),
+            ("keys", {"lab": {"workflow": ["*"]}}, "needs its list of workflows"),
+            ("keys", {"lab": {"workflows": ["*"], "limits": {"byte": 5}}}, "no limit 'byte'"),
+            ("limits", {"bytes": "5"}, "bytes is '5'"),
+            ("limits", {"channels": True}, "channels is True"),
+            ("classes", {"cpu": {"members": "8"}}, "members is '8'"),
+            ("classes", {"cpu": {"minutes": -1}}, "minutes is -1"),
+            ("classes", {"cpu": {"memory_mb": 4e3}}, "memory_mb is 4000.0"),
+            ("scheduler", {"name": "local", "poll_seconds": "30"}, "poll_seconds is '30'"),
+            ("lease_seconds", "x", "lease_seconds is 'x'"),
+        ):
+            files.write_json(os.path.join(self.home, "config.json"), dict(whole, **{field: value}))
+            for verb in (["selftest", "--quick"], ["key", "limits", "lab"], ["explain"]):
+                sentence = self.refused("no-home", *verb)
+                self.assertIn(words, sentence)
+                self.assertIn("mend {}/config.json".format(self.home), sentence)
+
     def test_a_scheduler_that_nobody_wrote_an_adapter_for_is_refused(self):
         self.assertIn("local", self.refused("unknown-name", "install", "--scheduler", "cron"))
         self.assertEqual(os.path.exists(self.home), False)
@@ -123,6 +196,7 @@ class KeyTest(HomeTest):
         self.good("key", "add", "other", "--workflow", "*")
         self.good("key", "add", "lab", "--workflow", "c")
         self.assertEqual(self.good("key", "list"), "lab  c\nother  *\n")
+        self.assertIn("c is not installed yet", self.good("key", "add", "lab", "--workflow", "c"))
         self.good("key", "remove", "lab")
         self.assertEqual(self.config()["keys"], {"other": {"workflows": ["*"]}})
 

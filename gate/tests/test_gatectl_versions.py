@@ -153,7 +153,7 @@ class RemoveTest(VersionTest):
         records = {
             self.layout.plan(SUBMISSION): {"tree": "t", "program": "p", "attempts": [entry]},
             self.layout.owner(ATTEMPT): {"submission": SUBMISSION},
-            self.layout.intent(SUBMISSION, "cpu", 1): {"name": "sg-lab.x"},
+            self.layout.intent(SUBMISSION, "cpu", 1): {"cpu": {"name": "sg-lab.x"}},
         }
         for path, record in records.items():
             files.make_dirs(os.path.dirname(path))
@@ -206,6 +206,15 @@ class RemoveTest(VersionTest):
         self.assertIn("1 arrays", self.good("remove", "--yes", "--even-if-work-is-left"), array)
         self.assertFalse(os.path.exists("/proc/{}".format(pid)))
         self.assertFalse(os.path.exists(self.home))
+
+    def test_a_home_that_is_a_link_goes_where_it_leads(self):
+        there = os.path.join(self.folder, "there")
+        self.home = os.path.join(self.folder, "link")
+        os.symlink(there, self.home)
+        os.mkdir(there)
+        self.good("install")
+        self.good("remove", "--yes")
+        self.assertFalse(os.path.exists(there))
 
     def test_a_client_that_is_connected_keeps_it_there_but_no_key_gets_in_any_more(self):
         process = Process(self.home, "lab", os.path.join(self.home, "current"))

@@ -13,7 +13,6 @@ from slidegate_gate import folders
 from slidegate_gate.door import keyfile
 from slidegate_gate.home import places, versions
 from slidegate_gate.home.config import (
-    NoHome,
     key_layouts,
     locked_home,
     open_home,
@@ -34,22 +33,22 @@ def install(asked: Namespace) -> None:
     A repeat changes nothing; a newer gate is put beside the older ones.
     """
     home = asked.home
-    program = os.path.join(home, "versions")
-    if os.path.isdir(home) and os.listdir(home) and not os.path.isdir(program):
-        raise NoHome("{} holds other things: choose a new or empty folder for the gate.".format(home))
-    installed = os.path.exists(os.path.join(home, "config.json"))
-    config = open_home(home) if installed else first_config(asked)
+    stated = os.path.join(home, "config.json")
+    config = open_home(home) if os.path.exists(stated) else first_config(asked)
     open_scheduler(config)
-    for path in (home, program, config["state"], config["data"]):
+    for which, path in (("home", home), ("state", config["state"]), ("data", config["data"])):
+        if not os.path.exists(stated):
+            places.check_new(path, which)
         files.make_dirs(path)
         places.check_alone(path)
         os.chmod(path, 0o700)
-    version = versions.copy_into(home)
-    versions.switch(home, version)
-    if installed:
-        print("{}/config.json stays as it is".format(home))
-    else:
-        write_config(home, config)
+    with files.locked(os.path.join(home, ".lock")):
+        version = versions.copy_into(home)
+        versions.switch(home, version)
+        if os.path.exists(stated):
+            print("{} stays as it is".format(stated))
+        else:
+            write_config(home, config)
     print("gate {} is current in {}".format(version, home))
 
 
@@ -61,17 +60,14 @@ def upgrade(asked: Namespace) -> None:
     with locked_home(asked.home):
         current = versions.folder_of(asked.home)
         if versions.number_of(slidegate_gate.__version__) < versions.number_of(current):
-            words = (
-                "{} is older than what is current, {}: `gatectl rollback` goes back to the version before it."
-            )
+            words = "{} is older than what is current, {}: `gatectl rollback` goes back to the one before."
             raise NotSwitched(words.format(slidegate_gate.__version__, os.path.basename(current)))
         version = versions.copy_into(asked.home)
         program = os.path.join(asked.home, "versions", version)
         quick = ["--quick"] if asked.quick else []
         if _ctl(program, ["selftest", "--home", asked.home] + quick):
-            raise NotSwitched(
-                "The self-test of {} found what is said above: {} stays current.".format(version, current)
-            )
+            words = "The self-test of {} found what is said above: {} stays current."
+            raise NotSwitched(words.format(version, current))
         versions.switch(asked.home, version)
     print("gate {} is current in {}; `gatectl rollback` goes back".format(version, asked.home))
 
@@ -104,13 +100,10 @@ def remove(asked: Namespace) -> None:
         work = [(one, *each) for one in key_layouts(asked.home) for each in status.open_submissions(one)]
         roots = {"data": config["data"], "state": config["state"], "home": asked.home}
         if not asked.yes:
-            raise StillInUse(
-                "This removes the gate and its data in {}: say --yes.".format(", ".join(roots.values()))
-            )
+            words = "This removes the gate and its data in {}: say --yes."
+            raise StillInUse(words.format(", ".join(roots.values())))
         if work and not asked.even_if_work_is_left:
-            words = (
-                "{} Submissions were not collected: let their server finish, or say --even-if-work-is-left."
-            )
+            words = "{} Submissions were not collected: let them finish, or say --even-if-work-is-left."
             raise StillInUse(words.format(len(work)))
         shut = keyfile.remove(asked.home, bool)
         program = os.path.join(asked.home, "versions")
@@ -118,11 +111,8 @@ def remove(asked: Namespace) -> None:
             raise StillInUse("All keys are shut out, but a client is connected: end `serve`, and repeat.")
         arrays = _cancel(open_scheduler(config), work)
         left = [root for name, root in roots.items() if not places.empty(root, name)]
-    print(
-        "removed: {} keys, {} arrays of jobs, and what lay in {}".format(
-            len(shut), arrays, ", ".join(roots.values())
-        )
-    )
+    words = "removed: {} keys, {} arrays of jobs, and what lay in {}"
+    print(words.format(len(shut), arrays, ", ".join(roots.values())))
     print("What stays: results that were fetched, and what the scheduler remembers of the jobs.")
     for root in left:
         print("What stays, as it is not the gate's: other things in {}".format(root))
@@ -134,7 +124,8 @@ def _cancel(scheduler: Any, work: List[Tuple[Any, str, Dict[str, Any]]]) -> int:
     for layout, submission, _ in work:
         for crew in status.crews_of(layout, submission):
             array = status.array_of(layout, crew)
-            arrays.update([array] if array else scheduler.find(files.read_json(layout.intent(*crew))["name"]))
+            orders = files.read_json(layout.intent(*crew))
+            arrays.update([array] if array else scheduler.find(orders[crew.name]["name"]))
     for array in sorted(arrays):
         scheduler.cancel(array)
     deadline = time.monotonic() + END_SECONDS

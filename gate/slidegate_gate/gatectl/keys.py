@@ -12,6 +12,7 @@ from slidegate_gate.door import keyfile
 from slidegate_gate.door import line as lines
 from slidegate_gate.home.config import UnknownName, check_word, locked_home, open_home, write_config
 from slidegate_gate.serve.limits import DEFAULTS
+from slidegate_gate.workflows.releases import find_releases
 
 
 def add(asked: Namespace) -> None:
@@ -21,6 +22,8 @@ def add(asked: Namespace) -> None:
         keys = config.setdefault("keys", {})
         keys[asked.name] = dict(keys.get(asked.name, {}), workflows=sorted(set(asked.workflow)))
         write_config(asked.home, config)
+    for name in sorted(set(asked.workflow) - {"*"} - {one["name"] for one in find_releases(asked.home)}):
+        print("{} is not installed yet: see `gatectl workflow list`".format(name))
 
 
 def list_all(asked: Namespace) -> None:

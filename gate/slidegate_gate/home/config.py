@@ -12,6 +12,7 @@ from .. import folders
 from ..errors import GateError
 from ..schedulers import adapter
 from ..serve import files, layout
+from ..serve.limits import DEFAULTS
 
 __all__ = [
     "NoHome",
@@ -24,6 +25,7 @@ __all__ = [
     "write_config",
 ]
 
+WHOLE = set(DEFAULTS) | {"members", "memory_mb", "minutes", "cpus", "gpus", "cores", "max_array"}
 WORD = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -40,12 +42,33 @@ class UnknownName(GateError):
 
 
 def open_home(home: str) -> Dict[str, Any]:
-    """Return the configuration of the gate at `home`; raise NoHome where there is none."""
+    """Return the configuration of the gate at `home`; raise NoHome where there is none, or a wrong one."""
+    found = os.path.exists(os.path.join(home, "config.json"))
+    words = "{}: mend {}/config.json." if found else "{}: run `gatectl install --home {}` first."
     try:
-        return layout.load_config(home)
-    except ValueError as error:
-        words = "{}: run `gatectl install --home {}` first, or mend config.json."
+        return _checked(layout.load_config(home))
+    except (ValueError, TypeError, AttributeError) as error:
         raise NoHome(words.format(error, home)) from error
+
+
+def _checked(config: Dict[str, Any]) -> Dict[str, Any]:
+    """Raise ValueError for what people who edit the file may get wrong, and nobody would notice at once."""
+    parts = dict({"keys": {}, "limits": {}, "scheduler": {}}, **config)
+    for name in ("classes", "keys", "limits", "scheduler"):
+        if not isinstance(parts.get(name), dict):
+            raise ValueError("{} must be there, in braces".format(name))
+    keys, classes = list(parts["keys"].values()), list(parts["classes"].values())
+    if not all(isinstance(key.get("workflows"), list) for key in keys):
+        raise ValueError("each of the keys needs its list of workflows")
+    limits = [parts["limits"]] + [key.get("limits", {}) for key in keys]
+    for name in sorted({name for part in limits for name in part} - set(DEFAULTS)):
+        raise ValueError("there is no limit {!r}".format(name))
+    tables = limits + classes + [config, parts["scheduler"]]
+    for field, value in [each for table in tables for each in table.items()]:
+        kinds = (int, float) if field.endswith("_seconds") else (int,) if field in WHOLE else ()
+        if kinds and not (type(value) in kinds and value >= 0):
+            raise ValueError("{} is {!r}, which is no number for it".format(field, value))
+    return config
 
 
 def open_scheduler(config: Dict[str, Any]) -> Any:
@@ -80,8 +103,7 @@ def check_word(name: str) -> None:
 def write_config(home: str, config: Dict[str, Any]) -> None:
     # People read and edit this file, so it is not written in the one-line form of the gate's own records.
     name = files.temporary(home)
-    folders.write(
-        home, {os.path.basename(name): (json.dumps(config, indent=2, sort_keys=True) + "\n").encode("ascii")}
-    )
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    folders.write(home, {os.path.basename(name): text.encode("ascii")})
     os.replace(name, os.path.join(home, "config.json"))
     files.fsync_dir(home)

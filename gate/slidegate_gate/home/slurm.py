@@ -14,18 +14,16 @@ __all__ = ["NoScheduler", "Partition", "longest_array", "partitions", "settings"
 
 COLUMNS = "%R|%P|%a|%D|%c|%m|%l"
 
-# `nodes` of them, each with at least so many cpus and so much memory; `minutes` a job may last, 0 for ever
-Partition = NamedTuple(
-    "Partition",
-    [
-        ("name", str),
-        ("is_default", bool),
-        ("nodes", int),
-        ("cpus", int),
-        ("memory_mb", int),
-        ("minutes", int),
-    ],
-)
+
+class Partition(NamedTuple):
+    """`nodes` of them, each with at least so much; `minutes` a job may last, 0 for ever."""
+
+    name: str
+    is_default: bool
+    nodes: int
+    cpus: int
+    memory_mb: int
+    minutes: int
 
 
 class NoScheduler(GateError):
@@ -38,9 +36,7 @@ def settings(conf: str) -> Dict[str, Any]:
     """Return the ``scheduler`` of a config.json for the Slurm that this account's ``sbatch`` talks to."""
     sbatch = shutil.which("sbatch")
     if sbatch is None:
-        words = (
-            "There is no sbatch on the PATH: install on a login node, if need be after `module load slurm`."
-        )
+        words = "There is no sbatch on the PATH: use a login node, if need be after `module load slurm`."
         raise NoScheduler(words)
     found: Dict[str, Any] = {"name": "slurm", "bin": os.path.dirname(os.path.abspath(sbatch))}
     if conf or os.environ.get("SLURM_CONF"):

@@ -22,7 +22,7 @@ CODE_LINES = {
     "serve": 1000,
     "runner": 400,
     "gatectl": 500,
-    "home": 260,
+    "home": 290,
     "door": 150,
     "selftest": 300,
     "workflows": 260,
