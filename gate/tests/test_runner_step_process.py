@@ -11,6 +11,7 @@ import unittest
 from unittest import mock
 
 import slidegate_gate
+from slidegate_gate import kernel
 from slidegate_gate.runner import leases, step_process
 from slidegate_gate.runner.step_process import NotWanted, OutOfMemory, StepCrashed, StepFailed, StepProcess
 
@@ -206,6 +207,14 @@ class StepProcesses(unittest.TestCase):
         said = subprocess.check_output([sys.executable, "-c", show], env=dict(given, PYTHONPATH=GATE))
         self.assertIn("CUDA_VISIBLE_DEVICES', 'LANG", said.decode("ascii"))
         self.assertNotIn("SECRET", said.decode("ascii"))
+
+    def test_usage_grows_with_the_work(self):
+        process = self.started("sum(range(5000000))\n" + ECHO)
+        self.assertEqual(kernel.usage_of(process.process), (0.0, 0))
+        self.ask(process)
+        seconds, memory = kernel.usage_of(process.process)
+        self.assertGreater(seconds, 0.0)
+        self.assertGreater(memory, 1 << 20)
 
 
 class Lives(unittest.TestCase):

@@ -116,7 +116,8 @@ class Attempt:
 
     def finish(self, state: str, member: str, **more: Any) -> None:
         """Commit the result: the one effect.  Where there is one already, that one stays."""
-        seconds = [record["seconds"] for step in self.done.values() for record in step.values()]
-        usage = {"units": len(seconds), "seconds": round(sum(seconds), 3)}
+        records = [record for step in self.done.values() for record in step.values()]
+        usage = {name: round(sum(one[name] for one in records), 3) for name in ("seconds", "cpu_seconds")}
+        usage.update(units=len(records), max_rss_bytes=max([one["max_rss_bytes"] for one in records] or [0]))
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         files.create_json(self.result, dict(more, state=state, by=member, at=at, usage=usage))

@@ -17,6 +17,7 @@ from contextlib import closing
 from typing import Any, Dict, List, Optional
 
 from ..errors import GateError
+from ..kernel import usage_of
 from ..produced import flush
 from ..schedulers import adapter
 from ..serve import files
@@ -68,9 +69,8 @@ class Member:
         crews = {step["do"]: class_of(layout.config, step["class"])[0] for step in self.steps}
         crews[RESULT] = crews[self.order[-2]]  # the crew of the last step commits the results
         self.mine = {step for step in self.order if crews[step] == crew_class}
-        self.attempts = [
-            Attempt(layout, submission, one, self.steps) for one in owned(layout, submission, plan)
-        ]
+        entries = owned(layout, submission, plan)
+        self.attempts = [Attempt(layout, submission, entry, self.steps) for entry in entries]
         self.lease_seconds = float(layout.config.get("lease_seconds", 10))
         self.idle_seconds = float(layout.config.get("idle_seconds", IDLE_SECONDS))
         self.watch = Watch(self.lease_seconds / 5)
@@ -172,9 +172,11 @@ class Member:
         attempt.inputs = attempt.inputs or outputs.inputs(self.layout, attempt)
         append(attempt.log, "-- {} {}, try {}, by {}\n".format(*unit, self.name).encode("ascii"))
         request = self._request(attempt, unit)
-        began = time.monotonic()
+        began, before = time.monotonic(), usage_of(self.process.process)
         record = self.process.ask(request, attempt.log, lambda: not attempt.has_result())
-        record["seconds"] = time.monotonic() - began
+        cpu, peak = usage_of(self.process.process)
+        used = {"cpu_seconds": max(0.0, cpu - before[0]), "max_rss_bytes": peak}
+        record.update(used, seconds=time.monotonic() - began)
         flush(request["out"])
         attempt.commit(unit, record)
 

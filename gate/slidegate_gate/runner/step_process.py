@@ -17,6 +17,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import GateError
+from ..kernel import oom_kills
 
 MAX_ANSWER = 8 << 20
 MAX_LOG = 10 << 20
@@ -185,10 +186,3 @@ def is_list_of_units(units: Any) -> bool:
     names = [str(name) for name in units] if isinstance(units, list) else []
     good = units == names and all(map(UNIT_NAME.fullmatch, names))
     return good and len(set(names)) == len(names) <= MAX_UNITS
-
-
-def oom_kills() -> int:
-    """Return how many processes the kernel of this computer has ended as memory was used up; 0 if unknown."""
-    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
-    return 0
