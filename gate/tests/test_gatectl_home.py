@@ -145,6 +145,13 @@ class InstallTest(HomeTest):
         self.assertNotIn("install it anew", self.ctl("selftest", "--quick")[1])
         self.assertIn("left half-made", self.good("clean"))
 
+    def test_files_that_cannot_be_compiled_anew_are_not_called_good(self):
+        self.good("install")
+        with mock.patch("compileall.compile_dir", lambda folder, **options: False):
+            code, said, _ = self.ctl("selftest", "--quick")
+        self.assertEqual(code, 1)
+        self.assertRegex(said, "BAD   the gate's files .* cannot be compiled: is there room")
+
     def test_a_repeat_waits_for_another_gatectl(self):
         self.good("install")
         program = os.path.join(self.home, "current")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A newer gate takes the place of the current one, goes back, and all of it goes away."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -205,6 +207,12 @@ class RemoveTest(VersionTest):
             pid = int(file.read())
         self.assertIn("1 arrays", self.good("remove", "--yes", "--even-if-work-is-left"), array)
         self.assertFalse(os.path.exists("/proc/{}".format(pid)))
+        self.assertFalse(os.path.exists(self.home))
+
+    def test_where_nothing_runs_no_scheduler_is_asked_which_would_write_on_a_full_disk(self):
+        full = OSError(errno.ENOSPC, "No space left")
+        with mock.patch("slidegate_gate.schedulers.local.Scheduler.states", side_effect=full):
+            self.good("remove", "--yes")
         self.assertFalse(os.path.exists(self.home))
 
     def test_a_home_that_is_a_link_goes_where_it_leads(self):

@@ -129,7 +129,7 @@ def _cancel(scheduler: Any, work: List[Tuple[Any, str, Dict[str, Any]]]) -> int:
     for array in sorted(arrays):
         scheduler.cancel(array)
     deadline = time.monotonic() + END_SECONDS
-    while any(view["state"] != "ended" for view in scheduler.states(sorted(arrays)).values()):
+    while arrays and any(view["state"] != "ended" for view in scheduler.states(sorted(arrays)).values()):
         if time.monotonic() > deadline:
             raise StillInUse("Jobs were cancelled but have not ended yet: repeat in some minutes.")
         time.sleep(0.2)

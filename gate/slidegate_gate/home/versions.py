@@ -36,7 +36,7 @@ def copy_into(home: str) -> str:
     if not os.path.isdir(target):
         made = files.temporary(os.path.dirname(target))
         folders.write(made, contents)
-        compileall.compile_dir(made, ddir=target, quiet=1)
+        compileall.compile_dir(made, ddir=target, quiet=2)
         folders.publish(made, target)
     return version
 
@@ -76,8 +76,8 @@ def is_unchanged(folder: str) -> bool:
     anew here.
     """
     same = _digest(dict(_contents(folder))) == os.path.basename(folder).partition("+")[2]
-    if same:
-        compileall.compile_dir(folder, force=True, quiet=1)
+    if same and not compileall.compile_dir(folder, force=True, quiet=2):
+        raise OSError("{} cannot be compiled: is there room?".format(folder))
     return same
 
 
