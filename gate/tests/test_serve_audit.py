@@ -2,7 +2,9 @@
 import hashlib
 import json
 import multiprocessing
+import os
 import unittest
+from unittest import mock
 
 from slidegate_gate.serve import audit
 from support import SiteTest, digest_of, key_of, verify
@@ -29,6 +31,16 @@ class Chain(SiteTest):
 
     def verbs(self):
         return [(record["verb"], record["decision"]) for record in self.site.ask("audit", since=0)["records"]]
+
+    def test_the_name_of_the_file_is_on_the_disk_before_anything_is_answered(self):
+        flushed = []
+
+        def fsync_dir(folder):
+            flushed.append((folder, os.path.exists(self.path)))
+
+        with mock.patch.object(audit.files, "fsync_dir", fsync_dir):
+            audit.Audit(self.path, "one", "local")
+        self.assertEqual(flushed[-1], (os.path.dirname(self.path), True))
 
     def test_the_answer_names_the_last_line(self):
         answer = self.site.ask("hello")

@@ -35,6 +35,7 @@ class Audit:
         files.make_dirs(os.path.dirname(path))
         with files.locked(path) as handle:
             self.head = _end(handle)[2]
+        files.fsync_dir(os.path.dirname(path))  # so that the file itself survives a power cut
 
     def record(self, verb: str, request: str, what: Dict[str, Any], decision: str) -> None:
         """Append one record; afterwards it is on the disk and `head` names it."""
