@@ -148,7 +148,7 @@ def test_nothing_that_slurm_tells_or_keeps_holds_a_secret_or_a_name(ran: Ran) ->
 )
 def test_no_file_at_the_cluster_holds_a_secret_or_a_name(ran: Ran, node: str, places: list[str]) -> None:
     cluster, _, canaries = ran
-    # what must be there is seen: states, records and logs, Slurm's own files and, a little later, its database
+    # what must be there is seen: states and records, Slurm's own files and, a little later, its database
     parts = ["/home/anna/.slidegate-gate/state", "/var/spool/slurmctld", "/var/spool/mysql"]
     end = time.monotonic() + 30
     while node == "login":
