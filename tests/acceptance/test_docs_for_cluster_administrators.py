@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from slidegate.sites.kit import write_kit
 from tests.cluster import Cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.slow]  # it plants files in their homes
@@ -39,18 +40,17 @@ def blocks(page: str) -> list[str]:
     return BLOCK.findall((PAGES / page).read_text("utf-8"))
 
 
-def carry(home: Path, name: str, version: str) -> None:
-    """Put a kit there, as `slidegate site kit` writes it, with a workflow that needs no wheels."""
-    package = home / name / "slidegate_gate"
-    shutil.copytree(ROOT / "gate" / "slidegate_gate", package, ignore=shutil.ignore_patterns("__pycache__"))
-    text = (package / "__init__.py").read_text()
-    (package / "__init__.py").write_text(re.sub('__version__ = ".*"', f'__version__ = "{version}"', text))
-    workflow = home / name / "nuclei"
-    workflow.mkdir()
+def carry(home: Path, folder: Path, name: str, version: str) -> None:
+    """Put a kit there, with a workflow that needs no wheels."""
+    workflow = folder / name / "nuclei"
+    workflow.mkdir(parents=True)
     (workflow / "workflow.json").write_text(json.dumps({**TINY, "version": version}))
     (workflow / "parameters.schema.json").write_text('{"type": "object", "additionalProperties": false}')
     (workflow / "runtime.lock").write_text("")
     (workflow / "step.py").write_text("import sys\nsys.stdin.read()\n")
+    write_kit(home / name, workflow.parent, [])
+    program = home / name / "slidegate_gate" / "__init__.py"
+    program.write_text(re.sub('__version__ = ".*"', f'__version__ = "{version}"', program.read_text()))
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def home(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     bert = cluster.home("bert")
     home = bert / "reader"
     home.mkdir()
-    carry(home, "gate-kit", "1.0.0")
-    carry(home, "gate-kit-new", "1.1.0")
+    carry(home, tmp_path, "gate-kit", "1.0.0")
+    carry(home, tmp_path, "gate-kit-new", "1.1.0")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")], check=True)
     shutil.copy(tmp_path / "id.pub", home / "omero.pub")
     owner = bert.stat()
