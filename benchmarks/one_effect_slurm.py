@@ -186,12 +186,19 @@ class FaultyCluster(FaultySite):
         return len(list(self.home.glob("state/keys/*/attempts/*/result.json")))
 
     def pull_the_plug_now_and_then(self, over: threading.Event, chance: random.Random) -> int:
-        """Kill slurmctld from time to time, for some seconds; return how often."""
+        """Stop slurmctld from time to time, for some seconds; return how often.
+
+        Every other time it is killed, and may forget what it has accepted last. Then nodes may come back
+        drained, and somebody has to say that they are well.
+        """
         count = 0
-        while not over.wait(chance.uniform(8, 20)):
-            self.cluster.stop_controller()
+        while not over.wait(chance.uniform(10, 30)):
+            self.cluster.stop_controller(saving=count % 2 == 0)
             over.wait(chance.uniform(1, 4))
             self.cluster.start_controller()
+            over.wait(5)
+            for node in ("c1", "c2"):
+                self.cluster.restore(node)
             count += 1
         return count
 

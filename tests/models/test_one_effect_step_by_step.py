@@ -124,7 +124,7 @@ class Program:
     """In place of the process that computes: a try of the last step writes a number of its own."""
 
     def __init__(self, *arguments: Any) -> None:
-        self.scratch = ""
+        self.scratch, self.process = "", None
 
     def ask(self, request: dict[str, Any], log: str, wanted: Any) -> dict[str, Any]:
         actor = threading.current_thread()
@@ -399,7 +399,7 @@ def play(orders: int) -> None:
 
 
 def test_each_attempt_has_one_end_in_whatever_order_the_steps_are_taken_and_whoever_dies() -> None:
-    play(int(os.environ.get("SLIDEGATE_ORDERS", "50")))
+    play(int(os.environ.get("SLIDEGATE_ORDERS", "100")))
 
 
 def replaced(path: str, record: Any) -> bool:
