@@ -34,6 +34,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "slurm_queries": ([], ["--full"], None),
     "ssh_staging": ([], ["--full"], None),
     "crew_or_array": ([], ["--full"], None),
+    "nuclei_on_cluster": ([], [], ["--full"]),
     "one_effect_slurm": (["100"], ["200"], ["1000"]),
     "one_effect": (["30"], ["100"], ["1000", "--every-crash-point"]),
 }
