@@ -238,9 +238,13 @@ class DeauthorizeTest(DoorTest):
         self.assertEqual(self.read(), OTHERS)
 
     def test_a_line_that_somebody_loosened_goes_too(self):
-        self.write(self.read().replace(b"restrict,", b"pty,"))
-        self.good("deauthorize", "--key", "omero")
-        self.assertEqual(self.left(), ["c"])
+        whole = self.read()
+        for old, new in ((b"restrict,", b"pty,"), (b'--key omero"', b'--key omero; sh"')):
+            self.write(whole.replace(old, new))
+            self.assertIn("changed by hand", self.ctl("selftest", "--quick")[1])
+            self.assertIn(new.decode(), self.good("explain"))
+            self.good("deauthorize", "--key", "omero")
+            self.assertEqual(self.left(), ["c"])
 
     def test_what_is_not_there_is_said(self):
         self.refused("unknown-name", "deauthorize", self.public_key("x"))

@@ -104,10 +104,25 @@ class LineTest(unittest.TestCase):
             (b"restrict,", b"restrict,pty,"),
             (b" -IS ", b" "),
             (b"10.99.1.2", b"*"),
+            (b'omero"', b'omero; sh"'),
+            (b"serve --", b"serve  --"),
+            (b"serve --", b"serve --home /elsewhere --"),
+            (b"--key omero", b'--key \\"omero\\"'),
+            (b"--key omero", b"--key=omero"),
+            (b"/current serve", b"/versions/0.1.0+0123 serve"),
         ):
             self.assertEqual(lines.name_in(line.replace(old, new), HOME), "omero")
             self.assertFalse(lines.is_exact(line.replace(old, new)), new)
         self.assertFalse(lines.is_exact(line.replace(b"slidegate:omero", b"slidegate:other")))
+
+    def test_a_line_that_starts_something_else_of_the_gate_is_known_too(self):
+        for command in (
+            b"/current ctl",
+            b"/current/slidegate_gate ctl remove --yes",
+            b"/versions/1+a runner",
+        ):
+            line = self.make().replace(b"/current serve --key omero", command)
+            self.assertEqual((lines.name_in(line, HOME), lines.is_exact(line)), ("?", False))
 
     def test_lines_of_others_are_nobodys(self):
         for line in (

@@ -27,7 +27,8 @@ OPTIONS = r'restrict(,from="[0-9A-Fa-f.:/,]+")?(,expiry-time="[0-9]{8}")?'
 EXACT = re.compile(
     r'{},command="{}" [a-z0-9@.-]+ [A-Za-z0-9+/=]+ slidegate:\4'.format(OPTIONS, COMMAND).encode()
 )
-OURS = re.compile(rb'(/[^\s"]+)/current serve --key ([a-z0-9_-]+)"')
+# whatever starts something of a gate, also where somebody has changed it
+OURS = re.compile(rb"""(/[^\s"'\\]+)/(?:current|versions/)(?:(?=.*?--key[\s"'\\=]*([a-z0-9][a-z0-9_-]*)))?""")
 
 
 class BadKey(GateError):
@@ -83,10 +84,13 @@ def split(line: bytes) -> Tuple[bytes, Optional[bytes]]:
 
 
 def name_in(line: bytes, home: str) -> str:
-    """Return the name under which a line lets a key into the gate at `home`, "" for every other line."""
-    found = OURS.search(split(line)[0])
-    here = found and os.path.realpath(found.group(1)) == os.path.realpath(home).encode("utf-8")
-    return found.group(2).decode("ascii") if found and here else ""
+    """Return the name under which a line lets a key into the gate at `home`, "" for every other line.
+
+    It is "?" where a line starts something of the gate without the name of a key.
+    """
+    here = os.path.realpath(home).encode("utf-8")
+    names = [name or b"?" for at, name in OURS.findall(split(line)[0]) if os.path.realpath(at) == here]
+    return names[0].decode("ascii") if names else ""
 
 
 def is_exact(line: bytes) -> bool:
