@@ -188,6 +188,16 @@ class CleanTest(HomeTest):
         self.good("clean")
         self.assertEqual(os.listdir(self.layout.parts), ["b" * 64])
 
+    def test_what_jobs_printed_goes_after_a_month(self):
+        folder = os.path.join(self.home, "state", "scheduler", "logs")
+        for name, days in (("old", 31), ("young", 29)):
+            path = os.path.join(folder, name)
+            files.make_dirs(folder)
+            files.write_json(path, "words")
+            os.utime(path, (time.time() - days * 86400,) * 2)
+        self.assertIn("log of an old crew", self.good("clean"))
+        self.assertEqual(os.listdir(folder), ["young"])
+
     def test_a_folder_that_a_member_is_just_making_stays(self):
         for name, when in ((".tmp-1-a", LONG_AGO), (".tmp-1-b", time.time())):
             files.make_dirs(os.path.join(self.layout.trees, name))

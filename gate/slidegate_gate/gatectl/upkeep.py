@@ -13,7 +13,7 @@ from typing import Dict, Iterator, List, Set, Tuple
 
 from slidegate_gate import folders
 from slidegate_gate.errors import GateError
-from slidegate_gate.home.config import key_layouts, locked_home
+from slidegate_gate.home.config import key_layouts, locked_home, open_home
 from slidegate_gate.serve import files, status, trees
 from slidegate_gate.serve.layout import Layout
 from slidegate_gate.serve.limits import Limits
@@ -21,6 +21,7 @@ from slidegate_gate.workflows.releases import find_releases
 
 Needless = Iterator[Tuple[str, str]]  # (why, path)
 PART_SECONDS = 24 * 3600
+LOG_SECONDS = 30 * PART_SECONDS
 
 
 def clean(asked: Namespace) -> None:
@@ -57,6 +58,9 @@ def _needless(home: str, keep: int) -> Needless:
                 yield "Runtime of no Release", path
             elif folder == "versions" and not (os.path.realpath(path) in programs or folders.is_used(path)):
                 yield "version that no work needs", path
+    for path in _inside(open_home(home)["state"], "scheduler", "logs"):
+        if os.lstat(path).st_mtime < time.time() - LOG_SECONDS:
+            yield "log of an old crew", path
     for layout in layouts:
         yield from _of_key(layout, keep)
 
