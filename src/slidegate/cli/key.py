@@ -96,6 +96,7 @@ def _print_public(public: str, name: str) -> None:
     typer.echo("On the cluster, put this line into a file and let it in:", err=True)
     typer.echo(f"echo '{public}' > {name}.pub")
     typer.echo(f"gatectl authorize {name}.pub --key {name}")
+    typer.echo("gatectl is there:  python3 -IS ~/.slidegate-gate/current ctl", err=True)
 
 
 def _print_farewell(pair: "KeyPair") -> None:

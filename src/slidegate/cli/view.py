@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column, Table
 from rich.text import Text
@@ -65,6 +67,20 @@ def log_path() -> Path:
     return home / "slidegate.log"
 
 
+class _Left(ProgressColumn):
+    """How long a step still takes, by how fast it was; nothing as long as nobody can know."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn.render."""
+        if task.finished or task.time_remaining is None:
+            return Text("")
+        minutes, seconds = divmod(int(task.time_remaining), 60)
+        hours, minutes = divmod(minutes, 60)
+        return Text(f"{hours}:{minutes:02}:{seconds:02} left", style="cyan")
+
+
 def _columns(quick: bool = False) -> Progress:
     """Return bars that leave room for words, also where the terminal is narrow."""
     narrow = err.width < _NARROW
@@ -73,8 +89,7 @@ def _columns(quick: bool = False) -> Progress:
         BarColumn(bar_width=10 if narrow else 28),
         TaskProgressColumn(),
         *(() if narrow else (TimeElapsedColumn(),)),
-        TextColumn("left"),
-        TimeRemainingColumn(compact=narrow),
+        _Left(),
         console=err,
         transient=quick,
     )
@@ -110,6 +125,7 @@ class Watch:
         self._all: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
         self._shown: dict[str, str] = {}
+        self._causes: set[str] = set()
         self._trouble: str | None = None
 
     def __enter__(self) -> "Watch":
@@ -138,9 +154,10 @@ class Watch:
             moving = task.state not in _STATE_STYLE and task.state != "waiting"
             visible = not many or (moving and room > 0)
             room -= visible
-            self._show_one(task, name, visible)
+            away = task.state in ("queued", "running") and view.trouble and view.heard_at
+            self._show_one(task, name, visible, f", last heard {ago(view.heard_at)}" if away else "")
 
-    def _show_one(self, task: TaskView, name: str, visible: bool) -> None:
+    def _show_one(self, task: TaskView, name: str, visible: bool, heard: str) -> None:
         if task.task not in self._tasks:
             self._tasks[task.task] = self._bars.add_task("", total=None, visible=visible)
         bar = self._tasks[task.task]
@@ -152,13 +169,24 @@ class Watch:
             if not err.is_terminal and (ended or task.trouble or task.waits or task.state == "running"):
                 err.print(Text(f"{name}: {words}"), soft_wrap=True)
         self._shown[task.task] = words
+        succeeded = task.state == "succeeded"
         self._bars.update(
             bar,
-            description=escape(_short(f"{name}: ", words)),
-            total=1 if ended else task.total or None,
-            completed=1 if ended else task.done or 0,
+            description=escape(_short(f"{name}: ", self._aside(name, task, words) + heard)),
+            total=1 if succeeded else task.total or (1 if ended else None),
+            completed=1 if succeeded else task.done or 0,
             visible=visible,
         )
+
+    def _aside(self, name: str, task: TaskView, words: str) -> str:
+        """Print in a line of its own, once for all images, what is too long for a bar; return the rest."""
+        cause = task.trouble or task.waits
+        if not err.is_terminal or task.state in _STATE_STYLE or cause is None:
+            return words
+        if cause not in self._causes:
+            err.print(Text(f"{name}: {words}", style="yellow"), soft_wrap=True)
+        self._causes.add(cause)
+        return _STATE_WORDS[task.state]
 
 
 def _short(name: str, words: str) -> str:
@@ -249,14 +277,26 @@ def day(at: float) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; columns whose name begins with ``#`` are numbers."""
+    cells = [[cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row] for row in rows]
+    if not out.is_terminal:
+        _print_wide([name.lstrip("#") for name in columns], [[cell.plain for cell in row] for row in cells])
+        return
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
         made.add_column(
             name.lstrip("#"), justify="right" if name.startswith("#") else "left", overflow="fold"
         )
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row))
+    for row in cells:
+        made.add_row(*row)
     out.print(made)
+
+
+def _print_wide(columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table as wide as it is: where no screen ends a line, nothing of it is cut or folded."""
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        out.print(Text("  ".join(cells).rstrip()), soft_wrap=True)
 
 
 def state_text(state: str) -> Text:

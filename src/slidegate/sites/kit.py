@@ -21,15 +21,16 @@ it is run.
 
 On the login node, in this folder:
 
-    python3 slidegate_gate ctl install --scheduler slurm --partition PARTITION
+    python3 slidegate_gate ctl install --site SITE --scheduler slurm --partition PARTITION
 {workflows}    python3 slidegate_gate ctl key add KEY {allowed}
     python3 slidegate_gate ctl authorize KEY.pub --key KEY --from ADDRESS
     python3 slidegate_gate ctl selftest
     python3 slidegate_gate ctl explain
 
-`KEY` and `KEY.pub` are what `slidegate key create KEY` printed where slidegate runs, and `ADDRESS` is where
-its connections come from. `--account` and `--qos` of `install` say what Slurm shall charge; `--state` and
-`--data` put the journal and the images elsewhere than into the home.
+`SITE` is what the site calls itself in its answers. `KEY` and `KEY.pub` are what `slidegate key create KEY`
+printed where slidegate runs, and `ADDRESS` is where its connections come from. `--account` and `--qos` of
+`install` say what Slurm shall charge; `--state` and `--data` put the journal and the images elsewhere than
+into the home.
 {interpreter}
 
 `selftest` says in words what does not fit; `explain` prints every program that the key can ever start. To

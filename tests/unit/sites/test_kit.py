@@ -23,7 +23,7 @@ def test_a_kit_is_all_that_a_gate_needs_and_its_page_names_the_commands(tmp_path
         ["workflow", "install", "workflows/count_bytes"],
         ["key", "add", "omero", "--workflow", "count_bytes"],
     ):
-        assert f"python3 slidegate_gate ctl {words[0]} " in page
+        assert f"python3 slidegate_gate ctl {words[0]} {words[1]} " in page
         argv = [PYTHON, "slidegate_gate", "ctl", *words, *home]
         subprocess.run(argv, cwd=kit, check=True, capture_output=True)
     assert (tmp_path / "home" / "current" / "slidegate_gate").exists()

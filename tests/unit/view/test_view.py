@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -140,3 +141,77 @@ def test_a_log_is_harmless_on_a_terminal_and_whole_in_a_file(
         assert b"\x1b" not in seen
     else:
         assert seen == log
+
+
+class Screen:
+    """A terminal that remembers what was drawn, without the signs that only move and colour."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+        self._file = io.StringIO()
+        console = Console(
+            file=self._file, width=width, highlight=False, force_terminal=True, color_system=None
+        )
+        monkeypatch.setattr(view, "err", console)
+
+    def lines(self) -> list[str]:
+        return [
+            line.strip()
+            for line in re.sub(r"\x1b\[[\d?;]*[A-Za-z]|\r", "\n", self._file.getvalue()).split("\n")
+        ]
+
+
+def test_why_it_waits_is_told_once_and_whole_beside_bars_that_stay_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Screen(monkeypatch, 80)
+    crews = {"cpu": {"round": 1, "state": "queued", "array": "7", "reason": "PartitionDown"}}
+    with view.Watch() as watch:
+        for _ in range(3):
+            watch.show(view_of("queued", crews=crews))
+    words = "waits because computers of the site are down or reserved (PartitionDown)"
+    assert screen.lines().count(f"b.tif: queued at the site: {words}") == 1
+    assert [line for line in screen.lines() if line.startswith("b.tif: queued at the site ━")]
+
+
+def test_the_bar_of_a_site_that_is_silent_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch, 130)
+    with view.Watch() as watch:
+        for hours in (2, 3):
+            heard_at = time.time() - 3600 * hours
+            watch.show(view_of("running", {"trouble": "The host does not answer.", "heard_at": heard_at}))
+            time.sleep(0.2)
+    for hours in (2, 3):
+        words = f"b.tif: computing, last heard {hours} h ago ━"
+        assert [line for line in screen.lines() if line.startswith(words)]
+
+
+def test_nothing_is_said_to_be_left_before_that_can_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch, 130)
+    with view.Watch() as watch:
+        watch.show(view_of("running", step="work", done=0, total=3))
+    assert not [line for line in screen.lines() if "left" in line]
+    with view.Watch() as watch:
+        for done in range(3):
+            watch.show(view_of("running", step="work", done=done, total=9))
+            time.sleep(0.02)
+        time.sleep(0.6)
+    assert re.search(r" \d:\d\d:\d\d left", "\n".join(screen.lines()))
+
+
+def test_a_bar_of_what_failed_is_not_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch, 130)
+    with view.Watch() as watch:
+        watch.show(view_of("running", step="work", done=1, total=4))
+        watch.show(view_of("failed", done=1, total=4, error_code="bad", error="It broke."))
+    (shown,) = {line for line in screen.lines() if line.startswith("b.tif: failed")}
+    assert "25%" in shown
+
+
+def test_what_is_in_a_table_stays_whole_where_nobody_looks_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = io.StringIO()
+    monkeypatch.setattr(view, "out", Console(file=found, width=80, highlight=False))
+    view.table("", ["key", "fingerprint", "used by"], [("omero", "SHA256:" + "x" * 43, "everybody " * 9)])
+    assert "SHA256:" + "x" * 43 in found.getvalue()
+    assert len(found.getvalue().strip().splitlines()) == 2
