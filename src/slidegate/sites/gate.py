@@ -33,6 +33,9 @@ _ANSWERS = {
     "audit": {"records", "usage"},
 }
 _KEYS = 1000
+_VIEWS_MOST = 1_000_000  # of Attempts and crews in all answers to one question: no gate has so many
+_RECORDS_MOST = 1_000_000  # that are followed at once
+_LOG_MOST = 64 << 20
 _IDLE_SECONDS = 60.0  # a gate ends a channel that is silent for long: after so much, a new one is opened
 _T = TypeVar("_T")
 
@@ -175,6 +178,7 @@ class Gate:
         complete = not cursor
         while True:
             answer = self._ask({"verb": "status", "cursor": cursor})
+            _check_news(answer)
             if cursor and answer["cursor"].partition(".")[0] != cursor.partition(".")[0]:
                 complete = True
             cursor = answer["cursor"]
@@ -182,6 +186,8 @@ class Gate:
             crews += answer["crews"]
             if not answer.get("more", False):
                 return News(cursor, tuple(attempts), tuple(crews), complete)
+            if not (answer["attempts"] or answer["crews"]) or len(attempts) + len(crews) > _VIEWS_MOST:
+                raise BadAnswer("The site's answer to what has changed has no end.")
 
     def cancel(self, attempts: Sequence[AttemptKey]) -> dict[AttemptKey, str]:
         """Let Attempts have no effect; returns the state of each, which is its end if it had ended before."""
@@ -196,7 +202,7 @@ class Gate:
             self._ask({"verb": "release", "attempts": part})
 
     def log(self, attempt: AttemptKey) -> Iterator[bytes]:
-        """Read the log of an Attempt from its beginning, in pieces.
+        """Read the log of an Attempt from its beginning, in pieces; of one that is very long, the beginning.
 
         Raises
         ------
@@ -209,7 +215,7 @@ class Gate:
             ((answer, body),) = self.stream([(request, b"")])
             yield body
             offset += len(body)
-            if not body or offset >= answer["size"]:
+            if not body or offset >= min(answer["size"], _LOG_MOST):
                 return
 
     def audit(self, since: int) -> Message:
@@ -293,7 +299,7 @@ class Gate:
         promises = dict([promised, self._anchor or promised])
         seq, head = min(promises.items())
         chain = {seq: head}
-        records = self.audit(max(0, seq - 1))["records"]
+        records = self._records(max(0, seq - 1))
         if seq and (not records or digest_of(records.pop(0)) != head):
             self._broken()
         while records:
@@ -302,13 +308,23 @@ class Gate:
                     self._broken()
                 seq, head = record["seq"], digest_of(record)
                 chain[seq] = head
-            records = self.audit(seq)["records"]
+            if len(chain) > _RECORDS_MOST:
+                if promises.items() <= chain.items():  # the next look goes on from here
+                    self._heads.advance(seq, head)
+                raise BadAnswer("The site's record has no end.")
+            records = self._records(seq)
         if not promises.items() <= chain.items() or not self._answered - self._trusted <= set(chain.values()):
             self._broken()
         self._trusted |= self._answered
         self._answered.clear()
         self._anchor = seq, head
         self._heads.advance(seq, head)
+
+    def _records(self, since: int) -> list[Message]:
+        records = self.audit(since)["records"]
+        if not (isinstance(records, list) and all(isinstance(record, dict) for record in records)):
+            raise BadAnswer("The site's record does not make sense.")
+        return records
 
     def _broken(self) -> NoReturn:
         self._drop()
@@ -341,6 +357,28 @@ def _hello(answer: Message) -> Hello:
     )
     limits = {str(name): int(value) for name, value in answer["limits"].items()}
     return Hello(str(answer["gate"]), str(answer["site"]), str(answer["key"]), releases, limits)
+
+
+_STATE_FIELDS: dict[str, dict[str, type]] = {
+    "running": {"done": int, "total": int},
+    "succeeded": {"tree": str},
+}
+
+
+def _check_news(answer: Message) -> None:
+    """Raise unless an answer to ``status`` is of the form that is relied on."""
+    attempt = {"attempt": str, "submission": str, "state": str}
+    crew = {"submission": str, "class": str, "round": int, "array": str, "state": str}
+    good = isinstance(answer["cursor"], str)
+    for name, form in (("attempts", attempt), ("crews", crew)):
+        values = answer[name]
+        good = good and isinstance(values, list) and all(_has(one, form) for one in values)
+    if not (good and all(_has(one, _STATE_FIELDS.get(one["state"], {})) for one in answer["attempts"])):
+        raise BadAnswer("The site's answer to what has changed does not make sense.")
+
+
+def _has(value: object, form: Mapping[str, type]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in form.items())
 
 
 def _parts(values: Sequence[_T], most: int) -> Iterator[list[_T]]:

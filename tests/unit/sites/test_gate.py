@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slidegate.domain.values import AttemptKey, Digest
+from slidegate.domain.values import AttemptKey, Digest, digest_of
 from slidegate.sites import Gate, PipeLink
 from slidegate.sites.errors import AuditBroken, BadAnswer, DamagedResult, Gone, LinkDown, Refused
 from slidegate.sites.link import Frame, Message
@@ -266,6 +266,79 @@ def test_a_tree_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
     gate = Gate(lambda: Says({"size": 1 << 60}, bytes(8 * MIB)))
     with pytest.raises(BadAnswer, match="longer than any"):
         fetch_tree(gate, Digest("0" * 64), tmp_path / "out")
+
+
+NEWS = {"cursor": "a.1", "attempts": [], "crews": []}
+ATTEMPT = {"attempt": "a", "submission": "s", "state": "queued"}
+
+
+@pytest.mark.parametrize(
+    "more", [{"more": True}, {"more": True, "attempts": [ATTEMPT]}], ids=["of nothing", "of something"]
+)
+def test_news_without_an_end_are_not_listened_to_for_ever(
+    monkeypatch: pytest.MonkeyPatch, more: Message
+) -> None:
+    monkeypatch.setattr("slidegate.sites.gate._VIEWS_MOST", 100)
+    with pytest.raises(BadAnswer, match="no end"):
+        Gate(lambda: Says(NEWS | more)).status("")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cursor": 7},
+        {"attempts": 7},
+        {"attempts": [7]},
+        {"attempts": [{"attempt": "a"}]},
+        {"attempts": [ATTEMPT | {"state": "running"}]},
+        {"attempts": [ATTEMPT | {"state": "succeeded"}]},
+        {"crews": {}},
+        {"crews": [{"submission": "s"}]},
+    ],
+    ids=str,
+)
+def test_news_that_make_no_sense_are_told(wrong: Message) -> None:
+    with pytest.raises(BadAnswer, match="sense"):
+        Gate(lambda: Says(NEWS | wrong)).status("")
+
+
+def test_of_a_log_without_an_end_only_the_beginning_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slidegate.sites.gate._LOG_MOST", 3 * MIB)
+    pieces = list(Gate(lambda: Says({"size": 1 << 60}, bytes(MIB))).log(AttemptKey("2" * 64)))
+    assert sum(map(len, pieces)) == 3 * MIB
+
+
+class Endless:
+    """A gate whose record goes on for ever, each entry in its place."""
+
+    def __init__(self) -> None:
+        self._records: list[Message] = []
+
+    def stream(self, requests: Iterable[Frame]) -> Iterator[Frame]:
+        for request, _body in requests:
+            since = request.get("since", 0)
+            while len(self._records) < since + 10:
+                prev = digest_of(self._records[-1]) if self._records else "0" * 64
+                self._records.append({"seq": len(self._records) + 1, "prev": prev})
+            head = digest_of(self._records[-1])
+            yield {"ok": True, "records": self._records[since : since + 10], "usage": {}, "head": head}, b""
+
+    def exchange(self, request: Message, body: bytes = b"") -> Frame:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        return
+
+
+def test_a_record_without_an_end_is_not_followed_for_ever_and_the_next_look_goes_on_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("slidegate.sites.gate._RECORDS_MOST", 50)
+    heads, link = Heads(), Endless()
+    for at_least in (50, 100):
+        with pytest.raises(BadAnswer, match="no end"):
+            Gate(lambda: link, heads).hello()
+        assert at_least <= heads.last[0] < at_least + 30
 
 
 @pytest.mark.parametrize(
