@@ -69,7 +69,10 @@ _MEANINGS: tuple[tuple[str, type[LinkDown]], ...] = (
     ("No [A-Za-z0-9-]+ host key is known|Host key verification failed", errors.HostKeyUnknown),
     ("Permission denied|Too many authentication failures|unprotected private key", errors.KeyRefused),
     ("Could not resolve hostname", errors.HostUnknown),
-    ("connect to host|Connection timed out|Operation timed out|No route to host", errors.HostUnreachable),
+    (
+        "connect to host|Connection (timed out|refused)|Operation timed out|No route to",
+        errors.HostUnreachable,
+    ),
     ("kex_exchange_identification|ssh_exchange_identification|Not allowed at this time", errors.HostBusy),
     ("Connection (reset|closed) by .* port", errors.HostBusy),
 )
@@ -142,6 +145,9 @@ def _path(path: Path) -> str:
 class Patience:
     """When a site may be asked again: each failure in a row doubles the pause, for all channels together.
 
+    A pause is at least as long as the failure kept everybody waiting, so that a site that swallows what it is
+    asked leaves time for the others.
+
     Parameters
     ----------
     first_seconds, most_seconds
@@ -170,13 +176,14 @@ class Patience:
             # one at a time: who comes while this one is trying hears what was the matter
             self._not_before = self._clock() + self._pause()
 
-    def failed(self, reason: SiteError, lasted: float) -> None:
-        """Note that a channel failed that had lasted for so long."""
+    def failed(self, reason: SiteError, lasted: float, waited: float = 0.0) -> None:
+        """Note that a channel failed that had lasted for so long, and how long was waited for it in vain."""
         with self._lock:
             self._failures = 1 if lasted > _STEADY_SECONDS else self._failures + 1
             self._reason = reason
             pause = self._most if isinstance(reason, _FOR_A_PERSON) else self._pause()
-            self._not_before = self._clock() + pause * random.uniform(0.5, 1.0)  # noqa: S311  (no secret)
+            pause *= random.uniform(0.5, 1.0)  # noqa: S311  (no secret)
+            self._not_before = self._clock() + max(pause, min(self._most, waited))
 
     def succeeded(self) -> None:
         """Note that the site answered."""
@@ -256,10 +263,12 @@ class SshLink(PipeLink):
         self._slot: int | None = slot
 
     def _read(self) -> Frame:
+        asked = time.monotonic()
         try:
             frame = super()._read()
         except SiteError as error:
-            self._patience.failed(error, time.monotonic() - self._began if self._answered else 0.0)
+            now = time.monotonic()
+            self._patience.failed(error, now - self._began if self._answered else 0.0, now - asked)
             raise
         if not self._answered:
             self._answered = True

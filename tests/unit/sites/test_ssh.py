@@ -135,6 +135,17 @@ def test_a_port_where_nobody_listens_is_told(sshd: Sshd, open_link: Connect) -> 
     assert "Connection refused" in words_of(open_link(sshd.host(port=free_port())), errors.HostUnreachable)
 
 
+def test_a_host_that_cannot_be_reached_through_a_program_of_the_persons_own_is_told(
+    sshd: Sshd, open_link: Connect, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho 'much noise' >&2\necho 'nc: Connection refused' >&2\nexit 1\n")
+    program.chmod(0o755)
+    (tmp_path / "config").write_text(f"Host *\n  ProxyCommand {program}\n")
+    said = words_of(open_link(sshd.host(config=tmp_path / "config")), errors.HostUnreachable)
+    assert said.endswith("ssh says: nc: Connection refused")
+
+
 def test_an_address_that_swallows_everything_is_left_after_a_time(
     sshd: Sshd, open_link: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -427,6 +438,22 @@ def test_a_refused_key_is_not_tried_again_for_long() -> None:
         patience.check()
     now[0] = 121.0
     patience.check()
+
+
+def test_a_site_that_swallows_everything_costs_no_more_than_half_of_the_time() -> None:
+    now = [0.0]
+    patience = Patience(clock=lambda: now[0])
+    waited = 0.0
+    while now[0] < 3600:
+        try:
+            patience.check()
+        except LinkDown:
+            now[0] += 1.0
+            continue
+        now[0] += 120.0
+        waited += 120.0
+        patience.failed(errors.GateSilent(), 0.0, 120.0)
+    assert waited <= now[0] / 2 + 120.0
 
 
 def test_after_a_long_time_that_went_well_a_break_is_followed_by_a_short_pause() -> None:
