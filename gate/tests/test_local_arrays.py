@@ -2,6 +2,7 @@
 """Arrays on this computer: they keep what every adapter promises, and live and die as their module says."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -41,6 +42,14 @@ class LocalArrays(Contract, unittest.TestCase):
         self.assertEqual(self.state_of(array), "running")
         os.kill(member, signal.SIGKILL)
         self.until(lambda: self.state_of(array) == "ended")
+
+    def test_an_array_whose_folder_is_gone_has_ended_so_that_nobody_waits_for_it(self):
+        array = self.submit()
+        self.until(lambda: self.state_of(array) == "running")
+        self.scheduler.cancel(array)
+        self.until(lambda: self.state_of(array) == "ended")
+        shutil.rmtree(os.path.join(self.state, "arrays", array))
+        self.assertEqual(self.state_of(array), "ended")
 
     def test_while_an_array_is_being_started_nobody_can_tell(self):
         array = self.submit()

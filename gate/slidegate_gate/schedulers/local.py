@@ -111,13 +111,11 @@ class Scheduler:
             time.sleep(POLL_SECONDS)
 
     def states(self, arrays: Iterable[str]) -> Dict[str, Dict[str, str]]:
-        """Return what each array does now; "unknown" where there is no trace of it."""
+        """Return what each array does now; one without a trace has ended: nothing of it can begin."""
         return {array: {"state": self._state(os.path.join(self.arrays, array))} for array in arrays}
 
     def _state(self, folder: str) -> str:
-        if not os.path.isdir(folder):
-            return "unknown"
-        if not _held(folder):
+        if not _held(folder):  # nor is one whose folder is gone: its name was given only once it was there
             return "ended"
         return "running" if os.path.exists(os.path.join(folder, "running")) else "queued"
 
