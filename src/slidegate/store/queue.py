@@ -130,6 +130,12 @@ class Queue:
             for claim in claims:
                 connection.execute(update(_T).where(*_is_held(claim)).values(**values))
 
+    def put_off(self, task: TaskId, not_before: float, trouble: str) -> None:
+        """Let a Task that is in nobody's hands wait, and say why."""
+        values = {"not_before": not_before, "trouble": trouble}
+        with self._database.write() as connection:
+            connection.execute(update(_T).where(_T.c.id == task, _T.c.owner.is_(None)).values(**values))
+
     def progress(self, claim: Claim, step: str, done: int, total: int, now: float) -> bool:
         """Note how far the work is, without an Event.
 

@@ -20,6 +20,8 @@ from slidegate.worker.errors import DataKeepsVanishing
 from slidegate.worker.holding import Clock, Holding
 from slidegate.worker.places import Places
 
+NO_SPACE = "no-space"  # how a gate says that its disk is full
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -44,6 +46,9 @@ class Pace:
     rounds
         After how many crews in a row that achieved nothing a Submission is given up; where more of the same
         cannot help, as with time limits, the first such crew is the last.
+    space_seconds
+        How long to wait when a site has no space left, before it is asked again, without an end; 0 where that
+        counts as any other failure.
     cause_seconds
         How long to wait, when a process at a site was killed, for the scheduler to say why.
     """
@@ -59,6 +64,7 @@ class Pace:
     tries: int = 3
     restagings: int = 3
     rounds: int = 3
+    space_seconds: float = 0.0
     cause_seconds: float = 90.0
 
     def pause(self, tries: int, transient: bool) -> float:

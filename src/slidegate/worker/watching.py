@@ -21,7 +21,7 @@ from slidegate.store.sites import is_due as is_site_due
 from slidegate.worker.crews import ENDED, append, crews_of, fail, in_full, is_due, start_crews, why_ended
 from slidegate.worker.errors import CrewsEnded, OutOfMemory
 from slidegate.worker.telling import in_words
-from slidegate.worker.tools import Tools, digest, key_of
+from slidegate.worker.tools import NO_SPACE, Tools, digest, key_of
 
 _DATA_LOST = frozenset({"input-vanished", "missing-blobs"})
 _CODE = re.compile("[a-z0-9][a-z0-9-]{0,59}")
@@ -123,7 +123,11 @@ def _end(tools: Tools, gate: Gate, row: Row, said: Row) -> int:
             if again is None or isinstance(again, Failed):
                 told = error if again is None else Refused(again.message, error.code)
                 return fail(tools, gate, [row], told)
-            event = again
+            moved = append(tools, row, again)
+            space = tools.pace_at(tools.store.runs.run(row["run"])["site"]).space_seconds
+            if moved and error.code == NO_SPACE and space:
+                tools.store.queue.put_off(task, tools.clock() + space, error.message)
+            return moved
         case "cancelled":
             event = Cancelled(task, state)
         case _:

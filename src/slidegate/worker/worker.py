@@ -26,7 +26,7 @@ from slidegate.worker.presence import Presence
 from slidegate.worker.staging import stage
 from slidegate.worker.submitting import submit
 from slidegate.worker.telling import in_words
-from slidegate.worker.tools import Tools, key_of
+from slidegate.worker.tools import NO_SPACE, Tools, key_of
 from slidegate.worker.watching import watch_site
 
 log = logging.getLogger(__name__)
@@ -167,6 +167,10 @@ class Worker:
             "step failed",
             extra={"action": "step_failed", "task": claim.task, "code": error.code, "tries": tries},
         )
+        if error.code == NO_SPACE:
+            space = self._tools.pace_at(self._tools.store.runs.run(claim.run)["site"]).space_seconds
+            if space:
+                return self._tools.clock() + space, error.message
         if error.transient and (patient or tries < self._tools.pace.tries):
             return self._tools.clock() + self._tools.pace.pause(tries, True), error.message
         self._fail(claim, error)

@@ -9,7 +9,7 @@ from slidegate.domain.values import RunId
 from slidegate.sites.errors import AuditBroken, LinkDown
 from slidegate.store import Store
 from slidegate.worker import Runs
-from slidegate.worker.tools import Tools
+from slidegate.worker.tools import Pace, Tools
 from slidegate.worker.views import RunView, TaskView
 from slidegate.worker.watching import watch_site
 from tests.unit.worker.conftest import Clock
@@ -254,6 +254,20 @@ def test_the_log_of_what_failed_is_fetched_before_the_site_lets_go_of_it(
     assert (task.error_code, task.error) == ("no-nuclei", "Nothing there. At all.")
     assert task.log_end == tuple(f"line {number}" for number in range(280, 300))
     assert b"".join(piece for _name, piece in desk.runs.log(desk.run().run)).count(b"\n") == 300
+
+
+def test_a_result_that_had_no_space_at_a_site_is_computed_again_only_after_a_while(
+    tools: Tools, said: Said, store: Store, clock: Clock
+) -> None:
+    paces = {"local": Pace(space_seconds=300.0)}
+    desk = Desk(replace(tools, gates={"local": said}, paces=paces))
+    (key,) = at_site(store, said)
+    error = {"code": "no-space", "message": "The site has no space left for this.", "transient": True}
+    said.progress(key, state="failed", error=error)
+    desk.look()
+    assert (desk.task().state, desk.task().attempt, desk.task().trouble) == ("staging", 2, error["message"])
+    assert store.queue.claim("me", clock.now + 299.0, 30.0) is None
+    assert store.queue.claim("me", clock.now + 300.0, 30.0) is not None
 
 
 @pytest.mark.parametrize("code", ["", "Not A Code", "\x1b[2J", "x" * 61])

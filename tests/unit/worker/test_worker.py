@@ -18,7 +18,7 @@ from slidegate.store import Store
 from slidegate.store.database import StoreUnusable
 from slidegate.worker import Worker
 from slidegate.worker.holding import Holding
-from slidegate.worker.tools import Tools
+from slidegate.worker.tools import Pace, Tools
 from tests.unit.domain.histories import request
 from tests.unit.worker.conftest import Clock, Source
 
@@ -88,6 +88,25 @@ def test_a_site_that_does_not_answer_or_asks_for_patience_is_waited_for(
     row = store.runs.task(task)
     assert (row["state"], row["trouble"]) == ("staging", str(error))
     source.do = lambda: None
+
+
+def test_a_site_without_space_is_waited_for_where_others_clear_it_up_and_said_at_once_where_not(
+    store: Store, tools: Tools, source: Source, clock: Clock, task: str
+) -> None:
+    source.do = raising(Refused("The site has no space left for this.", "no-space", True))
+    patient = Worker(replace(tools, paces={"local": Pace(space_seconds=300.0)}))
+    for times in range(20):
+        assert patient.step(), times
+        assert store.runs.task(task)["trouble"] == "The site has no space left for this."
+        clock.now += 299.0
+        assert not patient.step()
+        clock.now += 1.0
+    assert store.runs.task(task)["state"] == "staging"
+    hasty = Worker(tools)
+    hasty.step()
+    assert store.runs.task(task)["error_code"] == "no-space"
+    for worker in (patient, hasty):
+        worker.close()
 
 
 def test_a_full_disk_is_said_in_words(
