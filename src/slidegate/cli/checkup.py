@@ -5,7 +5,9 @@ import importlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -148,3 +150,18 @@ def _sites(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"The site {name} cannot be used", error.message)
             continue
         yield Finding(f"The site {name} is at {site.ssh}; slidegate site check {name} asks it")
+    yield from _people(settings)
+
+
+def _people(settings: Settings) -> Iterator[Finding]:
+    """Tell of people whose account at a site ends soon; that the store is unusable was told before."""
+    from slidegate.store import Store
+
+    if not Path(settings.database.removeprefix("sqlite:///")).exists():
+        return
+    with suppress(SlidegateError):
+        store = Store.open(settings.database)
+        try:
+            yield from [Finding(words) for _link, words in store.people.ending(time.time())]
+        finally:
+            store.close()

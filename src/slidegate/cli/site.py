@@ -3,6 +3,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from slidegate.settings import Settings
     from slidegate.sites.checking import Layer
     from slidegate.sites.registry import Site
+    from slidegate.wiring import House
 
 site = typer.Typer(no_args_is_help=True, help="Where it can be run.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the site is called here.")]
@@ -200,7 +203,8 @@ def check_site(
         gate = house.gate_at(name)
         key = gate.partition("/")[2]
         layers = []
-        for layer in look_at(house.tools.gate(gate), None if key in ("", SSH_ITSELF) else key, name != LOCAL):
+        named = None if key in ("", SSH_ITSELF) else key
+        for layer in chain(look_at(house.tools.gate(gate), named, name != LOCAL), _ending(house, name)):
             layers.append(layer)
             if not json:
                 _print_layer(layer)
@@ -212,6 +216,15 @@ def check_site(
         sys.stdout.flush()
         sys.exit(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)
     sys.exit(0 if good else 1)
+
+
+def _ending(house: "House", name: str) -> Iterator["Layer"]:
+    """Tell of people whose account at a site ends soon."""
+    from slidegate.sites.checking import Layer
+
+    for link, words in house.store.people.ending(house.tools.clock()):
+        if link.site == name:
+            yield Layer("people", words)
 
 
 def _print_layer(layer: "Layer") -> None:

@@ -8,7 +8,7 @@ valid on any day; at one site a key opens one account.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
@@ -22,6 +22,7 @@ from slidegate.store.database import Database
 _P = tables.person
 _L = tables.person_link
 _SITE = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
+_SOON = timedelta(days=30)
 _ACCOUNT = re.compile("[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 
 
@@ -74,6 +75,16 @@ class Link:
     def days(self) -> str:
         """The days, in words."""
         return f"from {self.valid_from}" + (f" until {self.valid_until}" if self.valid_until else "")
+
+    def ends_soon(self, day: date) -> str | None:
+        """Say that it ends within a month, and how it is prolonged; None when it does not."""
+        if self.valid_until is None or self.state(day) != "valid" or self.valid_until - day > _SOON:
+            return None
+        return (
+            f"{self.person} is {self.account} at {self.site} until {self.valid_until} only; to go on: "
+            f"slidegate person link {self.person} {self.site} --account {self.account} --key {self.key} "
+            f"--from {self.valid_until + timedelta(days=1)}"
+        )
 
     def _overlaps(self, other: "Link") -> bool:
         mine, theirs = self.valid_until or date.max, other.valid_until or date.max
@@ -145,6 +156,13 @@ class People:
         """Return all links, also those that are not valid any more."""
         with self._database.read() as connection:
             return _links(connection)
+
+    def ending(self, at: float) -> list[tuple[Link, str]]:
+        """Return the links that end within a month of a moment and that no other one follows, in words."""
+        day, known = datetime.fromtimestamp(at, UTC).date(), self.links()
+        later = {(link.person, link.site) for link in known if link.state(day) == "not yet valid"}
+        ends = [(link, link.ends_soon(day)) for link in known if (link.person, link.site) not in later]
+        return [(link, words) for link, words in ends if words]
 
     def link(self, person: str, site: str, at: float) -> Link | None:
         """Return what a person is at a site at a moment, in seconds since 1970; None without any link there.

@@ -161,3 +161,15 @@ def test_a_link_whose_runs_have_not_ended_stays_and_names_them(linked: Store) ->
         linked.people.remove("ada")
     linked.history.append(asked.run, events.Cancelled(asked.tasks[0].task, State.WAITING), 2.0)
     assert linked.people.remove("ada") == [ADA]
+
+
+def test_what_ends_within_a_month_is_told_unless_something_follows(store: Store) -> None:
+    day = date(2026, 6, 1)
+    for name, until in (("ada", date(2026, 7, 1)), ("bob", date(2026, 7, 2)), ("cyd", date(2026, 6, 1))):
+        store.people.add(name, 1.0)
+        assert store.people.join(Link(name, "hpc", name, name, day, until))
+    store.people.join(Link("cyd", "hpc", "cyd", "cyd", date(2026, 6, 2)))
+    ((link, words),) = store.people.ending(at(2026, 6, 1, 12))
+    assert link.person == "ada"
+    assert "until 2026-07-01 only" in words
+    assert "slidegate person link ada hpc --account ada --key ada --from 2026-07-02" in words
