@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from slidegate.domain.errors import SlidegateError
 
-HEAD = "0002"
+HEAD = "0003"
 FAR_SECONDS = 600.0
 """Nobody puts anything off for longer; what is due later was put off before the clock was set back."""
 _BUSY_SECONDS = 60

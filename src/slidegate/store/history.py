@@ -125,6 +125,7 @@ def append(connection: Connection, run: RunId, pairs: Sequence[tuple[Event, Held
             _check(connection, event, held)
         elif isinstance(event, Sealed):
             _check_sealed(connection, event, held)
+            _own(connection, event)
         _write(connection, changes(run, event))
         _insert_event(connection, run, seq, at, event)
 
@@ -149,6 +150,15 @@ def _check_sealed(connection: Connection, event: Sealed, held: Held) -> None:
     found = connection.execute(select(func.count()).select_from(tables.task).where(*where)).scalar_one()
     if found != len(event.tasks):
         raise Outdated
+
+
+def _own(connection: Connection, event: Sealed) -> None:
+    """Remember the Attempts of a Submission as this store's own, also when their Run is deleted."""
+    own, task = tables.own_attempt, tables.task
+    named = select(task.c.attempt_key).where(
+        task.c.id.in_(event.tasks), task.c.attempt_key.not_in(select(own.c.attempt))
+    )
+    connection.execute(insert(own).from_select(["attempt"], named))
 
 
 def _write(connection: Connection, found: Sequence[Change]) -> None:

@@ -168,9 +168,14 @@ class KnownSites:
             connection.execute(update(table).where(table.c.id == submission).values(effort=dict(effort)))
 
     def done_with(self, site: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return what a site last said of Attempts that it keeps and no unfinished Task needs."""
+        """Return what a site last said of this store's own Attempts that no unfinished Task needs.
+
+        Another server with the same key, or this one as it was after a backup, may need the others.
+        """
         needed = select(_T.c.attempt_key).where(_T.c.state.not_in(list(FINISHED)))
-        query = select(_H.c.said).where(_H.c.site == site, _H.c.attempt.not_in(needed)).limit(limit)
+        own = select(tables.own_attempt.c.attempt)
+        where = (_H.c.site == site, _H.c.attempt.in_(own), _H.c.attempt.not_in(needed))
+        query = select(_H.c.said).where(*where).limit(limit)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
@@ -178,6 +183,8 @@ class KnownSites:
         """Forget what was said of Attempts that the site was told to let go of."""
         with self._database.write() as connection:
             connection.execute(delete(_H).where(_H.c.site == site, _H.c.attempt.in_(list(attempts))))
+            own = tables.own_attempt
+            connection.execute(delete(own).where(own.c.attempt.in_(list(attempts))))
 
     def audit_head(self, site: str) -> AuditHead:
         """Return the last audit record that was seen."""

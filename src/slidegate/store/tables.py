@@ -177,6 +177,14 @@ heard = Table(
     PrimaryKeyConstraint("site", "attempt", name="heard_attempt"),
 )
 
+# Attempts that this store has sent to a site and has not let go of; it may let go of no others, which may
+# be another server's.
+own_attempt = Table(
+    "own_attempt",
+    metadata,
+    Column("attempt", String(64), primary_key=True),
+)
+
 person = Table(
     "person",
     metadata,

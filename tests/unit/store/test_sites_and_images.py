@@ -16,9 +16,12 @@ def at_site(store: Store, name: str = "one", tasks: int = 1) -> events.RunReques
         for event in (
             events.StagingBegan(new.task, State.WAITING),
             events.Staged(new.task, State.STAGING, Digest("t" * 64)),
-            events.Submitted(new.task, State.SUBMITTING),
         ):
             store.history.append(asked.run, event, 2.0)
+    names = tuple(new.task for new in asked.tasks)
+    store.history.append(asked.run, events.Sealed(SubmissionId(asked.run[:32]), Digest("p" * 64), names), 2.0)
+    for task in names:
+        store.history.append(asked.run, events.Submitted(task, State.SUBMITTING), 2.0)
     return asked
 
 
@@ -108,6 +111,18 @@ def test_attempts_that_no_unfinished_task_needs_are_let_go_of(store: Store) -> N
     store.sites.forget("local", [keys[0]])
     assert store.sites.done_with("local") == []
     assert [row["said"]["attempt"] for row in store.sites.news("local")] == [keys[1]]
+
+
+def test_attempts_of_another_server_are_never_let_go_of_but_those_of_a_deleted_run_are(store: Store) -> None:
+    asked = at_site(store)
+    key = store.runs.task(asked.tasks[0].task)["attempt_key"]
+    store.history.append(asked.run, events.Cancelled(asked.tasks[0].task, State.QUEUED), 9.0)
+    store.runs.delete(asked.run)
+    watch = store.sites.claim("local", "a", 10.0, 5.0)
+    assert watch is not None
+    said = [{"attempt": name, "state": "running"} for name in (key, "f" * 64)]
+    store.sites.hear(watch, "c", said, True, 10.0)
+    assert [said["attempt"] for said in store.sites.done_with("local")] == [key]
 
 
 def test_the_audit_head_only_goes_forward(store: Store) -> None:
