@@ -246,6 +246,13 @@ class DeauthorizeTest(DoorTest):
             self.good("deauthorize", "--key", "omero")
             self.assertEqual(self.left(), ["c"])
 
+    def test_a_key_is_shut_out_also_where_the_configuration_has_a_mistake(self):
+        with open(os.path.join(self.home, "config.json"), "w") as file:
+            file.write("{")
+        self.refused("no-home", "key", "list")
+        self.good("deauthorize", "--key", "omero")
+        self.assertEqual(self.left(), ["c"])
+
     def test_what_is_not_there_is_said(self):
         self.refused("unknown-name", "deauthorize", self.public_key("x"))
         self.refused("unknown-name", "deauthorize", "--key", "nobody")

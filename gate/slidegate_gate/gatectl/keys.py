@@ -2,6 +2,7 @@
 """The verbs for keys: what each may start and how much, and the line that lets one in."""
 
 import ipaddress
+import os
 import re
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any, Dict, Tuple
 from slidegate_gate.door import keyfile
 from slidegate_gate.door import line as lines
 from slidegate_gate.home.config import UnknownName, check_word, locked_home, open_home, write_config
+from slidegate_gate.serve import files
 from slidegate_gate.serve.limits import DEFAULTS
 from slidegate_gate.workflows.releases import find_releases
 
@@ -83,7 +85,7 @@ def deauthorize(asked: Namespace) -> None:
         is_key = wanted in (None, lines.split(line)[1])
         return is_key and asked.key in (None, lines.name_in(line, asked.home))
 
-    with locked_home(asked.home):
+    with files.locked(os.path.join(asked.home, ".lock")):  # also where config.json has a mistake
         gone = keyfile.remove(asked.home, chosen)
     if not gone:
         raise UnknownName("No such key is let in here: see {}.".format(keyfile.path()))

@@ -72,9 +72,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     except GateError as error:
         sys.stderr.write("{}: {}\n".format(error.code, error))
     except OSError as error:
-        sys.stderr.write(
-            "system-error: {}. Nothing half-made is used: repeat when it is mended.\n".format(error)
-        )
+        words = "system-error: {}. Nothing half-made is used: repeat when it is mended.\n"
+        sys.stderr.write(words.format(error))
     finally:
         os.umask(umask)
     return 3
