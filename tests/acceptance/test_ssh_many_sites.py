@@ -14,7 +14,7 @@ from slidegate.sites.registry import Site, SiteInUse
 from slidegate.store.people import Link, LinkNotValid
 from slidegate.wiring import LOCAL_PACE, SSH_PACE, KeptHeads, NotLinked, open_house
 from slidegate.worker import Runs
-from tests.acceptance.embedded import Place, work
+from tests.acceptance.embedded import Place, step_until, work
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDLF0MtTRJQoTIL3hTU8mfhCOKho3Vh/H5GgQAorgnC3"
 
@@ -82,3 +82,25 @@ def test_a_request_at_another_site_is_another_run_unless_the_first_has_succeeded
         assert runs.show(there).state == "waiting", "a worker of one Run moved another"
         assert ask("hpc/omero") == (here, "finished")
         other.close()
+
+
+@pytest.mark.slow
+def test_two_servers_with_one_key_leave_each_others_work_alone(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    place = Place(tmp_path / "one")
+    place.prepare()
+    images = place.make_images(2)
+    argv = [*place.settings.local_program("serve"), "--key", "local"]
+    with place.open() as first, open_house(Settings(home=tmp_path / "two", person="eve")) as second:
+        mine = first.runs.request("count_bytes", [images[0]], {}, str(place.out)).run
+        step_until(first, mine, lambda view: "queued" in view.counts or "running" in view.counts)
+
+        gate = Gate(lambda: PipeLink(argv), KeptHeads(second.store, "hpc/local"))
+        tools = replace(second.tools, gates={"hpc/local": gate})
+        runs = Runs(tools, "eve")
+        theirs = runs.request("count_bytes", [images[1]], {}, str(tmp_path / "out"), site="hpc/local").run
+        assert work(replace(second, tools=tools, runs=runs), theirs).state == "succeeded"
+        gate.close()
+
+        assert work(first, mine).state == "succeeded"
+        assert [event.kind for event in first.store.history.of(mine)].count("submitted") == 1
