@@ -22,11 +22,26 @@ NO_SPACE = """
 import errno, os, sys
 from slidegate_gate.__main__ import main
 from slidegate_gate.serve import files
-create, write, where = files.create_json, files.write_json, sys.argv[1]
-def full(path, value):
+create, link, where = files.create_json, os.symlink, sys.argv[1]
+def full(value, path):
     raise OSError(errno.ENOSPC, "No space left on device", path)
 files.write_json = full
 files.create_json = lambda path, value: (full if where in path.split(os.sep) else create)(path, value)
+os.symlink = lambda value, path: (full if where in path.split(os.sep) else link)(value, path)
+sys.exit(main(sys.argv[2:]))
+"""
+
+# A member that tells in the ledger when it lists a folder.
+LOOKED_AT = """
+import os, sys
+from slidegate_gate.__main__ import main
+from slidegate_gate.serve import files
+names_in, ledger = files.names_in, sys.argv[1]
+def telling(path):
+    with open(os.path.join(ledger, "tried"), "a") as file:
+        file.write("listed {}\\n".format(os.path.basename(path)))
+    return names_in(path)
+files.names_in = telling
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -50,6 +65,13 @@ class Crews(unittest.TestCase):
 
     def tries_of(self, step, unit):
         return len(self.site.tried(self.site.attempts[0], step, unit))
+
+    def run_as(self, program, word):
+        """Run one member by another program, to which a word is told; return its exit code."""
+        argv = [sys.executable, "-c", program, word, "runner", "--home", self.site.home, "--key", "test"]
+        argv += ["--submission", "5" * 32, "--class", "cpu", "--round", "1"]
+        more = {"SLIDEGATE_LOCAL_ARRAY": "a", "SLIDEGATE_LOCAL_ELEMENT": "0", "PYTHONPATH": GATE}
+        return subprocess.call(argv, env=dict(os.environ, **more))
 
     # together
 
@@ -87,6 +109,32 @@ class Crews(unittest.TestCase):
         self.site.run(1)
         order = [line[0] for line in self.site.tried()]
         self.assertEqual(order, sorted(order, key=attempts.index))
+
+    def test_members_go_through_the_units_in_no_order(self):
+        orders = []
+        for _ in range(2):
+            self.site = self.opened()
+            self.site.begin({"units": 40})
+            self.site.run(1)
+            orders.append([line[2] for line in self.site.tried(self.site.attempts[0], "detect")])
+        self.assertEqual(sorted(orders[0]), sorted(orders[1]))
+        self.assertNotEqual(orders[0], orders[1])
+
+    def test_one_look_serves_for_many_units(self):
+        self.site = SmallSite(tempfile.mkdtemp(dir=self.folder), lease_seconds=60)
+        self.site.begin({"units": 100})
+        self.assertEqual(self.run_as(LOOKED_AT, self.site.ledger), 0)
+        self.assertEqual(len(self.site.tried(self.site.attempts[0], "detect")), 100)
+        self.assertLess(len(self.site.tried("listed", "leases")), 10)
+
+    def test_an_early_attempt_of_a_dead_member_does_not_wait_for_all_units_of_a_later_one(self):
+        first, second = self.site.begin({"units": 2}, {"units": 60, "seconds": 0.05})
+        os.makedirs(self.site.work(first, "leases"))
+        os.symlink("somebody.who.died", self.site.work(first, "leases", "plan.all.0"))
+        self.site.run(1)
+        tried = [line[:2] for line in self.site.tried()]
+        self.assertLess(tried.index([first, "plan"]), len(tried) - 20)
+        self.assertEqual(tried.count([second, "detect"]), 60)
 
     def test_the_members_of_a_second_array_leave_without_effect(self):
         (attempt,) = self.site.begin({})
@@ -188,20 +236,7 @@ class Crews(unittest.TestCase):
         for where in ("tries", "leases", "done"):
             self.site = self.opened()
             (attempt,) = self.site.begin({"die": {"plan.all": 9}} if where == "tries" else {})
-            argv = [
-                sys.executable,
-                "-c",
-                NO_SPACE,
-                where,
-                "runner",
-                "--home",
-                self.site.home,
-                "--key",
-                "test",
-            ]
-            argv += ["--submission", "5" * 32, "--class", "cpu", "--round", "1"]
-            more = {"SLIDEGATE_LOCAL_ARRAY": "a", "SLIDEGATE_LOCAL_ELEMENT": "0", "PYTHONPATH": GATE}
-            self.assertEqual(subprocess.call(argv, env=dict(os.environ, **more)), 0, where)
+            self.assertEqual(self.run_as(NO_SPACE, where), 0, where)
             error = self.site.result(attempt)["error"]
             self.assertEqual((error["code"], error["transient"]), ("no-space", True), where)
             self.assertLessEqual(self.tries_of("plan", "all"), 1, where)
@@ -248,6 +283,14 @@ class Crews(unittest.TestCase):
         self.assertEqual(self.site.result(attempt)["state"], "succeeded")
         done = files.read_json(self.site.work(attempt, "done", "detect.u000"))
         self.assertEqual(done["try"], "detect.u000.1")
+
+    def test_the_unit_of_a_dead_member_is_taken_over_by_one_that_had_much_else_to_do(self):
+        attempt, member = self.start_slow(units=40, seconds=0.05)
+        member.kill()
+        self.assertEqual(self.site.run(1), [0])
+        self.assertEqual(self.site.result(attempt)["state"], "succeeded")
+        self.assertEqual(self.tries_of("detect", "u000"), 2)
+        self.assertEqual(len(self.site.tried(attempt, "detect")), 41)
 
     def test_the_unit_of_a_member_that_lives_is_left_to_it(self):
         self.site.begin({"units": 1, "seconds": 3 * SECONDS})

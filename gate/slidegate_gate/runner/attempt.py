@@ -9,13 +9,14 @@ same Unit do no harm, as only one of them can commit it.
 ::
 
     shared/                        files that steps with "redo": "same-bytes" write whole
-    leases/<step>.<unit>.<try>     who took the Unit; created exclusively
+    leases/<step>.<unit>.<try>     names the member that took the Unit; a symbolic link, created exclusively
     tries/<step>.<unit>.<try>/     what that try wrote
     done/<step>.<unit>             created exclusively, naming the one try that counts
     members/<member>               how a member shows that it lives
     log                            what the steps said
 """
 
+import contextlib
 import os
 import time
 from typing import Any, Dict, List, NamedTuple
@@ -80,24 +81,26 @@ class Attempt:
 
     def tries(self) -> Dict[str, int]:
         """Return the number of the latest try of each Unit of the next step that was ever taken."""
-        names = files.names_in(self.path("leases"))  # in order, so that the latest try comes last
-        leases = [name.split(".") for name in names]
+        # in order, so that the latest try comes last
+        leases = [name.split(".") for name in files.names_in(self.path("leases"))]
         return {unit: int(number) for step, unit, number in leases if step == self.step}
 
     def take(self, unit: Unit, member: str) -> bool:
-        """Take the lease of a try; False where another member was faster."""
-        return files.create_json(self.path("leases", "{}.{}.{}".format(*unit)), {"member": member})
+        """Take the lease of a try; False where another member was faster.
+
+        A link comes into being with what it says, in one step.  It is not flushed: who loses a lease in a
+        power cut was cut off with it, or lets a Unit be done twice.
+        """
+        lease = self.path("leases", "{}.{}.{}".format(*unit))
+        with contextlib.suppress(FileExistsError):
+            os.symlink(member, lease)
+        return (
+            os.readlink(lease) == member
+        )  # also where the answer was lost and the repeat refused, as on NFS
 
     def heartbeat_of(self, unit: Unit) -> str:
         """Return the file in which the member counts that took the try."""
-        lease = files.read_json(self.path("leases", "{}.{}.{}".format(*unit))) or {"member": "gone"}
-        return self.path("members", lease["member"])
-
-    def try_folder(self, unit: Unit) -> str:
-        """Make and return the folder that belongs to this try alone."""
-        folder = self.path("tries", "{}.{}.{}".format(*unit))
-        os.makedirs(folder, 0o700, exist_ok=True)
-        return folder
+        return self.path("members", os.readlink(self.path("leases", "{}.{}.{}".format(*unit))))
 
     def folders_of(self, step: str) -> List[str]:
         """Return the folders of the tries that count, sorted by the names of their Units; all are there."""

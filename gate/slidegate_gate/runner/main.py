@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List
 
 from ..errors import GateError
 from ..kernel import usage_of
@@ -83,32 +83,30 @@ class Member:
 
     def work(self) -> None:
         """Do what there is to do for this member."""
-        busy_at = time.monotonic()
+        self.busy_at = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="slidegate-") as self.process.scratch, closing(self.process):
-            while self.attempts and self._waits(time.monotonic() - busy_at):
-                if self._do_one():
-                    busy_at = time.monotonic()
-                else:
-                    due = min([attempt.look_at for attempt in self.attempts] or [0.0])
-                    time.sleep(max(0.0, due - time.monotonic()))
+            while self.attempts and self._waits(time.monotonic() - self.busy_at):
+                self._do_some()
+                due = min([attempt.look_at for attempt in self.attempts] or [0.0])
+                time.sleep(max(0.0, due - time.monotonic()))
 
-    def _do_one(self) -> bool:
-        """Do the first Unit that can be taken; False where there is none to be found now."""
+    def _do_some(self) -> None:
+        """Do Units of the first Attempt that has any to take."""
         now = time.monotonic()
         for attempt in [attempt for attempt in self.attempts if attempt.look_at <= now]:
             try:
-                unit = None if attempt.has_result() else self._take_from(attempt)
-                if unit is not None:
+                for unit in [] if attempt.has_result() else self._taken_from(attempt):
                     self._do(attempt, unit)
-                    attempt.pause = attempt.look_at = 0.0
-                    return True
+                    self.busy_at = time.monotonic()
             except OSError as error:
                 attempt.fail(outputs.cause(self.layout, attempt, error), self.name)
+            if self.busy_at > now:
+                attempt.pause = 0.0
+                return
             if attempt.has_result() or not self._ahead(attempt):
                 self.attempts.remove(attempt)
             attempt.pause = min(1.1 * attempt.pause or SHORTEST_PAUSE, LONGEST_PAUSE, self.lease_seconds / 5)
             attempt.look_at = time.monotonic() + attempt.pause
-        return False
 
     def _ahead(self, attempt: Attempt) -> List[str]:
         """Return the steps of this member that an Attempt still has to go through."""
@@ -127,17 +125,24 @@ class Member:
 
     # taking
 
-    def _take_from(self, attempt: Attempt) -> Optional[Unit]:
+    def _taken_from(self, attempt: Attempt) -> Iterator[Unit]:
+        """Take one Unit after the other, for a fifth of a lease: then it is time to look at everything anew.
+
+        A look costs as much as there are Units, and most Units that were free then are free a moment later.
+        """
         missing = attempt.look()
         attempt.silence = 0.0
         if attempt.step not in self.mine:
-            return None
+            return
         tries = attempt.tries()
         self.heartbeat.path = attempt.path("members", self.name)
         random.shuffle(missing)  # members that come together go for different Units
+        until = time.monotonic() + self.lease_seconds / 5
         for unit in [Unit(attempt.step, name, 0) for name in missing if name not in tries]:
             if attempt.take(unit, self.name):
-                return unit
+                yield unit
+                if attempt.has_result() or time.monotonic() > until:
+                    return
         for held in [Unit(attempt.step, name, tries[name]) for name in missing if name in tries]:
             silence = self.watch.silence(attempt.heartbeat_of(held))
             attempt.silence = max(attempt.silence, silence)
@@ -146,8 +151,8 @@ class Member:
                 words = "Each member that worked on {} {} disappeared, as if killed.".format(*unit)
                 attempt.fail(StepCrashed(words), self.name)
             elif silence >= self.lease_seconds and attempt.take(unit, self.name):
-                return unit
-        return None
+                yield unit
+                return
 
     # doing
 
@@ -175,8 +180,8 @@ class Member:
         began, before = time.monotonic(), usage_of(self.process.process)
         record = self.process.ask(request, attempt.log, lambda: not attempt.has_result())
         cpu, peak = usage_of(self.process.process)
-        used = {"cpu_seconds": max(0.0, cpu - before[0]), "max_rss_bytes": peak}
-        record.update(used, seconds=time.monotonic() - began)
+        record.update(cpu_seconds=max(0.0, cpu - before[0]), max_rss_bytes=peak)
+        record.update(seconds=time.monotonic() - began)
         flush(request["out"])
         attempt.commit(unit, record)
 
@@ -184,8 +189,14 @@ class Member:
         release = {name: self.release[name] for name in ("name", "version", "digest")}
         about = {"key": attempt.plan["attempt"], "submission": self.submission, "release": release}
         about["runtime"] = self.release["runtime"]
-        before = self.order[: self.order.index(unit.step)]
-        request = {"step": unit.step, "unit": unit.name, "inputs": attempt.inputs, "attempt": about}
+        request: Dict[str, Any] = {
+            "step": unit.step,
+            "unit": unit.name,
+            "inputs": attempt.inputs,
+            "attempt": about,
+        }
         request.update(parameters=attempt.plan["parameters"], shared=attempt.path("shared"))
-        request.update(out=attempt.try_folder(unit))
+        request["out"] = attempt.path("tries", "{}.{}.{}".format(*unit))
+        os.makedirs(request["out"], 0o700, exist_ok=True)
+        before = self.order[: self.order.index(unit.step)]
         return dict(request, results={step: attempt.folders_of(step) for step in before})
