@@ -26,6 +26,8 @@ ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _HOPELESS = (TimeLimit, OutOfMemory)
 _NO_EFFORT: Mapping[str, Any] = {"round": 0, "ended": 0, "best": {}, "vain": 0}
 
+_UNKNOWN = "The site had begun this work before the database of slidegate was restored, and did not end it."
+
 Row = Mapping[str, Any]
 
 
@@ -34,6 +36,35 @@ def crews_of(tools: Tools, there: Iterable[Row]) -> dict[SubmissionId, dict[str,
     names = {SubmissionId(row["said"]["submission"]) for row in there if row["said"]}
     found = {name: tools.store.runs.submission(name) for name in names}
     return {name: row for name, row in found.items() if row is not None}
+
+
+def start_anew(tools: Tools, gate: Gate, there: Iterable[Row], crews: Iterable[Row]) -> int:
+    """Give another Attempt to Tasks whose work is in a Submission of which this store knows nothing.
+
+    So it is where the store was restored from a backup: the site has the work from before, and no more crews
+    can be asked for there.
+
+    Parameters
+    ----------
+    crews
+        All that the site knows; nothing is done while one of that Submission may still be at work.
+
+    Returns
+    -------
+    How much changed.
+    """
+    alive = {crew["submission"] for crew in crews if crew["state"] != "ended"}
+    left = [
+        row
+        for row in there
+        if row["said"]
+        and row["said"]["state"] not in ENDED
+        and row["said"]["submission"] not in alive
+        and tools.store.runs.submission(SubmissionId(row["said"]["submission"])) is None
+    ]
+    if left:
+        gate.cancel([key_of(row) for row in left])
+    return sum(append(tools, row, tools.lost_data(row, _UNKNOWN)) for row in left)
 
 
 def start_crews(tools: Tools, gate: Gate, there: Sequence[Row], before: Mapping[SubmissionId, Row]) -> int:

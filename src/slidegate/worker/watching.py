@@ -18,7 +18,17 @@ from slidegate.sites import Gate
 from slidegate.sites.errors import Refused
 from slidegate.store.sites import Watch
 from slidegate.store.sites import is_due as is_site_due
-from slidegate.worker.crews import ENDED, append, crews_of, fail, in_full, is_due, start_crews, why_ended
+from slidegate.worker.crews import (
+    ENDED,
+    append,
+    crews_of,
+    fail,
+    in_full,
+    is_due,
+    start_anew,
+    start_crews,
+    why_ended,
+)
 from slidegate.worker.errors import CrewsEnded, OutOfMemory
 from slidegate.worker.telling import in_words
 from slidegate.worker.tools import NO_SPACE, Tools, digest, key_of
@@ -77,6 +87,8 @@ def _look(tools: Tools, watch: Watch) -> tuple[int, float]:
         changed += _move(tools, gate, row, news.complete)
     _let_go(tools, gate, watch.site, done_with)
     changed += start_crews(tools, gate, there, before)
+    if news.complete:
+        changed += start_anew(tools, gate, there, news.crews)
     return changed, _pause(tools, watch.site, there, now)
 
 

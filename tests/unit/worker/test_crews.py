@@ -210,6 +210,23 @@ def test_what_a_site_has_forgotten_altogether_is_handed_in_again_under_the_same_
     assert (desk.task().state, desk.task().attempt_key) == ("submitting", key)
 
 
+def test_work_that_a_lost_submission_has_begun_and_cannot_end_is_begun_anew(
+    desk: Desk, said: Said, store: Store
+) -> None:
+    (key,) = at_site(store, said)
+    said.progress(key, submission="0" * 32)  # sealed after the backup that this database was restored from
+    said.crew(1, "running", submission="0" * 32)
+    desk.look()
+    assert (desk.task().state, desk.task().attempt_key) == ("running", key)
+    said.crew(1, "ended", submission="0" * 32)
+    said.epoch = "b"
+    desk.look()
+    task = desk.task()
+    assert task.state == "staging"
+    assert task.attempt_key != key
+    assert said.submitted == []
+
+
 def test_while_the_scheduler_cannot_tell_nothing_is_started(
     desk: Desk, said: Said, store: Store, clock: Clock
 ) -> None:
