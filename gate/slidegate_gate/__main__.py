@@ -61,7 +61,12 @@ def serve(argv: List[str]) -> int:
     parser.add_argument("--key", required=True)
     asked = parser.parse_args(argv)
     os.umask(0o077)
-    config = layout.load_config(asked.home)
+    try:
+        config = layout.load_config(asked.home)
+        scheduler_class = adapter(config)
+    except ValueError:
+        print("This gate's config.json cannot be read: `gatectl selftest` says why.", file=sys.stderr)
+        return 2
     if asked.key not in config.get("keys", {}):
         print("This gate has no key of that name.", file=sys.stderr)
         return 2
@@ -69,7 +74,7 @@ def serve(argv: List[str]) -> int:
     found = re.match(r"[0-9A-Za-z.:%_-]{2,64}(?= )", os.environ.get("SSH_CONNECTION", ""))
     peer = found.group() if found else "local"
     with folders.in_use(program):
-        scheduler = adapter(config)(config, here.scheduler)
+        scheduler = scheduler_class(config, here.scheduler)
         gate = loop.Gate(here, scheduler, slidegate_gate.__version__, program, peer)
         places = gate.limits.values["channels"]
         free = folders.take_place(here.channels, places)

@@ -63,6 +63,15 @@ class Pipe(SiteTest):
         self.assertIn(b"no key", said)
         self.assertFalse(os.path.exists(os.path.join(self.site.home, "state", "keys", "stranger")))
 
+    def test_a_configuration_that_cannot_be_read_is_told_in_a_sentence(self):
+        with open(os.path.join(self.site.home, "config.json"), "a") as file:
+            file.write("}")
+        process = Process(self.site.home)
+        code, said = process.close()
+        self.assertEqual(code, 2)
+        self.assertIn(b"config.json cannot be read", said)
+        self.assertNotIn(b"Traceback", said)
+
     def test_keys_whose_names_lead_elsewhere_get_nothing(self):
         for key in ("../one", "", "one/", "one\n"):
             self.assertEqual(Process(self.site.home, key).close()[0], 2)
