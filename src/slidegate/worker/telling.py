@@ -14,6 +14,8 @@ from slidegate.worker.errors import NoSpaceHere, SystemRefused, Unexpected
 
 log = logging.getLogger(__name__)
 
+_NO_SCHEDULER = "The site's scheduler does not answer clearly just now; it is asked again."
+
 
 def in_words(error: Exception, doing: str) -> SlidegateError:
     """Return an error with a sentence for the person; what needs a look is logged, under a number.
@@ -34,3 +36,11 @@ def in_words(error: Exception, doing: str) -> SlidegateError:
         reason = error.strerror or type(error).__name__
         return SystemRefused(f"This computer refused something: {reason} (its log says more under {number}).")
     return Unexpected(f"Something unexpected happened in slidegate; its log says more under {number}.")
+
+
+def trouble_of(error: SlidegateError) -> str:
+    """Return what keeps something from going on, with the code under which it can be looked up."""
+    words = (
+        f"{_NO_SCHEDULER} It says: {error.message}" if error.code == "scheduler-unknown" else error.message
+    )
+    return f"{words} [{error.code}]"

@@ -30,7 +30,7 @@ from slidegate.worker.crews import (
     why_ended,
 )
 from slidegate.worker.errors import CrewsEnded, OutOfMemory
-from slidegate.worker.telling import in_words
+from slidegate.worker.telling import in_words, trouble_of
 from slidegate.worker.tools import NO_SPACE, Tools, digest, key_of
 
 _DATA_LOST = frozenset({"input-vanished", "missing-blobs"})
@@ -62,7 +62,7 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
         changed, pause = _look(tools, watch)
     except Exception as error:  # noqa: BLE001  (the edge of a worker's step)
         known = in_words(error, f"site {site}")
-        trouble = known.message
+        trouble = trouble_of(known)
         pause = tools.pace_at(site).pause(sites.row(site)["tries"] + 1, known.transient)
     finally:
         sites.release(watch, tools.clock() + pause, trouble)
@@ -138,7 +138,7 @@ def _end(tools: Tools, gate: Gate, row: Row, said: Row) -> int:
             moved = append(tools, row, again)
             space = tools.pace_at(tools.store.runs.run(row["run"])["site"]).space_seconds
             if moved and error.code == NO_SPACE and space:
-                tools.store.queue.put_off(task, tools.clock() + space, error.message)
+                tools.store.queue.put_off(task, tools.clock() + space, trouble_of(error))
             return moved
         case "cancelled":
             event = Cancelled(task, state)

@@ -25,7 +25,7 @@ from slidegate.worker.holding import Holding
 from slidegate.worker.presence import Presence
 from slidegate.worker.staging import stage
 from slidegate.worker.submitting import submit
-from slidegate.worker.telling import in_words
+from slidegate.worker.telling import in_words, trouble_of
 from slidegate.worker.tools import NO_SPACE, Tools, key_of
 from slidegate.worker.watching import watch_site
 
@@ -170,9 +170,9 @@ class Worker:
         if error.code == NO_SPACE:
             space = self._tools.pace_at(self._tools.store.runs.run(claim.run)["site"]).space_seconds
             if space:
-                return self._tools.clock() + space, error.message
+                return self._tools.clock() + space, trouble_of(error)
         if error.transient and (patient or tries < self._tools.pace.tries):
-            return self._tools.clock() + self._tools.pace.pause(tries, True), error.message
+            return self._tools.clock() + self._tools.pace.pause(tries, True), trouble_of(error)
         self._fail(claim, error)
         return None, None
 

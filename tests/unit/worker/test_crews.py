@@ -282,7 +282,11 @@ def test_a_result_that_had_no_space_at_a_site_is_computed_again_only_after_a_whi
     error = {"code": "no-space", "message": "The site has no space left for this.", "transient": True}
     said.progress(key, state="failed", error=error)
     desk.look()
-    assert (desk.task().state, desk.task().attempt, desk.task().trouble) == ("staging", 2, error["message"])
+    assert (desk.task().state, desk.task().attempt, desk.task().trouble) == (
+        "staging",
+        2,
+        "The site has no space left for this. [no-space]",
+    )
     assert store.queue.claim("me", clock.now + 299.0, 30.0) is None
     assert store.queue.claim("me", clock.now + 300.0, 30.0) is not None
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from slidegate.domain import events
+from slidegate.domain.errors import SlidegateError
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, RunId, TaskId
 from slidegate.sites import Gate
@@ -79,15 +80,25 @@ def test_what_may_pass_is_tried_again_later_and_not_for_ever(
 
 @pytest.mark.parametrize("error", [LinkDown(), Refused("Too much.", "limit", True)])
 def test_a_site_that_does_not_answer_or_asks_for_patience_is_waited_for(
-    store: Store, worker: Worker, source: Source, clock: Clock, task: str, error: Exception
+    store: Store, worker: Worker, source: Source, clock: Clock, task: str, error: SlidegateError
 ) -> None:
     source.do = raising(error)
     for _ in range(20):
         clock.now += 100
         worker.step()
     row = store.runs.task(task)
-    assert (row["state"], row["trouble"]) == ("staging", str(error))
+    assert (row["state"], row["trouble"]) == ("staging", f"{error} [{error.code}]")
     source.do = lambda: None
+
+
+def test_a_scheduler_that_does_not_answer_is_told_in_words_before_its_own(
+    store: Store, worker: Worker, source: Source, task: str
+) -> None:
+    source.do = raising(Refused("/usr/bin/sbatch ended with 1.", "scheduler-unknown", True))
+    worker.step()
+    trouble = store.runs.task(task)["trouble"]
+    assert trouble.startswith("The site's scheduler does not answer clearly just now; it is asked again.")
+    assert trouble.endswith("It says: /usr/bin/sbatch ended with 1. [scheduler-unknown]")
 
 
 def test_a_site_without_space_is_waited_for_where_others_clear_it_up_and_said_at_once_where_not(
@@ -97,7 +108,7 @@ def test_a_site_without_space_is_waited_for_where_others_clear_it_up_and_said_at
     patient = Worker(replace(tools, paces={"local": Pace(space_seconds=300.0)}))
     for times in range(20):
         assert patient.step(), times
-        assert store.runs.task(task)["trouble"] == "The site has no space left for this."
+        assert store.runs.task(task)["trouble"] == "The site has no space left for this. [no-space]"
         clock.now += 299.0
         assert not patient.step()
         clock.now += 1.0
@@ -192,7 +203,7 @@ def test_a_site_that_breaks_in_an_unexpected_way_is_shown_with_a_number(
     worker = Worker(replace(tools, gates={"local": Broken(LinkDown)}))
     assert not worker.step()
     trouble = store.sites.row("local")["trouble"]
-    assert trouble.rstrip(".").rpartition(" ")[2] in caplog.text
+    assert trouble.removesuffix(". [internal]").rpartition(" ")[2] in caplog.text
     assert "ZeroDivisionError" in caplog.text
     assert "Jane" not in caplog.text + trouble
     worker.close()
