@@ -71,6 +71,20 @@ class Frames(unittest.TestCase):
         os.close(inlet)
         self.assertEqual(got, sent)
 
+    def test_a_body_stays_while_the_next_is_read_and_then_its_memory_is_used_again(self):
+        inlet, outlet = os.pipe()
+        for number in range(4):
+            frames.write_frame(outlet, {"verb": "put"}, b"%d" % number * 1000)
+        os.close(outlet)
+        memories = []
+        for number, frame in enumerate(frames.read_ahead(frames.FrameReader(inlet, 5))):
+            time.sleep(0.1)
+            self.assertEqual(bytes(frame.body), b"%d" % number * 1000)
+            memories.append(frame.body.obj)
+        os.close(inlet)
+        self.assertIs(memories[2], memories[0])
+        self.assertIs(memories[3], memories[1])
+
     def test_a_frame_that_arrives_byte_by_byte_is_the_same_frame(self):
         inlet, outlet = os.pipe()
         data = frame_bytes(b'{"a":1}') * 2

@@ -15,13 +15,15 @@ the reader stops at once with ``BadFrame``, because from there on it could only 
 begins.  Every length is limited before anything of that length is read, and a peer that stops sending is left
 after a time.  Both ends of the channel use this module; it knows nothing of what the messages mean.
 
-While one frame is handled the next is read and hashed by one other thread (``read_ahead``), so that a long
-upload keeps reading, hashing and writing at the same time.
+While one frame is handled the next is read by one other thread (``read_ahead``), so that a long upload keeps
+reading, hashing and writing at the same time.  New memory for each body would take as long as hashing it.
 """
 
 import hashlib
+import itertools
 import json
 import math
+import mmap
 import os
 import re
 import select
@@ -87,8 +89,11 @@ class FrameReader:
         self._ready.register(handle, select.POLLIN)
         self._idle = int(idle * 1000)
 
-    def read(self) -> Optional[Frame]:
-        """Return the next frame, or None where the channel ended between two frames."""
+    def read(self, room: Optional[memoryview] = None) -> Optional[Frame]:
+        """Return the next frame, or None where the channel ended between two frames.
+
+        Its body lies in `room`, where there is one.
+        """
         header = self._header()
         if not header:
             return None
@@ -105,7 +110,7 @@ class FrameReader:
             message = parse_object(bytes(data))
         except ValueError as error:
             raise BadFrame("The JSON of the frame cannot be read: {}.".format(error))
-        body = memoryview(bytearray(body_bytes))
+        body = (room or memoryview(bytearray(body_bytes)))[:body_bytes]
         bare = message.get("verb") == "put" and "body" not in message
         named = message.pop("body", None)
         hashed = self._fill(body, not bare)
@@ -144,14 +149,18 @@ class FrameReader:
 
 
 def read_ahead(reader: FrameReader) -> Iterator[Frame]:
-    """Yield the frames of `reader` in order, reading one ahead in another thread."""
+    """Yield the frames of `reader` in order, reading one ahead in another thread.
+
+    The body of each is there until the next frame is asked for; then others take its place.
+    """
+    rooms = itertools.cycle([memoryview(mmap.mmap(-1, MAX_BODY, mmap.MAP_PRIVATE)) for _ in range(2)])
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(reader.read)
+        coming = thread.submit(reader.read, next(rooms))
         while True:
             frame = coming.result()
             if frame is None:
                 return
-            coming = thread.submit(reader.read)
+            coming = thread.submit(reader.read, next(rooms))
             yield frame
 
 
