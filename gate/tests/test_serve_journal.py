@@ -251,6 +251,25 @@ class LostAnswers(SiteTest):
         answer = self.assert_ok(self.site.submit([1]))
         self.assertEqual([answer["crews"][0]["array"]], self.site.scheduler.arrays())
 
+    def test_an_array_whose_receipt_a_power_cut_took_is_adopted(self):
+        (crew,) = self.assert_ok(self.site.submit([1]))["crews"]
+        receipt = self.site.layout().receipt(self.site.plan([1])[:32], "cpu", 1)
+        for spoiled in (b"", b"\0" * 40):
+            with open(receipt, "wb") as file:
+                file.write(spoiled)
+            self.site.reconnect()
+            self.assertEqual(self.site.ask("status", cursor="")["crews"][0]["array"], "")
+            self.assertEqual(self.assert_ok(self.site.submit([1]))["crews"], [crew])
+        self.assertEqual(self.site.scheduler.arrays(), [crew["array"]])
+        self.assertEqual(files.read_json(receipt)["array"], crew["array"])
+
+    def test_a_submit_waits_for_the_disk_eight_times_and_for_its_scheduler(self):
+        self.assert_ok(self.site.submit([1]))
+        plan = self.site.plan([2])
+        with mock.patch.object(os, "fsync", side_effect=os.fsync) as flush:
+            self.assert_ok(self.site.ask("submit", plan=plan, round=1))
+        self.assertEqual(flush.call_count, 8 + 2)  # the stand-in for a scheduler flushes its record, too
+
     def test_an_open_question_stays_open_until_the_scheduler_can_tell(self):
         self.site.scheduler.after_submit = self.crash(SchedulerUnknown())
         self.site.submit([1])

@@ -141,6 +141,15 @@ class Bytes(SiteTest):
 class Attempts(SiteTest):
     limits = {"attempts_alive": 3}
 
+    def test_a_count_that_a_power_cut_spoiled_begins_anew(self):
+        self.assert_ok(self.site.submit([1, 2]))
+        for spoiled in (b"", b"\0" * 90, b'{"attempts_alive":', b"\xff"):
+            with open(self.site.layout().usage, "wb") as file:
+                file.write(spoiled)
+            detail = self.assert_refused(self.site.submit([3, 4]), "limit", transient=True)
+            self.assertEqual(detail["used"], 2, spoiled)
+        self.assert_ok(self.site.submit([3]))
+
     def test_attempts_without_result_are_limited(self):
         self.assert_ok(self.site.submit([1, 2]))
         detail = self.assert_refused(self.site.submit([3, 4]), "limit", transient=True)

@@ -94,9 +94,8 @@ class Attempt:
         lease = self.path("leases", "{}.{}.{}".format(*unit))
         with contextlib.suppress(FileExistsError):
             os.symlink(member, lease)
-        return (
-            os.readlink(lease) == member
-        )  # also where the answer was lost and the repeat refused, as on NFS
+        # also where the answer was lost and the repeat refused, as on NFS
+        return os.readlink(lease) == member
 
     def heartbeat_of(self, unit: Unit) -> str:
         """Return the file in which the member counts that took the try."""

@@ -189,14 +189,9 @@ class Member:
         release = {name: self.release[name] for name in ("name", "version", "digest")}
         about = {"key": attempt.plan["attempt"], "submission": self.submission, "release": release}
         about["runtime"] = self.release["runtime"]
-        request: Dict[str, Any] = {
-            "step": unit.step,
-            "unit": unit.name,
-            "inputs": attempt.inputs,
-            "attempt": about,
-        }
-        request.update(parameters=attempt.plan["parameters"], shared=attempt.path("shared"))
-        request["out"] = attempt.path("tries", "{}.{}.{}".format(*unit))
-        os.makedirs(request["out"], 0o700, exist_ok=True)
+        out = attempt.path("tries", "{}.{}.{}".format(*unit))
+        os.makedirs(out, 0o700, exist_ok=True)
+        request = {"step": unit.step, "unit": unit.name, "inputs": attempt.inputs, "attempt": about}
+        request.update(parameters=attempt.plan["parameters"], shared=attempt.path("shared"), out=out)
         before = self.order[: self.order.index(unit.step)]
         return dict(request, results={step: attempt.folders_of(step) for step in before})

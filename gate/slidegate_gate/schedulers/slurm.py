@@ -107,9 +107,8 @@ class Scheduler:
     def _kept(self) -> Iterator[Dict[str, Any]]:
         """Hold the lock; yield what is kept, and keep what is made of it."""
         with files.locked(self.queue + ".lock"):
-            kept = {"tried": 0, "asked": 0, "arrays": {}, "begun": {}}
-            with contextlib.suppress(ValueError):  # not flushed: after a power cut all requests have settled
-                kept = files.read_json(self.queue) or kept
+            # not flushed: after a power cut all requests have settled
+            kept = files.read_unflushed(self.queue) or {"tried": 0, "asked": 0, "arrays": {}, "begun": {}}
             yield kept
             with open(self.queue + ".new", "wb") as new:
                 new.write(canonical(kept))

@@ -50,35 +50,42 @@ def temporary(folder: str) -> str:
 
 def read_json(path: str) -> Any:
     """Return the value in a JSON file, or None where there is no such file."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return json.loads(data.decode("utf-8"))
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(path, "rb") as file:
+        return json.loads(file.read().decode("utf-8"))
+    return None
+
+
+def read_unflushed(path: str) -> Any:
+    """Return what `read_json` does, and None where a power cut has spoiled a record that was not flushed."""
+    with contextlib.suppress(ValueError):
+        return read_json(path)
+    return None
 
 
 def names_in(folder: str) -> List[str]:
     """Return the names in a folder in order, without temporary ones; none where there is no folder."""
-    try:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return []
 
 
 def time_of(folder: str) -> int:
     """Return when a name last came or went in a folder, in nanoseconds; 0 where there is no folder."""
-    try:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return os.stat(folder).st_mtime_ns
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
+    return 0
 
 
-def write_json(path: str, obj: Any) -> None:
-    """Replace a record: afterwards it holds `obj` whole; killed before that, it holds the old value whole."""
-    with _flushed(path, obj) as name:
+def write_json(path: str, obj: Any, flush: bool = True) -> None:
+    """Replace a record: afterwards it holds `obj` whole; killed before that, it holds the old value whole.
+
+    Without `flush` that holds for kills only; a power cut may leave the old value, none or no JSON, and the
+    record is read with `read_unflushed`.
+    """
+    with _written(path, obj, flush) as name:
         os.replace(name, path)
-    fsync_dir(os.path.dirname(path))
+    if flush:
+        fsync_dir(os.path.dirname(path))
 
 
 def create_json(path: str, obj: Any, flush: bool = True) -> bool:
@@ -90,27 +97,26 @@ def create_json(path: str, obj: Any, flush: bool = True) -> bool:
     """
     created = False
     if not os.path.lexists(path):
-        with _flushed(path, obj) as name:
-            try:
+        with _written(path, obj) as name:
+            with contextlib.suppress(FileExistsError):
                 os.link(name, path)
-                created = True
-            except FileExistsError:
-                # On NFS the answer to a link that worked can be lost and its repeat refused: two names tell.
-                created = os.stat(name).st_nlink == 2
+            # On NFS the answer to a link that worked can be lost and its repeat refused: two names tell.
+            created = os.stat(name).st_nlink == 2
     if flush:
         fsync_dir(os.path.dirname(path))
     return created
 
 
 @contextlib.contextmanager
-def _flushed(path: str, obj: Any) -> Iterator[str]:
+def _written(path: str, obj: Any, flush: bool = True) -> Iterator[str]:
     """Write the value to a temporary file beside `path`; yield its name, which is gone afterwards."""
     name = temporary(os.path.dirname(path))
     try:
         with open(name, "xb") as file:
             file.write(canonical(obj))
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
         yield name
     finally:
         with contextlib.suppress(FileNotFoundError):

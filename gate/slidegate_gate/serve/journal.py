@@ -238,8 +238,8 @@ class Journal:
         if not status.array_of(self._layout, crew):
             found = [] if fresh else sorted(self._scheduler.find(order["name"]))
             array = found[0] if found else self._scheduler.submit(**order)
-            # flushed by nobody: if a power cut takes it, the array is asked for again
-            files.create_json(self._layout.receipt(*crew), {"array": array, "at": _now()}, flush=False)
+            # if a power cut takes it, the array is asked for again
+            files.write_json(self._layout.receipt(*crew), {"array": array, "at": _now()}, flush=False)
         return {"class": crew.name, "round": crew.round, "array": status.array_of(self._layout, crew)}
 
     # cancel and release

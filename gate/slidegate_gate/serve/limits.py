@@ -19,7 +19,8 @@ idle_seconds         for how long a connection may be silent
 
 What is used is counted before anything is done.  A gate killed in between has counted too much, never too
 little: too much of what is alive until it is counted anew, a minute later; too much of a day until midnight
-(UTC).  What is repeated finds its records, and is neither counted again nor refused.
+(UTC).  Nothing of this is flushed: after a power cut a day may begin anew, and what is alive is counted.
+What is repeated finds its records, and is neither counted again nor refused.
 """
 
 import contextlib
@@ -79,12 +80,12 @@ class Limits:
         for limit, more in wanted.items():
             self.check(limit, used[limit], more)
             used[limit] += more
-        files.write_json(self._layout.usage, used)
+        files.write_json(self._layout.usage, used, flush=False)
 
     def used(self) -> Dict[str, float]:
         """Return what was counted today, and as alive."""
         used: Dict[str, float] = dict.fromkeys(FIGURES + ("at", "day"), 0)
-        used.update(files.read_json(self._layout.usage) or {})
+        used.update(files.read_unflushed(self._layout.usage) or {})
         day = time.time() // DAY
         return used if used["day"] == day else dict(used, day=day, **dict.fromkeys(DAILY, 0))
 

@@ -68,7 +68,7 @@ def crews_of(layout: Layout, submission: str) -> List[Crew]:
 
 def array_of(layout: Layout, crew: Crew) -> str:
     """Return the array that does a crew's work: the one that claimed it, else the one that was started."""
-    record = files.read_json(layout.claim(*crew)) or files.read_json(layout.receipt(*crew))
+    record = files.read_json(layout.claim(*crew)) or files.read_unflushed(layout.receipt(*crew))
     return str(record["array"]) if record else ""
 
 
