@@ -36,7 +36,6 @@ def _leave(*_signal: object) -> NoReturn:
 def _carried_out() -> int:
     """Do what the command line says; print what went wrong, and return the exit code."""
     from pydantic import ValidationError
-    from slidegate_analysis.images import ImagesError
 
     from slidegate.cli.app import UsageError, carry_out, usage_sentence
     from slidegate.cli.errors import Interrupted
@@ -56,10 +55,11 @@ def _carried_out() -> int:
         known = _of_setting(error) if isinstance(error, ValidationError) else error
         say_error(known.message, known.code)
         return known.exit_code
-    except ImagesError as error:
-        say_error(str(error), error.code)
-        return BadRequest.exit_code
     except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log gets the trace
+        images = sys.modules.get("slidegate_analysis.images")  # loaded by nobody, it has raised nothing
+        if images is not None and isinstance(error, images.ImagesError):
+            say_error(str(error), error.code)
+            return BadRequest.exit_code
         with suppress(OSError), log_path().open("a", encoding="utf-8") as log:
             log.write(f"{trace_of(error)}\n")
         say_error(f"This is a fault of slidegate itself; the end of {log_path()} says more.", "internal")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -24,7 +25,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from slidegate.domain.text import plain
-from slidegate.worker.views import RunView, TaskView
+
+if TYPE_CHECKING:  # loading them takes longer than most commands do
+    from slidegate.worker.views import RunView, TaskView
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -137,7 +140,7 @@ class Watch:
         if err.is_terminal:
             self._bars.stop()
 
-    def show(self, view: RunView) -> None:
+    def show(self, view: "RunView") -> None:
         """Bring the bars up to date."""
         if view.trouble not in (None, self._trouble):
             err.print(_silence(view), soft_wrap=True)
@@ -157,7 +160,7 @@ class Watch:
             away = task.state in ("queued", "running") and view.trouble and view.heard_at
             self._show_one(task, name, visible, f", last heard {ago(view.heard_at)}" if away else "")
 
-    def _show_one(self, task: TaskView, name: str, visible: bool, heard: str) -> None:
+    def _show_one(self, task: "TaskView", name: str, visible: bool, heard: str) -> None:
         if task.task not in self._tasks:
             self._tasks[task.task] = self._bars.add_task("", total=None, visible=visible)
         bar = self._tasks[task.task]
@@ -178,7 +181,7 @@ class Watch:
             visible=visible,
         )
 
-    def _aside(self, name: str, task: TaskView, words: str) -> str:
+    def _aside(self, name: str, task: "TaskView", words: str) -> str:
         """Print in a line of its own, once for all images, what is too long for a bar; return the rest."""
         cause = task.trouble or task.waits
         if not err.is_terminal or task.state in _STATE_STYLE or cause is None:
@@ -198,7 +201,7 @@ def _short(name: str, words: str) -> str:
     return name + words
 
 
-def names_of(view: RunView) -> list[str]:
+def names_of(view: "RunView") -> list[str]:
     """The images' names, in order; with the folder before it where several have the same name."""
     names = [task.name for task in view.tasks]
     twice = {name for name, number in Counter(names).items() if number > 1}
@@ -208,7 +211,7 @@ def names_of(view: RunView) -> list[str]:
     ]
 
 
-def describe(task: TaskView) -> str:
+def describe(task: "TaskView") -> str:
     """A Task's state in words; with the cause when it failed, and with what keeps it from going on."""
     words = _STATE_WORDS[task.state]
     if task.state == "failed" and task.error:
@@ -220,13 +223,13 @@ def describe(task: TaskView) -> str:
     return f"{words}: {task.waits}" if task.waits else words
 
 
-def _silence(view: RunView) -> Text:
+def _silence(view: "RunView") -> Text:
     """Say why nothing is heard of a site, and since when."""
     since = f" Last heard {ago(view.heard_at)}." if view.heard_at else ""
     return Text(f"{view.site}: {view.trouble}{since}", style="yellow")
 
 
-def print_run(view: RunView, whole: bool = False) -> None:
+def print_run(view: "RunView", whole: bool = False) -> None:
     """Print a Run: a line per image and where its results are; with `whole`, all that is known of it."""
     counts = ", ".join(f"{number} {_STATE_WORDS[state]}" for state, number in view.counts.items())
     counted = f"  {len(view.tasks)} images: {counts}" if len(view.tasks) > 1 else ""

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -215,3 +216,13 @@ def test_what_is_in_a_table_stays_whole_where_nobody_looks_at_a_terminal(
     view.table("", ["key", "fingerprint", "used by"], [("omero", "SHA256:" + "x" * 43, "everybody " * 9)])
     assert "SHA256:" + "x" * 43 in found.getvalue()
     assert len(found.getvalue().strip().splitlines()) == 2
+
+
+def test_commands_that_need_no_image_do_not_wait_for_what_reads_images(tmp_path: Path) -> None:
+    code = "import sys, atexit; sys.argv = ['slidegate', 'key', 'list']; from slidegate.cli import main\n"
+    code += "atexit.register(lambda: print('numpy' in sys.modules))\nmain()"
+    environment = {**os.environ, "SLIDEGATE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n", done.stderr
