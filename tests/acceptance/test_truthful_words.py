@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,72 +115,61 @@ def lab() -> Iterator[Lab]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+Begun = list["subprocess.Popen[str]"]
 Told = dict[str, tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def told(lab: Lab) -> Told:
-    """Three Runs at once, ended in three ways: how each command ended, and what it said."""
-    runs = {"sleep": lab.start("sleep")}
-    wait_for(lambda: len(lab.logs()) == 1)
-    (job,) = lab.jobs("RUNNING")
-    runs["scancel"] = lab.start("sleep")
-    wait_for(lambda: len(lab.logs()) == 2)
-    (other,) = set(lab.jobs("RUNNING")) - {job}
+def begun(lab: Lab) -> Begun:
+    """Three Runs, each about to end in another way; Slurm looks at time limits only twice a minute."""
+    runs = [lab.start(how) for how in ("sleep", "sleep", "memory")]
+
+    def both_sleep_and_memory_is_used_up() -> bool:
+        asleep = [log for log in lab.logs() if b"working: sleep" in log.read_bytes()]
+        return len(asleep) == 2 and len(set(lab.jobs("all"))) == 3 and not lab.jobs("PENDING")
+
+    wait_for(both_sleep_and_memory_is_used_up)
+    job, other = wait_for(lambda: (found := lab.jobs("RUNNING"))[2:] == [] and found)
     lab.cluster.run("login", ["scontrol", "update", f"jobid={job}", "timelimit=0"])
     lab.anna("scancel", other)
-    runs["memory"] = lab.start("memory")
+    return runs
+
+
+@pytest.fixture(scope="module")
+def told(lab: Lab, begun: Begun) -> Told:
+    """How each of the three commands ended, and what it said, by the code that it told."""
     ended = {}
-    for how, run in runs.items():
+    for run in begun:
         said = run.communicate(timeout=SECONDS)[0]
-        ended[how] = (run.returncode, said)
+        ended[said.rpartition(" [")[2].partition("]")[0]] = (run.returncode, said)
     assert not lab.jobs("RUNNING,PENDING")
-    assert len(set(lab.jobs("all"))) == 3, "something was started again in vain"
+    names = lab.anna("squeue", "-h", "--me", "-t", "all", "-o", "%j").stdout.split()
+    rounds = {name.rpartition(".")[2] for name in names}
+    assert rounds == {"1"}, "something was started again in vain"
     return ended
 
 
-@pytest.mark.parametrize(
-    ("how", "code", "words", "log"),
-    [
-        ("scancel", "cancelled-outside", "it was not slidegate", "working: sleep"),
-        ("sleep", "time-limit", "more minutes", "working: sleep"),
-        ("memory", "out-of-memory", "more memory", "working: memory"),
-    ],
-)
-def test_why_a_job_was_ended_is_told_by_the_command_by_show_and_to_programs(
-    lab: Lab, told: Told, how: str, code: str, words: str, log: str
-) -> None:
-    status, said = told[how]
-    run = said.partition("New run ")[2].partition(".")[0]
-    assert status == 1
-    (image,) = lab.answer(run)["images"]
-    assert (image["state"], image["error"]["code"]) == ("failed", code), image
-    assert words in image["error"]["message"]
-    assert image["error"]["message"].endswith(f"slidegate retry {run}")
-    assert log in image["error"]["log"]
-    for text in (said, lab.type("show", run).stdout):
-        assert f"[{code}]" in text
-        assert words in text
-        assert f"| {log}" in text
-
-
-def test_why_a_job_waits_is_told_and_who_ends_it_then(lab: Lab, told: Told) -> None:
+def test_why_a_job_waits_is_told_and_who_ends_it_then(lab: Lab, begun: Begun) -> None:
     words = "queued at the site: waits because computers of the site are down or reserved (PartitionDown)"
     lab.cluster.run("login", ["scontrol", "update", "partitionname=main", "state=down"])
     try:
         with lab.start("sleep") as run:
-            (job,) = wait_for(lambda: lab.jobs("PENDING"))
-            wait_for(lambda: words in lab.type("show", "last").stdout)
+            assert run.stdout is not None
+            too_long = threading.Timer(SECONDS, run.kill)
+            too_long.start()
+            assert any(words in line for line in run.stdout)
+            too_long.cancel()
+            (job,) = lab.jobs("PENDING")
+            assert words in lab.type("show", "last").stdout
             assert lab.answer("last")["images"][0]["waits"] == words.partition(": ")[2]
             lab.anna("scancel", job)
             said = run.communicate(timeout=SECONDS)[0]
     finally:
         lab.cluster.run("login", ["scontrol", "update", "partitionname=main", "state=up"])
-    assert words in said
     assert "[cancelled-outside]" in said
 
 
-def test_what_jobs_write_does_not_control_the_terminal(lab: Lab, told: Told) -> None:
+def test_what_jobs_write_does_not_control_the_terminal(lab: Lab, begun: Begun) -> None:
     screen, terminal = pty.openpty()
     with lab.start("hostile", stdout=terminal, stderr=terminal, stdin=terminal) as run:
         os.close(terminal)
@@ -196,6 +186,31 @@ def test_what_jobs_write_does_not_control_the_terminal(lab: Lab, told: Told) -> 
         assert not [sign for sign in CONTROL if sign in text]
     raw = lab.type("log", "last").stdout
     assert "\x1b[2J" in raw  # what goes to a file stays as it is
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "log"),
+    [
+        ("cancelled-outside", "it was not slidegate", "working: sleep"),
+        ("time-limit", "more minutes", "working: sleep"),
+        ("out-of-memory", "more memory", "working: memory"),
+    ],
+)
+def test_why_a_job_was_ended_is_told_by_the_command_by_show_and_to_programs(
+    lab: Lab, told: Told, code: str, words: str, log: str
+) -> None:
+    status, said = told[code]
+    run = said.partition("New run ")[2].partition(".")[0]
+    assert status == 1
+    (image,) = lab.answer(run)["images"]
+    assert (image["state"], image["error"]["code"]) == ("failed", code), image
+    assert words in image["error"]["message"]
+    assert image["error"]["message"].endswith(f"slidegate retry {run}")
+    assert log in image["error"]["log"]
+    for text in (said, lab.type("show", run).stdout):
+        assert f"[{code}]" in text
+        assert words in text
+        assert f"| {log}" in text
 
 
 def test_a_key_is_exchanged_as_the_commands_say_and_nothing_is_interrupted(lab: Lab, told: Told) -> None:
