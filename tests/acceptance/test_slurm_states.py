@@ -358,10 +358,8 @@ def test_one_element_that_fails_alone_is_told_and_the_others_do_its_work(site: S
     site.members(2)
     site.begin()
     site.until(lambda: {"u0", "u2"} <= set(site.begun()), "the others are begun")
-    lease = json.loads(
-        next(site.home.glob(f"data/keys/*/work/*/{site.attempt}/leases/detect.u1.0")).read_text()
-    )
-    element = lease["member"].split(".")[1]
+    lease = next(site.home.glob(f"data/keys/*/work/*/{site.attempt}/leases/detect.u1.*"))
+    element = lease.readlink().name.split(".")[1]
     site.slurm("scancel", "--signal=KILL", "--full", f"{site.array}_{element}")
     site.until(lambda: len(site.begun()["u1"]) > 1, "another member has taken over")
     assert site.crew()["state"] == "running"

@@ -151,6 +151,7 @@ def directed(stage: Stage) -> Iterator[None]:
         patches = [mock.patch.object(os, name, _stopping(getattr(os, name))) for name in WATCHED]
         patches += [
             mock.patch.object(builtins, "open", _stopping(open)),
+            mock.patch.object(os, "symlink", _stopping(os.symlink, 1)),
             mock.patch.object(os, "fsync", lambda handle: None),
             mock.patch.object(os, "open", _stopping_open(os.open)),
             mock.patch.object(files, "locked", _locked),
@@ -167,9 +168,9 @@ def directed(stage: Stage) -> Iterator[None]:
                 patch.stop()
 
 
-def _stopping(function: Callable[..., Any]) -> Callable[..., Any]:
+def _stopping(function: Callable[..., Any], place: int = 0) -> Callable[..., Any]:
     def stopping(*arguments: Any, **named: Any) -> Any:
-        stop(*arguments[:1])
+        stop(*arguments[place : place + 1])
         return function(*arguments, **named)
 
     return stopping
