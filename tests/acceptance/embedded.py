@@ -64,6 +64,8 @@ class CountedLink:
         self._link = link
         self._traffic = traffic
 
+    closed = False
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         return self._link.exchange(request, body)
 

@@ -69,6 +69,8 @@ class MortalLink:
         self._link = link
         self._fate = fate
 
+    closed = False
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         raise NotImplementedError
 

@@ -25,6 +25,8 @@ class HostileLink:
     def __init__(self, contents: dict[str, bytes], size: int | None = None) -> None:
         self.contents, self.size, self.answers = contents, size, 0
 
+    closed = False
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         data = self.contents[request["digest"]]
         self.answers += 1

@@ -267,7 +267,8 @@ class Gate:
             raise refusals[0]
 
     def _open(self) -> Link:
-        if self._link is not None and time.monotonic() - self._used_at > _IDLE_SECONDS:
+        silent = time.monotonic() - self._used_at > _IDLE_SECONDS
+        if self._link is not None and (silent or self._link.closed):
             self._drop()
         if self._link is None:
             self._prepare()

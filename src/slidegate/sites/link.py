@@ -14,6 +14,11 @@ class Link(Protocol):
     A Link carries frames and knows nothing of what they mean. It is used by one thread at a time.
     """
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed: by :meth:`close`, or by itself after a stream, to make room for others."""
+        ...
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         """Send one request and return its answer with the answer's body.
 

@@ -61,6 +61,11 @@ class PipeLink:
             raise LinkDown(f"{argv[0]} cannot be started: {error.strerror}.") from error
         self._reader = frames.FrameReader(self._handle("stdout"), idle=idle_seconds)
 
+    @property
+    def closed(self) -> bool:
+        """See Link.closed."""
+        return self._process is None
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         """See Link.exchange."""
         (answer,) = self.stream([(request, body)])

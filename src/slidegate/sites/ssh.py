@@ -10,7 +10,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -22,7 +22,9 @@ from slidegate.sites.pipe import PLAIN, PipeLink, quoted
 
 CONNECT_SECONDS = 15
 _CHANNELS = 4
-_WAIT_SECONDS = 10.0
+_WAIT_SECONDS = 30.0  # longer than the pause between two questions of who follows a Run
+_HELD_SECONDS = 5.0
+_WANTED_SECONDS = 1.0
 _STEADY_SECONDS = 60.0
 _SSH_FAILED = 255
 _NOT_FOUND = (126, 127)
@@ -215,6 +217,7 @@ class SshGate:
         self._key = key
         self._patience = patience
         self._idle_seconds = idle_seconds
+        self._wanted = channels / f"{key}.wanted"
 
     def __call__(self) -> "SshLink":
         """Open a channel.
@@ -229,7 +232,7 @@ class SshGate:
         slot = self._take()
         try:
             self._patience.check()
-            return SshLink(self._host, self._patience, slot, self._idle_seconds)
+            return SshLink(self._host, self._patience, slot, self._idle_seconds, self._wanted)
         except BaseException:
             os.close(slot)
             raise
@@ -249,18 +252,34 @@ class SshGate:
                     os.close(handle)
             if time.monotonic() > deadline:
                 raise errors.ChannelsTaken
+            self._wanted.touch(0o600)  # who has one leaves it after the next question
             time.sleep(0.1)
 
 
 class SshLink(PipeLink):
-    """One channel; made by :class:`SshGate`."""
+    """One channel; made by :class:`SshGate`. After a while it makes room for whoever waits for one."""
 
-    def __init__(self, host: SshHost, patience: Patience, slot: int, idle_seconds: float) -> None:
+    def __init__(
+        self, host: SshHost, patience: Patience, slot: int, idle_seconds: float, wanted: Path
+    ) -> None:
+        self._wanted = wanted
         self._patience = patience
         self._began = time.monotonic()
         self._answered = False
         super().__init__(host.argv(), idle_seconds, host.environment())
         self._slot: int | None = slot
+
+    def stream(self, requests: Iterable[Frame]) -> Iterator[Frame]:
+        """See Link.stream."""
+        yield from super().stream(requests)
+        if time.monotonic() - self._began > _HELD_SECONDS and self._is_wanted():
+            self.close()
+
+    def _is_wanted(self) -> bool:
+        try:
+            return abs(time.time() - self._wanted.stat().st_mtime) < _WANTED_SECONDS
+        except FileNotFoundError:
+            return False
 
     def _read(self) -> Frame:
         asked = time.monotonic()

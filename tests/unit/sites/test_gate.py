@@ -55,6 +55,8 @@ class CutLink:
         self._link = link
         self._left = answers
 
+    closed = False
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         raise NotImplementedError
 
@@ -192,6 +194,8 @@ class Says:
         self._answer = {"ok": True, "head": "0" * 64, **answer}
         self._body = body
 
+    closed = False
+
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         raise NotImplementedError
 
@@ -322,6 +326,8 @@ class Endless:
                 self._records.append({"seq": len(self._records) + 1, "prev": prev})
             head = digest_of(self._records[-1])
             yield {"ok": True, "records": self._records[since : since + 10], "usage": {}, "head": head}, b""
+
+    closed = False
 
     def exchange(self, request: Message, body: bytes = b"") -> Frame:
         raise NotImplementedError

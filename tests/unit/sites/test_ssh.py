@@ -473,3 +473,26 @@ def test_there_are_at_most_four_channels_at_once(open_link: Connect, monkeypatch
         open_link()
     links[2].close()
     assert open_link().exchange(HELLO)[0]["ok"] is True
+
+
+def test_who_has_a_channel_for_long_leaves_it_to_who_waits_and_takes_another_later(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "_HELD_SECONDS", 0.2)
+    gates = [Gate(SshGate(sshd.host(), tmp_path / "channels", "key", Patience(), 20)) for _ in range(6)]
+    until = time.monotonic() + 5
+    first = [0.0] * len(gates)
+
+    def follow(number: int) -> None:
+        while time.monotonic() < until:
+            gates[number].hello()
+            first[number] = first[number] or time.monotonic()
+            time.sleep(0.05)
+        gates[number].close()
+
+    threads = [threading.Thread(target=follow, args=(number,)) for number in range(len(gates))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(first) < until, "some had to wait until others had no use for theirs any more"
