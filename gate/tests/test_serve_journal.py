@@ -52,6 +52,17 @@ class Submitting(SiteTest):
             self.assertEqual(again["attempts"], {key_of(1): "known"})
         self.assertEqual(len(self.site.scheduler.arrays()), 1)
 
+    def test_what_the_first_gates_have_written_is_read(self):
+        first = self.site.submit([1])
+        layout = self.site.layout()
+        crew = status.Crew(first["submission"], "cpu", 1)
+        orders = files.read_json(layout.intent(*crew))
+        files.write_json(layout.intent(*crew), orders["cpu"])  # each crew's alone
+        files.write_json(os.path.join(layout.state, "usage.json"), [29000000, 3])  # requests of a minute
+        self.site.reconnect()
+        self.assertEqual(self.assert_ok(self.site.submit([1]))["crews"], first["crews"])
+        self.assertEqual(self.assert_ok(self.site.ask("audit", since=0))["usage"]["jobs_alive"], 2)
+
     def test_missing_contents_are_named_and_nothing_is_kept(self):
         digest = self.site.plan([1])
         layout = self.site.layout()

@@ -85,10 +85,9 @@ class Journal:
         with self._locked():
             crews = status.crews_of(self._layout, submission)
             begun = [crew for crew in crews if crew.round == number]
-            if begun:
-                orders = files.read_json(self._layout.intent(*begun[0]))
-            else:
-                orders = self._orders(submission, plan, number, crews)
+            orders = {} if begun else self._orders(submission, plan, number, crews)
+            for crew in begun:
+                orders.update(self._intent(crew))
             files.make_dirs(self._layout.submission_dir(submission))
             files.create_json(self._layout.plan(submission), plan, flush=False)
             files.make_dirs(self._layout.attempts)
@@ -211,8 +210,13 @@ class Journal:
         for submission, plan in status.open_submissions(self._layout):
             attempts += len(status.alive(self._layout, submission, plan))
             crews += status.crews_of(self._layout, submission)
-        living = [files.read_json(self._layout.intent(*crew))[crew.name] for crew in self._living(crews)]
-        return {"attempts_alive": attempts, "jobs_alive": sum(order["count"] for order in living)}
+        members = [self._intent(crew)[crew.name]["count"] for crew in self._living(crews)]
+        return {"attempts_alive": attempts, "jobs_alive": sum(members)}
+
+    def _intent(self, crew: Crew) -> Dict[str, Any]:
+        """Return the orders of a crew's round, or its own alone, as the first gates wrote them."""
+        found = files.read_json(self._layout.intent(*crew))
+        return found if crew.name in found else {crew.name: found}
 
     def _living(self, crews: List[Crew], sure: bool = False) -> Dict[Crew, str]:
         """Return those crews that have not ended, as far as is known, and their arrays.

@@ -62,7 +62,7 @@ class Layout:
         self.attempts = os.path.join(self.state, "attempts")
         self.submissions = os.path.join(self.state, "submissions")
         self.audit = os.path.join(self.state, "audit.jsonl")
-        self.usage = os.path.join(self.state, "usage.json")
+        self.usage = os.path.join(self.state, "used.json")
         self.requests = os.path.join(self.state, "requests")
         self.bytes = os.path.join(self.state, "bytes")
         self.channels = os.path.join(self.state, "channels")

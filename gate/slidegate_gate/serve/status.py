@@ -36,6 +36,7 @@ MAX_ANSWER = 1 << 19
 THOROUGH_SECONDS = 60.0
 SETTLE_SECONDS = 2.0  # two changes of a folder that lie so far apart have different times everywhere
 RESULT = ("state", "tree", "error", "usage")
+NO_RELEASE: View = {"manifest": {"steps": []}}  # it was removed, and nobody waits for its work
 FINAL = ("succeeded", "failed", "cancelled", "ended")
 
 
@@ -148,9 +149,7 @@ class Board:
                 plan = files.read_json(self._layout.plan(submission))
                 if plan is None:  # a submit was killed before it accepted anything
                     continue
-                release = files.read_json(self._layout.release(plan["release"])) or {
-                    "manifest": {"steps": []}
-                }
+                release = files.read_json(self._layout.release(plan["release"])) or NO_RELEASE
                 self._works[submission] = Work(plan, release)
             self._look_at(submission, self._works[submission], thorough)
         self._ask_for_crews()
