@@ -40,3 +40,12 @@ def cluster() -> Iterator[Cluster]:
 def _no_home_of_a_person(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests away from the Runs of the person who runs them."""
     monkeypatch.setenv("SLIDEGATE_HOME", f"{tmp_path}/slidegate-home")
+
+
+@pytest.fixture(autouse=True)
+def _umask_of_its_own() -> Iterator[None]:
+    """Take back what code of the gate, which lets nobody else read, has set for this whole process."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    yield
+    os.umask(umask)
