@@ -25,6 +25,7 @@ from slidegate.sites import Gate  # noqa: E402
 from slidegate.sites.ssh import Patience, SshGate, SshHost  # noqa: E402
 from slidegate.sites.trees import tree_digest, tree_text  # noqa: E402
 from tests.cluster import Cluster  # noqa: E402
+from tests.small_workflow import manifest, three_steps  # noqa: E402
 
 ACCOUNT = "anna"
 KEY = "bench"
@@ -52,24 +53,14 @@ for line in sys.stdin:
             json.dump({"units": len(ask["results"]["nothing"])}, file)
     print(json.dumps(answer), flush=True)
 """
-MANIFEST = {
-    "slidegate": 1,
-    "name": "nothing",
-    "version": "1.0.0",
-    "title": "Nothing",
-    "description": "Does nothing, in many Units.",
-    "runtime": {"lock": "runtime.lock"},
-    "command": ["python", "./steps.py"],
-    "each": ["image"],
-    "inputs": {"image": {"type": "image"}},
-    "parameters": "parameters.schema.json",
-    "steps": [
-        {"do": "plan", "class": "cpu"},
-        {"do": "nothing", "units": "plan", "class": "cpu", "redo": "fresh"},
-        {"do": "finish", "class": "cpu", "redo": "fresh"},
-    ],
-    "outputs": {"done": {"type": "table", "path": "done.json"}},
-}
+MANIFEST = manifest(
+    "nothing",
+    "steps.py",
+    three_steps("nothing", "fresh"),
+    {"done": {"type": "table", "path": "done.json"}},
+    title="Nothing",
+    description="Does nothing, in many Units.",
+)
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,

@@ -13,6 +13,7 @@ import pytest
 
 from slidegate.sites.kit import write_kit
 from tests.cluster import Cluster
+from tests.small_workflow import manifest
 
 pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.slow]  # it plants files in their homes
 
@@ -21,18 +22,9 @@ PAGES = ROOT / "docs" / "how-to"
 HOME = "/home/bert/reader"
 BLOCK = re.compile(r"^```\n(.*?)^```", re.S | re.M)
 GATECTL = 'gatectl() { python3 -IS ~/.slidegate-gate/current ctl "$@"; }\n'
-TINY = {
-    "slidegate": 1,
-    "name": "nuclei",
-    "version": "1.0.0",
-    "runtime": {"lock": "runtime.lock"},
-    "command": ["python", "./step.py"],
-    "each": ["image"],
-    "inputs": {"image": {"type": "image"}},
-    "parameters": "parameters.schema.json",
-    "steps": [{"do": "all", "class": "cpu"}],
-    "outputs": {"said": {"type": "summary", "path": "said"}},
-}
+TINY = manifest(
+    "nuclei", "step.py", [{"do": "all", "class": "cpu"}], {"said": {"type": "summary", "path": "said"}}
+)
 
 
 def blocks(page: str) -> list[str]:

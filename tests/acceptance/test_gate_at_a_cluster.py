@@ -16,6 +16,7 @@ from slidegate_gate.protocol import frames
 from slidegate_gate.protocol.canonical import canonical
 
 from tests.cluster import Cluster
+from tests.small_workflow import NO_PARAMETERS, manifest
 
 pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.slow]  # it plants files in their homes
 
@@ -24,18 +25,9 @@ SOURCES = ROOT / "gate" / "slidegate_gate"
 HOME = "/home/anna/.gate-of-anna"
 KEY = "of-anna"
 
-MANIFEST = {
-    "slidegate": 1,
-    "name": "patient",
-    "version": "1.0.0",
-    "runtime": {"lock": "runtime.lock"},
-    "command": ["python", "./step.py"],
-    "each": ["image"],
-    "inputs": {"image": {"type": "image"}},
-    "parameters": "parameters.schema.json",
-    "steps": [{"do": "wait", "class": "cpu"}],
-    "outputs": {"said": {"type": "summary", "path": "said"}},
-}
+MANIFEST = manifest(
+    "patient", "step.py", [{"do": "wait", "class": "cpu"}], {"said": {"type": "summary", "path": "said"}}
+)
 STEP = """
 import json, os, sys, time
 for line in sys.stdin:
@@ -46,7 +38,6 @@ for line in sys.stdin:
         file.write("done")
     print(json.dumps({"ok": True, "result": {}}), flush=True)
 """
-SCHEMA = {"type": "object", "additionalProperties": False, "properties": {}}
 
 
 class Account:
@@ -62,7 +53,7 @@ class Account:
         self.write("kit/id.pub", self.key.with_suffix(".pub").read_text())
         for name, text in (
             ("workflow.json", json.dumps(MANIFEST)),
-            ("parameters.schema.json", json.dumps(SCHEMA)),
+            ("parameters.schema.json", json.dumps(NO_PARAMETERS)),
             ("runtime.lock", ""),
             ("step.py", STEP),
         ):

@@ -27,6 +27,7 @@ from slidegate.sites import Gate, PipeLink
 from slidegate.sites.errors import MissingBlobs, Refused
 from slidegate.sites.trees import tree_digest, tree_text
 from tests.cluster import Cluster
+from tests.small_workflow import NO_PARAMETERS, manifest, three_steps
 
 pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.slow]
 
@@ -61,28 +62,14 @@ for line in sys.stdin:
             json.dump(len(ask["results"]["detect"]), file)
     print(json.dumps(answer), flush=True)
 """
-MANIFEST = {
-    "slidegate": 1,
-    "name": "steady",
-    "version": "1.0.0",
-    "title": "Steady",
-    "description": "Gives the same bytes, and can be held in the middle.",
-    "runtime": {"lock": "runtime.lock"},
-    "command": ["python", "./steps.py"],
-    "each": ["image"],
-    "inputs": {"image": {"type": "image"}},
-    "parameters": "parameters.schema.json",
-    "steps": [
-        {"do": "plan", "class": "cpu"},
-        {"do": "detect", "units": "plan", "class": "cpu", "redo": "same-bytes"},
-        {"do": "finish", "class": "cpu", "redo": "fresh"},
-    ],
-    "outputs": {
-        "labels": {"type": "labels", "path": "labels"},
-        "table": {"type": "table", "path": "table.json"},
-    },
-}
-SCHEMA = {"type": "object", "additionalProperties": False, "properties": {}}
+MANIFEST = manifest(
+    "steady",
+    "steps.py",
+    three_steps("detect", "same-bytes"),
+    {"labels": {"type": "labels", "path": "labels"}, "table": {"type": "table", "path": "table.json"}},
+    title="Steady",
+    description="Gives the same bytes, and can be held in the middle.",
+)
 
 
 class Site:
@@ -99,7 +86,7 @@ class Site:
         (self.anna / "kit" / "steady").mkdir()
         for name, text in (
             ("workflow.json", json.dumps(MANIFEST)),
-            ("parameters.schema.json", json.dumps(SCHEMA)),
+            ("parameters.schema.json", json.dumps(NO_PARAMETERS)),
             ("runtime.lock", ""),
             ("steps.py", STEPS),
         ):
