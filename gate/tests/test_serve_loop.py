@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import signal
+import time
 import unittest
 from unittest import mock
 
@@ -118,6 +119,8 @@ class Commands(SiteTest):
         self.assertEqual(records[4]["what"], {"command": "x?y" + "z" * 97})
 
     def test_a_flood_of_them_does_not_fill_the_record(self):
+        while time.time() % 60 > 45:  # they are counted by the minute
+            time.sleep(0.5)
         for _ in range(10):
             self.start("id").close()
         self.assertEqual(len(self.records()), 8)
