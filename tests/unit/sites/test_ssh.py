@@ -22,7 +22,7 @@ from slidegate.sites.trees import describe_folder
 from tests.unit.sites.link_contract import HELLO, LinkContract
 from tests.unit.sites.sshd import SSHD, Sshd, free_port, make_key
 
-pytestmark = pytest.mark.ssh
+pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 MIB = 1 << 20
 Connect = Callable[..., SshLink]
 
