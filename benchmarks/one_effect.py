@@ -156,8 +156,12 @@ class Client:
 
     def _submit_twice(self, request: dict) -> None:
         """Let two more gates hear the same at the same time."""
-        rivals = [self.site.channel(), self.site.channel()]
-        self.observed.counts.update(channels=2, requests=2)
+        self._submit_at_once(request, 2)
+
+    def _submit_at_once(self, request: dict, count: int) -> None:
+        """Let so many gates hear the same at the same time."""
+        rivals = [self.site.channel() for _ in range(count)]
+        self.observed.counts.update(channels=count, requests=count)
         for rival in rivals:
             with contextlib.suppress(Lost):
                 rival.send(**request)

@@ -20,11 +20,8 @@ pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    made = Sshd(tmp_path / "sshd")
-    made.allow(["false"])
-    made.start()
-    yield made
-    made.stop()
+    with Sshd.running(tmp_path / "sshd", ["false"]) as made:
+        yield made
 
 
 @pytest.fixture

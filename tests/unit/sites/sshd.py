@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,18 @@ class Sshd:
         self.log = self.folder / "log"
         self.new_host_key()
         self.pin()
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path, argv: Sequence[str]) -> Iterator["Sshd"]:
+        """Yield one that is started, whose key may start this, and stop it afterwards."""
+        made = cls(folder)
+        made.allow(argv)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
 
     def new_host_key(self) -> None:
         """Give the host another key."""

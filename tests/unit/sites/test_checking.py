@@ -32,11 +32,8 @@ class Heads:
 
 @pytest.fixture
 def sshd(tmp_path: Path, gate_argv: list[str]) -> Iterator[Sshd]:
-    made = Sshd(tmp_path / "sshd")
-    made.allow(gate_argv)
-    made.start()
-    yield made
-    made.stop()
+    with Sshd.running(tmp_path / "sshd", gate_argv) as made:
+        yield made
 
 
 @pytest.fixture

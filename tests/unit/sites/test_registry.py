@@ -158,11 +158,8 @@ def test_host_keys_are_read_from_files_as_sshd_and_ssh_write_them(tmp_path: Path
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    made = Sshd(tmp_path / "sshd")
-    made.allow(["false"])
-    made.start()
-    yield made
-    made.stop()
+    with Sshd.running(tmp_path / "sshd", ["false"]) as made:
+        yield made
 
 
 @pytest.mark.ssh

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from slidegate.domain.errors import SlidegateError
-from slidegate.sites import Gate, errors, ssh
+from slidegate.sites import Gate, errors, ssh, transfer
 from slidegate.sites.errors import LinkDown, LinkNoise
+from slidegate.sites.link import Frame
 from slidegate.sites.ssh import Patience, SshGate, SshHost, SshLink
 from slidegate.sites.transfer import put_tree
 from slidegate.sites.trees import describe_folder
@@ -31,11 +32,8 @@ Connect = Callable[..., SshLink]
 def sshd(tmp_path: Path, gate_argv: list[str]) -> Iterator[Sshd]:
     """An sshd behind which the gate is, for the key of this test."""
     assert SSHD is not None, "there is no sshd: apt install openssh-server"
-    made = Sshd(tmp_path / "sshd")
-    made.allow(gate_argv)
-    made.start()
-    yield made
-    made.stop()
+    with Sshd.running(tmp_path / "sshd", gate_argv) as made:
+        yield made
 
 
 @pytest.fixture
@@ -310,55 +308,53 @@ def test_a_path_with_spaces_and_signs_of_ssh_is_taken_as_it_stands(
 # cut and taken up again
 
 
-def test_an_upload_goes_on_where_it_was_cut_when_sshd_is_killed_at_any_moment(
-    sshd: Sshd, tmp_path: Path
+def test_an_upload_goes_on_where_it_was_cut_however_often_sshd_is_killed(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transfer, "PIECE", MIB)  # a kill comes while most of the file is still to be sent
     image = tmp_path / "image"
     image.mkdir()
     (image / "large").write_bytes(os.urandom(48 * MIB))
     entries = describe_folder(image)
     patience = Patience(first_seconds=0.01, most_seconds=0.05)
     gate = Gate(SshGate(sshd.host(), tmp_path / "channels", "key", patience, 20))
-    sent: list[int] = []
-    kills = 0
-    for delay in (0.0, 0.05, 0.1, 0.15, 0.2):
-        gate.hello()
-        timer = threading.Timer(delay, sshd.kill_connections)
-        timer.start()
-        try:
-            put_tree(gate, image, entries, lambda done, _total: sent.append(done))
-        except LinkDown:
-            kills += 1
-            time.sleep(0.1)
-        timer.join()
-    for _again in range(50):
-        try:
-            put_tree(gate, image, entries)
-            break
-        except LinkDown:
-            time.sleep(0.1)
-    assert kills >= 2
+
+    def kill_after(least: int) -> Callable[[int, int], None]:
+        """Kill the connection once so many bytes of the contents have been confirmed."""
+        alive = [True]
+
+        def told(done: int, _total: int) -> None:
+            if alive[0] and done >= least:
+                alive[0] = sshd.kill_connections() == 0
+
+        return told
+
+    for least in (1, 6 * MIB, 12 * MIB, 18 * MIB, 24 * MIB):
+        with pytest.raises(LinkDown):
+            put_tree(gate, image, entries, kill_after(least))
+        time.sleep(0.1)
+    assert put_tree(gate, image, entries) < 25 * MIB
     assert put_tree(gate, image, entries) == 0
     gate.close()
 
 
 def test_what_arrived_before_a_cut_is_not_sent_again(sshd: Sshd, open_link: Connect) -> None:
-    data = os.urandom(12 * MIB)
+    data = os.urandom(16 * MIB)
     digest = hashlib.sha256(data).hexdigest()
-    pieces = [
-        ({"verb": "put", "digest": digest, "size": len(data), "offset": at}, data[at : at + MIB])
-        for at in range(0, len(data), MIB)
-    ]
+
+    def pieces(start: int) -> Iterator[Frame]:
+        for at in range(start, len(data), MIB):
+            yield {"verb": "put", "digest": digest, "size": len(data), "offset": at}, data[at : at + MIB]
+
     link = open_link()
     with pytest.raises(LinkDown):
-        for count, _answer in enumerate(link.stream(pieces)):
+        for count, _answer in enumerate(link.stream(pieces(0))):
             if count == 5:
                 sshd.kill_connections()
     answer, _ = open_link().exchange({"verb": "have", "blobs": [[digest, len(data)]]})
     there = answer["partial"][digest]
     assert there >= 6 * MIB
-    rest = {"verb": "put", "digest": digest, "size": len(data), "offset": there}, data[there:]
-    (answer,) = [each for each, _ in open_link().stream([rest])]
+    *_, (answer, _) = open_link().stream(pieces(there))
     assert answer["committed"] is True
 
 
