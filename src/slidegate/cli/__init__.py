@@ -68,9 +68,12 @@ def _carried_out() -> int:
 
 
 def _of_setting(error: "ValidationError") -> "SlidegateError":
-    """Say which variable of the environment holds what cannot be used."""
+    """Say which setting holds what cannot be used; what may hold a password is not repeated."""
     from slidegate.cli.errors import BadSetting
 
     first = error.errors()[0]
-    name = "_".join(("SLIDEGATE", *(str(part).upper() for part in first["loc"])))
-    return BadSetting(f"The variable {name} does not fit ({first['input']!r}): {first['msg']}.")
+    setting = str(first["loc"][0])
+    name = f"SLIDEGATE_{setting.upper()}"
+    where = f"The variable {name}" if name in os.environ else f"The setting {setting}"
+    value = "" if setting == "database_url" else f" ({first['input']!r})"
+    return BadSetting(f"{where} does not fit{value}: {first['msg'].removeprefix('Value error, ')}.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from slidegate.cli import catalogue, history, upkeep
+from slidegate.cli import catalogue, history, serve, upkeep
 from slidegate.cli.key import key
 from slidegate.cli.person import person
 from slidegate.cli.run import run
@@ -50,6 +50,8 @@ app.add_typer(catalogue.workflow, name="workflow")
 app.add_typer(site, name="site")
 app.add_typer(key, name="key")
 app.add_typer(person, name="person")
+for command in (serve.serve, serve.api, serve.worker):
+    app.command()(command)
 app.command()(upkeep.clean)
 app.command()(upkeep.doctor)
 app.add_typer(sample, name="sample")

@@ -68,7 +68,9 @@ def run(
     parameters = _parameters(param or [], channel, pixel_size)
     out = _writable(out.absolute())
     with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
-        request = partial(house.runs.request, workflow, images, parameters, str(out), again)
+        request = partial(
+            house.runs.request, house.settings.person, workflow, images, parameters, str(out), again
+        )
         asked = _ask(request, house.gate_at(site), images)
         err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True, markup=False)
         view = follow(house, asked.run)

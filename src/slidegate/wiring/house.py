@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The only place where concrete objects are built from settings."""
+"""Everything at once, as one command of one person needs it."""
 
-import logging
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from slidegate.sources.folder import FolderSink, FolderSource
 from slidegate.store import Store
 from slidegate.store.people import gate_id
 from slidegate.store.sites import AuditHead
+from slidegate.wiring.log import Log, make_home
 from slidegate.worker import Runs, Worker
 from slidegate.worker.places import Places
 from slidegate.worker.tools import Pace, Tools
@@ -30,12 +30,6 @@ LOCAL_PACE = Pace(poll_seconds_most=0.1)
 # A cluster serves many people, and the gate itself looks at the scheduler twice in a minute.
 SSH_PACE = Pace(poll_seconds=2.0, poll_seconds_most=15.0, retry_seconds=2.0, space_seconds=300.0)
 Say = Callable[[str], None]
-
-
-class HomeUnusable(BadRequest):
-    """The folder that slidegate keeps everything in cannot be used."""
-
-    code = "home-unusable"
 
 
 class NotLinked(BadRequest):
@@ -183,35 +177,6 @@ def _gate_over_ssh(
     return Gate(connect, KeptHeads(store, gate_id(site.name, key)))
 
 
-class Log(logging.FileHandler):
-    """Where the faults of slidegate are told: a file in its home, opened when there is one.
-
-    A log that cannot be written keeps nothing else from being done.
-    """
-
-    def __init__(self, home: Path) -> None:
-        super().__init__(home.absolute() / "slidegate.log", encoding="utf-8", delay=True)
-        words = "%(asctime)s %(levelname)s %(action)s %(message)s"
-        self.setFormatter(logging.Formatter(words, defaults={"action": "-"}))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write it down, if that can be done."""
-        with suppress(OSError):
-            super().emit(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (a name of the library)
-        """Say nothing."""
-
-    def __enter__(self) -> "Log":
-        logging.getLogger("slidegate").addHandler(self)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        logging.getLogger("slidegate").removeHandler(self)
-        with suppress(OSError):
-            self.close()
-
-
 def _nothing(_words: str) -> None:
     return
 
@@ -227,12 +192,7 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
     pace
         How patient a worker is with the embedded site.
     """
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise HomeUnusable(
-            f"{settings.home} cannot be used: {error.strerror}. Set SLIDEGATE_HOME."
-        ) from error
+    make_home(settings)
     store = Store.open(settings.database)
     try:
         embedded, registry = EmbeddedSite(settings, store, say), Registry(settings.home)
@@ -247,7 +207,7 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
             pace=pace,
             paces=dict.fromkeys(remote, SSH_PACE),
         )
-        runs = Runs(tools, settings.person, embedded.releases)
+        runs = Runs(tools, embedded.releases)
         house = House(settings, store, tools, runs, registry)
         try:
             with Log(settings.home):
