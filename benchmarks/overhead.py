@@ -65,7 +65,7 @@ def own_seconds(site: Path, attempt: str) -> float:
 def timed_run(house: House, workflow: str, image: Path, out: Path) -> Timed:
     """Ask for another Run on an image and follow it to its end, as the command line does."""
     began = time.time()
-    asked = house.runs.request(workflow, [str(image)], {}, str(out), again=True)
+    asked = house.runs.request("ada", workflow, [str(image)], {}, str(out), again=True)
     worker = house.worker([asked.run])
     own = None
     while (view := house.runs.show(asked.run)).state in ("waiting", "active"):

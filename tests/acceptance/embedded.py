@@ -133,12 +133,12 @@ class Place:
             connect = gate._connect
             gate._connect = lambda: CountedLink(connect(), self.traffic)
             tools = replace(house.tools, sources={"folder": CountedSource(self.traffic)})
-            yield replace(house, tools=tools, runs=Runs(tools, "ada"))
+            yield replace(house, tools=tools, runs=Runs(tools))
 
     def command(self, *images: str, again: bool = False, out: Path | None = None) -> RunView:
         """Do what the command line does: ask, and work until the Run has ended."""
         with self.open() as house:
-            asked = house.runs.request("count_bytes", images, {}, str(out or self.out), again=again)
+            asked = house.runs.request("ada", "count_bytes", images, {}, str(out or self.out), again=again)
             return work(house, asked.run)
 
     def start(self, *images: str) -> subprocess.Popen[bytes]:

@@ -65,10 +65,10 @@ def test_a_request_at_another_site_is_another_run_unless_the_first_has_succeeded
         argv = [*place.settings.local_program("serve"), "--key", "local"]  # the same gate by another name
         other = Gate(lambda: PipeLink(argv), KeptHeads(house.store, "hpc/omero"))
         tools = replace(house.tools, gates={**house.tools.gates, "hpc/omero": other})
-        runs = Runs(tools, "ada")
+        runs = Runs(tools)
 
         def ask(site: str) -> tuple[str, str]:
-            asked = runs.request("count_bytes", [image], {}, str(place.out), site=site)
+            asked = runs.request("ada", "count_bytes", [image], {}, str(place.out), site=site)
             return asked.run, asked.outcome
 
         there, outcome = ask("hpc/omero")
@@ -92,13 +92,15 @@ def test_two_servers_with_one_key_leave_each_others_work_alone(tmp_path: Path) -
     images = place.make_images(2)
     argv = [*place.settings.local_program("serve"), "--key", "local"]
     with place.open() as first, open_house(Settings(home=tmp_path / "two", person="eve")) as second:
-        mine = first.runs.request("count_bytes", [images[0]], {}, str(place.out)).run
+        mine = first.runs.request("ada", "count_bytes", [images[0]], {}, str(place.out)).run
         step_until(first, mine, lambda view: "queued" in view.counts or "running" in view.counts)
 
         gate = Gate(lambda: PipeLink(argv), KeptHeads(second.store, "hpc/local"))
         tools = replace(second.tools, gates={"hpc/local": gate})
-        runs = Runs(tools, "eve")
-        theirs = runs.request("count_bytes", [images[1]], {}, str(tmp_path / "out"), site="hpc/local").run
+        runs = Runs(tools)
+        theirs = runs.request(
+            "eve", "count_bytes", [images[1]], {}, str(tmp_path / "out"), site="hpc/local"
+        ).run
         assert work(replace(second, tools=tools, runs=runs), theirs).state == "succeeded"
         gate.close()
 

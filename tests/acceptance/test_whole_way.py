@@ -157,7 +157,7 @@ def test_a_result_that_was_damaged_before_it_was_published_is_fetched_again(
 ) -> None:
     images = place.make_images(1)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         step_until(house, run, lambda view: view.tasks[0].state == "publishing")
         (summary,) = (place.settings.home / "collected").glob("*/summary.json")
         damage(summary)
@@ -170,7 +170,7 @@ def test_a_result_that_was_damaged_before_it_was_published_is_fetched_again(
 def test_a_result_that_is_lost_again_and_again_is_given_up(place: Place) -> None:
     images = place.make_images(1)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         for _ in range(house.tools.pace.restagings + 1):
             step_until(house, run, lambda view: view.tasks[0].state == "publishing")
             shutil.rmtree(place.settings.home / "collected")
@@ -187,7 +187,7 @@ def test_data_that_is_purged_on_the_way_costs_another_attempt_and_no_result(
 ) -> None:
     images = place.make_images(2)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         step_until(house, run, lambda view: any(task.state == state for task in view.tasks))
         place.purge()
         view = work(house, run)
@@ -203,13 +203,13 @@ def test_a_run_can_be_cancelled_in_every_state_and_goes_on_when_asked_for_again(
 ) -> None:
     images = place.make_images(1)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         step_until(house, run, lambda view: view.tasks[0].state == state)
         assert house.runs.cancel(run) == 1
         assert house.runs.show(run).tasks[0].wanted == "cancel"
         assert work(house, run).state == "cancelled"
         assert not place.out.exists() or list(place.out.iterdir()) == []
-        asked = house.runs.request("count_bytes", images, {}, str(place.out))
+        asked = house.runs.request("ada", "count_bytes", images, {}, str(place.out))
         assert (asked.run, asked.outcome) == (run, "retried")
         view = work(house, run)
     assert view.state == "succeeded"
@@ -245,7 +245,7 @@ def test_a_place_that_cannot_be_written_costs_no_computing(place: Place) -> None
 def test_an_image_that_changes_after_it_was_asked_for_is_not_taken_for_the_other(place: Place) -> None:
     images = place.make_images(1)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         data = bytearray(Path(images[0]).read_bytes())
         data[-1] ^= 1
         Path(images[0]).write_bytes(data)
@@ -267,7 +267,7 @@ def test_requests_that_make_no_sense_leave_nothing_behind(place: Place) -> None:
             (NothingSelected, "count_bytes", [str(place.root / "empty")], {}),
         ):
             with pytest.raises(error):
-                house.runs.request(workflow, chosen, parameters, str(place.out))
+                house.runs.request("ada", workflow, chosen, parameters, str(place.out))
         assert house.runs.list() == ()
 
 
@@ -275,9 +275,9 @@ def test_requests_that_make_no_sense_leave_nothing_behind(place: Place) -> None:
 def test_a_parameter_that_is_its_default_makes_the_same_run(place: Place) -> None:
     images = place.make_images(1)
     with place.open() as house:
-        first = house.runs.request("count_bytes", images, {}, str(place.out))
-        second = house.runs.request("count_bytes", images, {"byte": "0"}, str(place.out))
-        third = house.runs.request("count_bytes", images, {"byte": "1"}, str(place.out))
+        first = house.runs.request("ada", "count_bytes", images, {}, str(place.out))
+        second = house.runs.request("ada", "count_bytes", images, {"byte": "0"}, str(place.out))
+        third = house.runs.request("ada", "count_bytes", images, {"byte": "1"}, str(place.out))
     assert first.run == second.run != third.run
 
 
@@ -296,7 +296,7 @@ def test_the_log_of_a_run_is_kept_when_the_site_has_let_go_of_it(place: Place) -
 def test_a_deleted_run_is_gone_with_its_results_if_wanted(place: Place) -> None:
     images = place.make_images(1)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         with pytest.raises(RunStillActive):
             house.runs.delete(run)
         work(house, run)
@@ -381,7 +381,7 @@ def test_a_first_command_that_is_killed_while_it_sets_up_is_finished_by_the_next
 def test_a_site_that_was_set_up_anew_is_told_again(place: Place) -> None:
     images = place.make_images(2)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         step_until(house, run, lambda view: all(task.state == "queued" for task in view.tasks))
     place.kill("runner")
     shutil.rmtree(place.site)
@@ -441,7 +441,7 @@ def test_another_crew_is_started_when_one_has_ended_with_work_left(place: Place,
     images = place.make_images(2)
     runner = BrokenRunner(place)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         worker = house.worker([run])
         while not has_ended(house, run, broken):
             worker.step()
@@ -458,7 +458,7 @@ def test_a_crew_that_the_site_refuses_for_good_fails_the_run_in_the_words_of_the
     images = place.make_images(1)
     BrokenRunner(place)
     with place.open() as house:
-        run = house.runs.request("count_bytes", images, {}, str(place.out)).run
+        run = house.runs.request("ada", "count_bytes", images, {}, str(place.out)).run
         step_until(house, run, lambda view: view.tasks[0].state == "queued")
         for release in (place.site / "releases").glob("*/release.json"):
             release.unlink()

@@ -146,7 +146,7 @@ def ask(place: Place, house: House, name: str) -> tuple[RunId, Callable[[], str]
     image = place.root / f"{name}.tif"
     number = int.from_bytes(name.encode(), "big")
     tifffile.imwrite(image, np.random.default_rng(number).integers(0, 4000, (16, 16), dtype=np.uint16))
-    run = house.runs.request("count_bytes", [str(image)], {}, str(place.root / f"out-{name}")).run
+    run = house.runs.request("ada", "count_bytes", [str(image)], {}, str(place.root / f"out-{name}")).run
     return run, lambda: str(house.store.runs.tasks(run)[0]["state"])
 
 

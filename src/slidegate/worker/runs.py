@@ -16,6 +16,7 @@ from slidegate.domain.errors import (
     UnknownWorkflow,
 )
 from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, Retried, RunRequested
+from slidegate.domain.parameters import complete
 from slidegate.domain.run import identity, run_id, task_id
 from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import (
@@ -33,7 +34,6 @@ from slidegate.sites.gate import Hello
 from slidegate.sources.base import ImageSource
 from slidegate.store.history import NOTHING_HELD
 from slidegate.worker.logs import end_of_log
-from slidegate.worker.parameters import complete
 from slidegate.worker.staging import content_of
 from slidegate.worker.tools import Tools, key_of
 from slidegate.worker.views import RunView, run_view
@@ -73,23 +73,21 @@ class Runs:
     ----------
     tools
         The store and the outside world.
-    person
-        Who asks.
     preferred
         The Release to take of a workflow, by its name, where the embedded site has several of it. It may be
         filled later, when that site is set up; other sites give their newest version.
     """
 
-    def __init__(self, tools: Tools, person: str, preferred: Mapping[str, str] | None = None) -> None:
+    def __init__(self, tools: Tools, preferred: Mapping[str, str] | None = None) -> None:
         self._tools = tools
         self._preferred = {} if preferred is None else preferred
         self._store = tools.store
-        self._person = person
 
     # asking
 
     def request(
         self,
+        person: str,
         workflow: str,
         images: Sequence[str],
         parameters: Mapping[str, Any],
@@ -107,6 +105,8 @@ class Runs:
 
         Parameters
         ----------
+        person
+            Who asks.
         workflow
             Its name, or ``name@version``.
         images
@@ -138,15 +138,12 @@ class Runs:
             described.append(self._describe(found, ref))
             if progress is not None:
                 progress(number + 1, len(chosen))
-        request = identity(
-            self._person, release.digest, values, [Digest(image["content"]) for image in described]
-        )
+        request = identity(person, release.digest, values, [Digest(image["content"]) for image in described])
         known = self._store.runs.newest(request)
         if known is not None and not again and self._serves(known[0], site):
             return Requested(known[0], self._take_up(known[0], out))
-        event = self._new_run(
-            request, 0 if known is None else known[1] + 1, release, values, out, site, described
-        )
+        generation = 0 if known is None else known[1] + 1
+        event = self._new_run(person, request, generation, release, values, out, site, described)
         self._store.releases.remember(release)
         if self._store.history.request(event, self._tools.clock()):
             return Requested(event.run, "created")
@@ -189,6 +186,7 @@ class Runs:
 
     def _new_run(
         self,
+        person: str,
         request: Digest,
         generation: int,
         release: Release,
@@ -213,7 +211,7 @@ class Runs:
             run=run,
             identity=request,
             generation=generation,
-            person=self._person,
+            person=person,
             site=site,
             workflow=release.name,
             version=release.version,

@@ -32,7 +32,7 @@ class Desk:
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self.clock = tools.clock
-        self.runs = Runs(tools, "ada")
+        self.runs = Runs(tools)
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from slidegate.domain.errors import BadParameter
 from slidegate.domain.events import CollectAgain, Event, Failed, Retried, Staged, StagedDataLost, StagingBegan
+from slidegate.domain.parameters import complete
 from slidegate.domain.states import State
 from slidegate.domain.values import AttemptKey
 from slidegate.store import Store
 from slidegate.store.queue import Claim
 from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.holding import Holding
-from slidegate.worker.parameters import complete
 from slidegate.worker.places import Places
 from slidegate.worker.plans import make_plan
 from slidegate.worker.tools import Tools
