@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tiles of images and of label images; what is open stays open for a while."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from slidegate_analysis.images import Image, ImagesError, Labels, histogram, open_image, open_labels
+
+from slidegate.api.results.errors import NoSuchTile, PictureDamaged
+
+TILE = 512
+MOST_OPEN = 6
+_FACTS_SIDE = 1100
+_BINS = 64
+_LOW, _HIGH = 0.02, 0.998
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """How bright one channel is, from a coarse level of the pyramid.
+
+    Attributes
+    ----------
+    name
+        Its label; ``Channel 1`` where the image has none.
+    low, high
+        Counts between which the channel is well seen.
+    smallest, largest
+        Of all counts.
+    histogram
+        How many pixels, in equal bins from ``smallest`` to ``largest``.
+    """
+
+    name: str
+    low: int
+    high: int
+    smallest: int
+    largest: int
+    histogram: list[int]
+
+
+class Pictures:
+    """Opens images and label images by a key that names their content; safe to use from several threads."""
+
+    def __init__(self, most: int = MOST_OPEN) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[str, str], Any] = OrderedDict()
+
+    def image(self, folder: Path, digest: str) -> Image:
+        """Open an image.
+
+        Raises
+        ------
+        PictureDamaged
+            It cannot be read.
+        """
+        found: Image = self._get(("image", digest), lambda: open_image(folder))
+        return found
+
+    def facts(self, folder: Path, digest: str) -> list[ChannelFacts]:
+        """Say how bright the channels of an image are."""
+        image = self.image(folder, digest)
+        found: list[ChannelFacts] = self._get(("facts", digest), lambda: _facts(image))
+        return found
+
+    def labels(self, folder: Path, digest: str, check: Callable[[], None]) -> Labels:
+        """Open a label image; `check`, asked once, raises when its files are not what they should be."""
+
+        def opened() -> Labels:
+            check()
+            return open_labels(folder)
+
+        found: Labels = self._get(("labels", digest), opened)
+        return found
+
+    def forget(self, digest: str) -> None:
+        """Let go of what is open under a key."""
+        with self._lock:
+            for key in [key for key in self._open if key[1] == digest]:
+                del self._open[key]
+
+    def _get(self, key: tuple[str, str], make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if key in self._open:
+                self._open.move_to_end(key)
+                return self._open[key]
+        try:
+            made = make()
+        except ImagesError as error:
+            raise PictureDamaged(str(error)) from error
+        with self._lock:
+            self._open[key] = made
+            while len(self._open) > 3 * self._most:
+                self._open.popitem(last=False)
+        return made
+
+
+def image_tile(image: Image, level: int, row: int, column: int) -> bytes:
+    """Return a tile of all channels, as little-endian (c, y, x).
+
+    Raises
+    ------
+    NoSuchTile, PictureDamaged
+        The image has no such tile; its pixels cannot be read.
+    """
+    y0, y1, x0, x1 = bounds(image.level_shapes, level, row, column)
+    tile = np.empty((image.shape[0], y1 - y0, x1 - x0), image.dtype.newbyteorder("<"))
+    try:
+        for channel in range(image.shape[0]):
+            tile[channel] = image.read(channel, y0, y1, x0, x1, level)
+    except ImagesError as error:
+        raise PictureDamaged(str(error)) from error
+    return tile.tobytes()
+
+
+def label_tile(labels: Labels, level: int, row: int, column: int) -> bytes:
+    """Return a tile of labels, as little-endian uint32 (y, x); raises as :func:`image_tile`."""
+    y0, y1, x0, x1 = bounds(labels.level_shapes, level, row, column)
+    try:
+        return labels.read(y0, y1, x0, x1, level).astype("<u4", copy=False).tobytes()
+    except ImagesError as error:
+        raise PictureDamaged(str(error)) from error
+
+
+def bounds(
+    shapes: tuple[tuple[int, int], ...], level: int, row: int, column: int
+) -> tuple[int, int, int, int]:
+    """Return the half-open (y0, y1, x0, x1) of a tile, in pixels of its level."""
+    if not 0 <= level < len(shapes):
+        raise NoSuchTile
+    height, width = shapes[level]
+    y0, x0 = row * TILE, column * TILE
+    if not (0 <= y0 < height and 0 <= x0 < width):
+        raise NoSuchTile
+    return y0, min(y0 + TILE, height), x0, min(x0 + TILE, width)
+
+
+def _facts(image: Image) -> list[ChannelFacts]:
+    last = len(image.level_shapes) - 1
+    level = next((n for n, shape in enumerate(image.level_shapes) if max(shape) <= _FACTS_SIDE), last)
+    found = []
+    for channel in range(image.shape[0]):
+        counts = histogram(image, channel, level=level)
+        seen = np.flatnonzero(counts)
+        smallest, largest = int(seen[0]), int(seen[-1])
+        below = np.cumsum(counts) / counts.sum()
+        low, high = int(np.searchsorted(below, _LOW)), int(np.searchsorted(below, _HIGH))
+        edges = np.linspace(smallest, largest + 1, _BINS + 1).round().astype(int)
+        bins = np.diff(np.concatenate([[0], np.cumsum(counts)])[edges]).astype(int)
+        name = image.channels[channel] or f"Channel {channel + 1}"
+        found.append(ChannelFacts(name, low, max(high, low + 1), smallest, largest, bins.tolist()))
+    return found
