@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Setting up the embedded site: its gate, its key, and the workflows that came with this installation.
+"""Setting up the embedded site: its gate, its keys, and the workflows that came with this installation.
 
 It is done by ``gatectl``, as an administrator of a cluster would do it, in processes of its own. A note
 beside the site says what was installed from what, so that a start that finds nothing changed costs a few
@@ -22,6 +22,8 @@ from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import digest_of
 from slidegate.settings import Settings
 
+PREVIEW = "preview"  # the key of what is only looked at: its work is neither watched nor published
+_KEYS = ("local", PREVIEW)
 _MINUTES = 30
 _RELEASE = re.compile(r"release ([0-9a-f]{64}) ")
 
@@ -75,6 +77,11 @@ def _ensured(settings: Settings, say: Callable[[str], None], on_new: Callable[[]
             _install_gate(settings, home)
             note["gate"] = version
             _write_note(note_path, note)
+        if note.get("keys") != list(_KEYS):
+            for key in _KEYS:
+                _gatectl(settings, ["key", "add", key, "--workflow", "*", "--home", str(home)])
+            note["keys"] = list(_KEYS)
+            _write_note(note_path, note)
         for folder in _workflows(settings.workflows_dir):
             marks = _marks(folder, "*")
             if note.get("workflows", {}).get(folder.name, {}).get("marks") != marks:
@@ -90,9 +97,8 @@ def _workflows(folder: Path) -> list[Path]:
 
 
 def _install_gate(settings: Settings, home: Path) -> None:
-    where = ["--home", str(home)]
-    _gatectl(settings, ["install", *where, "--site", "local", "--cores", str(settings.cores)])
-    _gatectl(settings, ["key", "add", "local", "--workflow", "*", *where])
+    argv = ["install", "--home", str(home), "--site", "local", "--cores", str(settings.cores)]
+    _gatectl(settings, argv)
 
 
 def _install_workflow(settings: Settings, home: Path, folder: Path) -> str:

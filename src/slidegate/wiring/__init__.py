@@ -9,24 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slidegate.wiring.house import (
-        LOCAL_PACE,
-        SSH_PACE,
-        House,
-        KeptHeads,
-        NotLinked,
-        open_house,
-    )
+    from slidegate.wiring.gateways import LOCAL_PACE, SSH_PACE, KeptHeads, NotLinked
+    from slidegate.wiring.house import House, open_house
     from slidegate.wiring.log import HomeUnusable, Log
 
 _WHERE = {
-    "LOCAL_PACE": "house",
-    "SSH_PACE": "house",
+    "LOCAL_PACE": "gateways",
+    "SSH_PACE": "gateways",
     "House": "house",
     "HomeUnusable": "log",
-    "KeptHeads": "house",
+    "KeptHeads": "gateways",
     "Log": "log",
-    "NotLinked": "house",
+    "NotLinked": "gateways",
     "open_house": "house",
 }
 __all__ = ["LOCAL_PACE", "SSH_PACE", "HomeUnusable", "House", "KeptHeads", "Log", "NotLinked", "open_house"]
