@@ -1,0 +1,658 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** The API v1 as the pages use it: one class, and the shapes of what it answers. Times are seconds since 1970. */
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type Parameters = Record<string, Json>;
+
+export interface Session {
+  person: string;
+  role: "viewer" | "researcher" | "lead" | "administrator";
+  group: string;
+  csrf: string;
+  ends_at: number;
+  may: string[];
+  embedded: boolean;
+}
+
+export interface SchemaProperty {
+  type?: "string" | "number" | "integer" | "boolean";
+  enum?: Json[];
+  const?: Json;
+  minimum?: number;
+  maximum?: number;
+  maxLength?: number;
+  pattern?: string;
+  default?: Json;
+  title?: string;
+  description?: string;
+  "x-unit"?: string;
+  "x-advanced"?: boolean;
+}
+
+export interface Schema {
+  title?: string;
+  required?: string[];
+  properties?: Record<string, SchemaProperty>;
+}
+
+export interface Workflow {
+  site: string;
+  name: string;
+  version: string;
+  title: string;
+  description: string;
+  release: string;
+  schema: Schema;
+  each: string[];
+  outputs: Record<string, { type: string; path?: string; title?: string }>;
+  heard_at: number | null;
+  trouble: string | null;
+}
+
+export interface Site {
+  site: string;
+  title: string;
+  heard_at: number | null;
+  trouble: string | null;
+  queued: number;
+  running: number;
+}
+
+export interface Folder {
+  at: string;
+  name: string;
+}
+
+export interface ImageEntry {
+  image: string;
+  name: string;
+}
+
+export interface Listing {
+  at: string;
+  trail: Folder[];
+  folders: Folder[];
+  images: ImageEntry[];
+  truncated: boolean;
+}
+
+export interface ImageFacts {
+  image: string;
+  name?: string;
+  /** (channels, rows, columns) */
+  shape?: [number, number, number];
+  dtype?: string;
+  channels?: string[];
+  pixel_size_um?: number | null;
+  bytes?: number;
+  problem?: { code: string; message: string };
+}
+
+export interface ProblemBody {
+  type?: string;
+  title: string;
+  status: number;
+  detail?: string;
+  code: string;
+  instance?: string;
+  request?: string;
+  errors?: { name: string; message: string }[];
+}
+
+export interface Wish<A = Record<string, unknown>> {
+  id: string;
+  kind: string;
+  state: "open" | "granted" | "refused";
+  asked_at?: number;
+  body?: Record<string, unknown>;
+  step: string | null;
+  done: number | null;
+  total: number | null;
+  trouble: string | null;
+  answer: A | null;
+  problem: { code: string; message?: string; detail?: string; title?: string } | null;
+}
+
+export interface Estimate {
+  images: number;
+  bytes: number;
+  pixels: number;
+  staging_seconds: number | null;
+  computing_seconds: number | null;
+  queue: { queued: number; running: number };
+  basis: string;
+}
+
+export interface LaunchBody {
+  workflow: string;
+  version?: string;
+  site: string;
+  images: string[];
+  parameters: Parameters;
+  again: boolean;
+}
+
+export interface PreviewBody {
+  workflow: string;
+  version?: string;
+  image: string;
+  /** y0, x0, y1, x1 in pixels of the full image */
+  region: [number, number, number, number];
+  parameters: Parameters;
+}
+
+export interface PreviewAnswer {
+  picture: string;
+  plain: string;
+  width: number;
+  height: number;
+  facts: Record<string, Json>;
+}
+
+export type TaskState =
+  | "waiting"
+  | "staging"
+  | "submitting"
+  | "queued"
+  | "running"
+  | "collecting"
+  | "publishing"
+  | "succeeded"
+  | "failed"
+  | "cancelled";
+
+export interface RunSummary {
+  run: string;
+  state: string;
+  counts: Partial<Record<TaskState, number>>;
+  tasks: number;
+  person: string;
+  group: string;
+  site: string;
+  workflow: string;
+  version: string;
+  title: string;
+  created_at: number;
+  changed_at: number;
+  heard_at: number | null;
+  trouble: string | null;
+  progress: number;
+  left_seconds: number | null;
+  may: string[];
+}
+
+export interface Run extends RunSummary {
+  parameters: Parameters;
+  release: string;
+  runtime: string | null;
+  schema: Schema | null;
+  outputs: Record<string, { type: string; path?: string; title?: string }>;
+}
+
+export interface Task {
+  task: string;
+  number: number;
+  name: string;
+  image: string;
+  state: TaskState;
+  wanted: "run" | "cancel";
+  words: string;
+  attempt: number;
+  step: string | null;
+  done: number | null;
+  total: number | null;
+  left_seconds: number | null;
+  confirmed_at: number | null;
+  trouble: string | null;
+  waits: string | null;
+  error: { code: string; message: string; log: string[] } | null;
+  published: boolean;
+  usage: Record<string, Json> | null;
+  summary: Record<string, Json> | null;
+}
+
+export interface RunEvent {
+  seq: number;
+  at: number;
+  kind: string;
+  task: string | null;
+  words: string;
+  body: Record<string, Json>;
+}
+
+export interface Costs {
+  core_hours: number | null;
+  gpu_hours: number | null;
+  bytes_moved: number | null;
+  bytes_at_site: number | null;
+  images: number;
+}
+
+export interface Units {
+  step: string;
+  shape: [number, number] | null;
+  side: number | null;
+  units: number;
+  /** base64 of a bitmap: bit i (lowest first in each byte) says that unit i, row by row, has finished */
+  done: string;
+  current: number[];
+}
+
+export interface ResultFile {
+  name: string;
+  bytes: number;
+  type: string;
+}
+
+export interface Page<T> {
+  items: T[];
+  next: string | number | null;
+}
+
+export interface RunFilter {
+  mine?: boolean;
+  group?: string;
+  person?: string;
+  state?: string;
+  workflow?: string;
+  image?: string;
+  cursor?: string;
+  limit?: number;
+}
+
+export interface Token {
+  id: string;
+  name: string;
+  created_at: number;
+  used_at?: number | null;
+  ends_at: number | null;
+}
+
+export interface Webhook {
+  id: string;
+  url: string;
+  created_at?: number;
+  last?: string | null;
+}
+
+export interface Person {
+  person: string;
+  role: Session["role"];
+  group: string;
+  active: boolean;
+  has_password: boolean;
+}
+
+/** Why a request did not succeed, in words for the person at the screen. */
+export class Problem extends Error {
+  override name = "Problem";
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly title: string,
+    readonly detail: string,
+    readonly errors: { name: string; message: string }[] = [],
+    readonly request: string | null = null,
+  ) {
+    super(detail || title);
+  }
+
+  /** What anything that was thrown says to a person. */
+  static from(thrown: unknown): Problem {
+    if (thrown instanceof Problem) return thrown;
+    return new Problem(0, "page-failed", "This page made a mistake.", "Load it again. If it happens again, tell whoever runs slidegate here.");
+  }
+}
+
+/** The event on `window` that says: the session has ended, sign in again. */
+export const SIGNED_OUT = "sg-signed-out";
+
+type Progress = (wish: Wish) => void;
+
+interface Ask {
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+}
+
+const clients = new Map<string, Api>();
+
+/** One server, reached at `base` ("" for the server that this page came from). */
+export class Api {
+  private csrf: string | null = null;
+  private tags = new Map<string, { tag: string; value: unknown }>();
+
+  private constructor(readonly base: string) {}
+
+  /** The client of a server: elements with the same base share it, and so the session. */
+  static at(base = ""): Api {
+    const plain = base.replace(/\/+$/, "");
+    let client = clients.get(plain);
+    if (!client) clients.set(plain, (client = new Api(plain)));
+    return client;
+  }
+
+  url(path: string, query: Record<string, string | number | boolean | undefined | null> = {}): string {
+    const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+    const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&");
+    return `${this.base}/v1/${path}${text ? `?${text}` : ""}`;
+  }
+
+  /** One request. Throws Problem; answers as they came (also 202 and 304). */
+  async fetch(method: string, url: string, ask: Ask = {}): Promise<Response> {
+    const headers: Record<string, string> = { Accept: "application/json", ...ask.headers };
+    if (ask.body !== undefined) headers["Content-Type"] = "application/json";
+    if (method !== "GET" && this.csrf) headers["X-CSRF-Token"] = this.csrf;
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method,
+        headers,
+        credentials: "same-origin",
+        body: ask.body === undefined ? null : JSON.stringify(ask.body),
+        signal: ask.signal ?? null,
+      });
+    } catch (thrown) {
+      if (ask.signal?.aborted) throw thrown;
+      throw new Problem(0, "no-answer", "The server does not answer.", "Nothing was lost. Check your network; this page goes on by itself once the server answers again.");
+    }
+    if (response.ok || response.status === 304) return response;
+    const problem = await this.problem(response);
+    if (response.status === 401 && !url.endsWith("/v1/session")) window.dispatchEvent(new CustomEvent(SIGNED_OUT));
+    throw problem;
+  }
+
+  private async problem(response: Response): Promise<Problem> {
+    let body: Partial<ProblemBody> = {};
+    try {
+      body = (await response.json()) as Partial<ProblemBody>;
+    } catch {
+      // a proxy's page: the status has to do
+    }
+    const wait = response.headers.get("Retry-After");
+    let detail = typeof body.detail === "string" ? body.detail : "";
+    if (response.status === 429 && wait && !detail) detail = `Too many requests at once. Try again in ${wait} seconds.`;
+    return new Problem(
+      response.status,
+      body.code ?? `http-${response.status}`,
+      body.title ?? "The server could not do this.",
+      detail,
+      Array.isArray(body.errors) ? body.errors : [],
+      body.request ?? response.headers.get("X-Request-ID"),
+    );
+  }
+
+  async get<T>(path: string, query: Record<string, string | number | boolean | undefined | null> = {}, signal?: AbortSignal): Promise<T> {
+    const response = await this.fetch("GET", this.url(path, query), { signal });
+    return (await response.json()) as T;
+  }
+
+  async send<T>(method: "POST" | "PATCH" | "DELETE", path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+    const response = await this.fetch(method, this.url(path), { body, headers });
+    const text = await response.text();
+    return (text ? JSON.parse(text) : null) as T;
+  }
+
+  /** The answer of something that the server may need a while for: at once, or when its wish is granted. */
+  private async answer<T>(response: Response, on?: Progress, signal?: AbortSignal): Promise<T> {
+    const body = (await response.json()) as T & { id?: string; wish?: string };
+    if (response.status !== 202) return body;
+    return this.granted<T>(body.id ?? body.wish ?? "", on, signal);
+  }
+
+  /** Wait until a wish is granted. Throws Problem when it is refused. */
+  async granted<T>(wish: string, on?: Progress, signal?: AbortSignal): Promise<T> {
+    let pause = 200;
+    for (;;) {
+      let now: Wish<T> | null = null;
+      try {
+        now = await this.get<Wish<T>>(`wishes/${wish}`, {}, signal);
+      } catch (thrown) {
+        if (!(thrown instanceof Problem) || !(thrown.status === 0 || thrown.status === 429 || thrown.status >= 502)) throw thrown;
+        pause = 2000;
+      }
+      if (now) {
+        if (now.state === "granted") return now.answer as T;
+        if (now.state === "refused") {
+          const why = now.problem;
+          throw new Problem(409, why?.code ?? "refused", why?.title ?? "This could not be done.", why?.detail ?? why?.message ?? "");
+        }
+        on?.(now as Wish);
+      }
+      await pausing(pause, signal);
+      pause = Math.min(1500, pause * 1.3);
+    }
+  }
+
+  // --- who is here
+  async session(): Promise<Session> {
+    const session = await this.get<Session>("session");
+    this.csrf = session.csrf;
+    return session;
+  }
+
+  async signIn(person: string, password: string): Promise<Session> {
+    const session = await this.send<Session>("POST", "session", { person, password });
+    this.csrf = session.csrf;
+    return session;
+  }
+
+  async signOut(): Promise<void> {
+    await this.send("DELETE", "session");
+    this.csrf = null;
+  }
+
+  // --- what can be done, and where
+  async workflows(): Promise<Workflow[]> {
+    return (await this.get<{ items: Workflow[] }>("workflows")).items;
+  }
+
+  async sites(): Promise<Site[]> {
+    return (await this.get<{ items: Site[] }>("sites")).items;
+  }
+
+  lastUsed(workflow: string): Promise<{ parameters: Parameters | null; site: string | null }> {
+    return this.get("last-used", { workflow });
+  }
+
+  // --- images
+  async browse(at: string, signal?: AbortSignal): Promise<Listing> {
+    return this.answer(await this.fetch("GET", this.url("browse", { at }), { signal }), undefined, signal);
+  }
+
+  async describe(images: string[], on?: Progress, signal?: AbortSignal): Promise<ImageFacts[]> {
+    const response = await this.fetch("POST", this.url("images/describe"), { body: { images }, signal });
+    return (await this.answer<{ images: ImageFacts[] }>(response, on, signal)).images;
+  }
+
+  /** A picture of a whole image, its longer side about `side` pixels. */
+  async thumbnail(image: string, side: 256 | 1024, signal?: AbortSignal): Promise<Blob> {
+    const url = this.url("images/thumbnail", { image, side });
+    const headers = { Accept: "image/jpeg, application/json" };
+    let response = await this.fetch("GET", url, { signal, headers });
+    if (response.status === 202) {
+      await this.answer(response, undefined, signal);
+      response = await this.fetch("GET", url, { signal, headers });
+    }
+    return response.blob();
+  }
+
+  // --- launching
+  estimate(body: Omit<LaunchBody, "again">): Promise<Estimate> {
+    return this.send("POST", "estimates", body);
+  }
+
+  launch(body: LaunchBody, key: string): Promise<Wish<{ run: string; outcome: string }>> {
+    return this.send("POST", "launches", body, { "Idempotency-Key": key });
+  }
+
+  async launches(): Promise<Wish[]> {
+    return (await this.get<{ items: Wish[] }>("launches")).items;
+  }
+
+  /** Run on a region; returns the wish (for its pictures) with its answer. */
+  async preview(body: PreviewBody, on?: Progress, signal?: AbortSignal): Promise<{ wish: string; answer: PreviewAnswer }> {
+    const response = await this.fetch("POST", this.url("previews"), { body, signal });
+    const wish = (await response.json()) as { id?: string; wish?: string };
+    const id = wish.id ?? wish.wish ?? "";
+    return { wish: id, answer: await this.granted<PreviewAnswer>(id, on, signal) };
+  }
+
+  previewPicture(wish: string, which: "picture" | "plain"): string {
+    return this.url(`previews/${wish}/${which}`);
+  }
+
+  // --- runs
+  runs(filter: RunFilter = {}, signal?: AbortSignal): Promise<Page<RunSummary>> {
+    return this.get("runs", { ...filter }, signal);
+  }
+
+  /** A Run; the same object as before when nothing changed. */
+  async run(run: string): Promise<Run> {
+    const url = this.url(`runs/${run}`);
+    const known = this.tags.get(url);
+    const response = await this.fetch("GET", url, { headers: known ? { "If-None-Match": known.tag } : {} });
+    if (response.status === 304 && known) return known.value as Run;
+    const value = (await response.json()) as Run;
+    const tag = response.headers.get("ETag");
+    if (tag) this.tags.set(url, { tag, value });
+    return value;
+  }
+
+  tasks(run: string, query: { state?: string; after?: number | string; limit?: number } = {}, signal?: AbortSignal): Promise<Page<Task>> {
+    return this.get(`runs/${run}/tasks`, query, signal);
+  }
+
+  events(run: string, after?: number | string, limit = 200): Promise<Page<RunEvent>> {
+    return this.get(`runs/${run}/events`, { after, limit });
+  }
+
+  costs(run: string): Promise<Costs> {
+    return this.get(`runs/${run}/costs`);
+  }
+
+  cancel(run: string): Promise<unknown> {
+    return this.send("POST", `runs/${run}/cancel`);
+  }
+
+  retry(run: string): Promise<unknown> {
+    return this.send("POST", `runs/${run}/retry`);
+  }
+
+  async remove(run: string, results: boolean): Promise<{ removed: string[] }> {
+    const response = await this.fetch("DELETE", this.url(`runs/${run}`, { results }));
+    return this.answer(response);
+  }
+
+  async log(run: string, number: number, signal?: AbortSignal): Promise<{ text: string; ended: boolean }> {
+    return this.answer(await this.fetch("GET", this.url(`runs/${run}/tasks/${number}/log`), { signal }), undefined, signal);
+  }
+
+  async units(run: string, number: number, signal?: AbortSignal): Promise<Units> {
+    return this.answer(await this.fetch("GET", this.url(`runs/${run}/tasks/${number}/units`), { signal }), undefined, signal);
+  }
+
+  async files(run: string, number: number): Promise<ResultFile[]> {
+    return (await this.get<{ items: ResultFile[] }>(`runs/${run}/tasks/${number}/files`)).items;
+  }
+
+  file(run: string, number: number, name: string): string {
+    return this.url(`runs/${run}/tasks/${number}/files/${name.split("/").map(encodeURIComponent).join("/")}`);
+  }
+
+  archive(run: string): string {
+    return this.url(`runs/${run}/archive`);
+  }
+
+  /**
+   * Hear of changes: server-sent events, and where these do not arrive, polling. `heard` gets the new summary of a
+   * Run, or null: something may have changed, look. Returns how to stop.
+   */
+  watch(what: { run: string } | { runs: true }, heard: (run: RunSummary | null) => void, lost: (lost: boolean) => void = () => undefined): () => void {
+    const url = this.url("events", "run" in what ? { run: what.run } : { runs: 1 });
+    let polling: ReturnType<typeof setInterval> | null = null;
+    let source: EventSource | null = null;
+    let again: ReturnType<typeof setTimeout> | null = null;
+    const poll = (on: boolean): void => {
+      if (on && !polling) polling = setInterval(() => heard(null), 3000);
+      if (!on && polling) polling = void clearInterval(polling) as unknown as null;
+    };
+    const open = (): void => {
+      source = new EventSource(url, { withCredentials: true });
+      source.onopen = () => {
+        poll(false);
+        lost(false);
+        heard(null);
+      };
+      source.addEventListener("run", (event) => {
+        try {
+          heard(JSON.parse((event as MessageEvent<string>).data) as RunSummary);
+        } catch {
+          heard(null);
+        }
+      });
+      source.onerror = () => {
+        poll(true);
+        lost(true);
+        if (source?.readyState === EventSource.CLOSED) again = setTimeout(open, 10_000);
+      };
+    };
+    if (typeof EventSource === "function") open();
+    else poll(true);
+    return () => {
+      poll(false);
+      if (again) clearTimeout(again);
+      source?.close();
+    };
+  }
+
+  // --- one's own account
+  async tokens(): Promise<Token[]> {
+    return (await this.get<{ items: Token[] }>("tokens")).items;
+  }
+
+  makeToken(name: string, ends_at: number | null): Promise<Token & { token: string }> {
+    return this.send("POST", "tokens", { name, ends_at });
+  }
+
+  revokeToken(id: string): Promise<unknown> {
+    return this.send("DELETE", `tokens/${encodeURIComponent(id)}`);
+  }
+
+  async webhooks(): Promise<Webhook[]> {
+    return (await this.get<{ items: Webhook[] }>("webhooks")).items;
+  }
+
+  addWebhook(url: string): Promise<Webhook & { secret?: string }> {
+    return this.send("POST", "webhooks", { url });
+  }
+
+  removeWebhook(id: string): Promise<unknown> {
+    return this.send("DELETE", `webhooks/${encodeURIComponent(id)}`);
+  }
+
+  // --- people, for administrators
+  async people(): Promise<Person[]> {
+    return (await this.get<{ items: Person[] }>("people")).items;
+  }
+
+  addPerson(person: { person: string; role: string; group: string; password?: string }): Promise<Person> {
+    return this.send("POST", "people", person);
+  }
+
+  changePerson(person: string, change: Partial<{ role: string; group: string; active: boolean; password: string }>): Promise<Person> {
+    return this.send("PATCH", `people/${encodeURIComponent(person)}`, change);
+  }
+}
+
+/** Wait; throws when the signal is given. */
+export function pausing(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error);
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    });
+  });
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** Which page an address means. Elements never read the address: they ask to go somewhere with `go`. */
+
+export type Place =
+  | { page: "home" | "launch" | "runs" | "account" | "people" | "missing" }
+  | { page: "run"; run: string }
+  | { page: "results"; run: string; number: number };
+
+export function placeOf(path: string): Place {
+  const plain = path.replace(/\/+$/, "") || "/";
+  if (plain === "/") return { page: "home" };
+  if (plain === "/launch" || plain === "/runs" || plain === "/account" || plain === "/people") {
+    return { page: plain.slice(1) as "launch" };
+  }
+  const results = /^\/runs\/([^/]+)\/results\/(\d+)$/.exec(plain);
+  if (results) return { page: "results", run: decodeURIComponent(results[1]!), number: Number(results[2]) };
+  const run = /^\/runs\/([^/]+)$/.exec(plain);
+  if (run) return { page: "run", run: decodeURIComponent(run[1]!) };
+  return { page: "missing" };
+}
+
+/** Ask whoever embeds the element to show another page: an event `sg-go` with `{path}`. */
+export function go(from: EventTarget, path: string): void {
+  from.dispatchEvent(new CustomEvent("sg-go", { detail: { path }, bubbles: true, composed: true }));
+}
+
+export const paths = {
+  run: (run: string): string => `/runs/${encodeURIComponent(run)}`,
+  results: (run: string, number: number): string => `/runs/${encodeURIComponent(run)}/results/${number}`,
+};
