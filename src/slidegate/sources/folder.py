@@ -31,7 +31,7 @@ from .errors import (
 )
 from .folder_sink import MARKER, FolderSink
 
-__all__ = ["FORMATS", "FolderSink", "FolderSource", "Format"]
+__all__ = ["FORMATS", "FolderSink", "FolderSource", "Format", "is_image", "is_result"]
 
 MAX_ENTRIES = 1_000_000
 MAX_DEPTH = 32
@@ -191,6 +191,17 @@ class FolderSource:
         if format_ is None:
             raise NotAnImageError
         return format_.open_pixels(path, choice, scratch)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a path looks like an image, by its name or by what lies in it; label images are none."""
+    found = any(format_.accepts(path) for format_ in FORMATS)
+    return found and not (path.is_dir() and _is_label(path))
+
+
+def is_result(path: Path) -> bool:
+    """Return whether a folder holds results that were published there."""
+    return (path / MARKER).is_file()
 
 
 def _exists(path: Path) -> bool:
