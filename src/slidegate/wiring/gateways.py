@@ -23,7 +23,13 @@ from slidegate.worker.tools import Pace
 # The embedded site is asked over a pipe, which costs milliseconds: what it has done is noticed soon.
 LOCAL_PACE = Pace(poll_seconds_most=0.1)
 # A cluster serves many people, and the gate itself looks at the scheduler twice in a minute.
-SSH_PACE = Pace(poll_seconds=2.0, poll_seconds_most=15.0, retry_seconds=2.0, space_seconds=300.0)
+SSH_PACE = Pace(
+    poll_seconds=2.0,
+    poll_seconds_most=15.0,
+    retry_seconds=2.0,
+    space_seconds=300.0,
+    offers_seconds=300.0,
+)
 Say = Callable[[str], None]
 
 

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where faults are told, and the home that all is kept in."""
 
-import json
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from slidegate.domain.errors import BadRequest, trace_of
+from slidegate.domain.errors import BadRequest
+from slidegate.domain.logs import JsonLines
 from slidegate.settings import Settings
-
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "action", "taskName"}
 
 
 class HomeUnusable(BadRequest):
@@ -65,33 +62,6 @@ class Log(logging.FileHandler):
             self.close()
 
 
-class Lines(logging.Formatter):
-    """A record as one JSON object on one line: what programs that gather logs read.
-
-    ``at`` (UTC), ``level``, ``part`` (api or worker), ``action`` and ``message``, and what came with the
-    record beside: the request, the Run, the Task. A trace names lines of code, and no values.
-    """
-
-    def __init__(self, part: str) -> None:
-        super().__init__()
-        self._part = part
-
-    def format(self, record: logging.LogRecord) -> str:
-        """See logging.Formatter."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        said = {
-            "at": f"{at}.{int(record.msecs):03}Z",
-            "level": record.levelname.lower(),
-            "part": self._part,
-            "action": getattr(record, "action", "-"),
-            "message": record.getMessage(),
-        }
-        said |= {name: value for name, value in vars(record).items() if name not in _OWN}
-        if record.exc_info and record.exc_info[1] is not None:
-            said["trace"] = trace_of(record.exc_info[1])
-        return json.dumps(said, default=str)
-
-
 @contextmanager
 def told_in_lines(part: str) -> Iterator[None]:
     """Let a service tell what it does on standard error, a JSON object per line, while the block runs.
@@ -102,13 +72,13 @@ def told_in_lines(part: str) -> Iterator[None]:
         ``api`` or ``worker``.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(part))
+    handler.setFormatter(JsonLines(part))
     ours, others = logging.getLogger("slidegate"), logging.getLogger()
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     ours.propagate = False
     handler_of_others = logging.StreamHandler(sys.stderr)
-    handler_of_others.setFormatter(Lines(part))
+    handler_of_others.setFormatter(JsonLines(part))
     handler_of_others.setLevel(logging.WARNING)
     others.addHandler(handler_of_others)
     try:
