@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 WORKFLOWS := $(VENV)/share/slidegate/workflows
+PAGES := src/slidegate/api/pages/index.html
+WEB := $(shell find web/src web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts -type f 2>/dev/null)
 SOURCES := $(shell find analysis/slidegate_analysis workflows -type f -not -name '*.pyc' 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,11 +21,11 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml gate/pyproject.toml analysis/pyproject.toml constraints.txt
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e .
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e '.[pages]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e '.[dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e '.[pages,dev]'
 	@touch $@
 
 # What a site installs without internet: the workflow's files and every wheel of its Runtime, hashed.
@@ -31,7 +33,16 @@ $(WORKFLOWS)/.bundled: $(VENV)/.installed scripts/bundle-workflow $(SOURCES)
 	$(BIN)/python scripts/bundle-workflow nuclei $(WORKFLOWS)/nuclei
 	@touch $@
 
-install: $(VENV)/.installed $(WORKFLOWS)/.bundled  ## the slidegate command, in .venv
+# What the pages are built with: Node comes from PyPI, the rest from npm, each package by its hash.
+web/node_modules/.installed: web/package.json web/package-lock.json | $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PAGES): web/node_modules/.installed $(WEB)
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web run --silent build
+	@touch $@
+
+install: $(VENV)/.installed $(WORKFLOWS)/.bundled $(PAGES)  ## the slidegate command, in .venv
 	@echo "installed: $(BIN)/slidegate"
 
 install-dev: install $(VENV)/.installed-dev  ## and what the tests need
@@ -65,4 +76,4 @@ proof: install-dev  ## the long forms of the proofs
 	$(BIN)/python benchmarks/all.py --proof $(ARGS)
 
 clean:  ## remove what was built (not your runs)
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build web/node_modules src/slidegate/api/pages .pytest_cache .mypy_cache .ruff_cache .hypothesis
