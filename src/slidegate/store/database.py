@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy import ColumnElement, Connection, and_, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from slidegate.domain.errors import SlidegateError
 
-HEAD = "0003"
+HEAD = "0004"
 FAR_SECONDS = 600.0
 """Nobody puts anything off for longer; what is due later was put off before the clock was set back."""
 _BUSY_SECONDS = 60
@@ -77,6 +77,12 @@ class Database:
         with self.write() as connection:
             if _version(connection) != HEAD:
                 _upgrade(connection)
+
+    def begins_with(self, column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:
+        """Return the condition that a text begins so, in the form that an index of this database answers."""
+        if self.engine.dialect.name == "postgresql":
+            return column.startswith(beginning, autoescape=True)
+        return and_(column >= beginning, column < beginning + "\U0010ffff")
 
     def close(self) -> None:
         """Let go of all connections."""

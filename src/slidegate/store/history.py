@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Facts are appended and rows moved in one transaction, or not at all."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from slidegate.domain.errors import Outdated
 from slidegate.domain.events import Change, Event, Move, RunRequested, Sealed, changes, event_of
-from slidegate.domain.states import State, check_move
+from slidegate.domain.states import AT_SITE, FINISHED, State, check_move, run_state
 from slidegate.domain.values import AttemptKey, RunId
 from slidegate.store import tables
 from slidegate.store.database import Database
+from slidegate.store.leases import stand_in_line
+from slidegate.store.webhooks import tell_of_end
 
+CLAIMABLE = frozenset(State) - FINISHED - AT_SITE
+"""States that a worker moves a Task on from; from the others, who watches its site or a person does."""
 _TABLES: dict[str, Table] = {
     name: getattr(tables, name) for name in ("run", "task", "submission", "artifact")
 }
@@ -74,10 +79,13 @@ class History:
         """
         try:
             with self._database.write() as connection:
+                counts = {State.WAITING: len(event.tasks)}
+                first = {"seq": 1, "at": at, "changed_at": at, "counts": counts, "state": run_state(counts)}
+                of_task = {"person": event.person, "claimable": 1}
                 for change in changes(event.run, event):
-                    beside = {"seq": 1, "at": at} if change.table == "run" else {}
-                    _insert(connection, change, beside)
+                    _insert(connection, change, first if change.table == "run" else of_task)
                 _insert_event(connection, event.run, 1, at, event)
+                stand_in_line(connection, "task", event.person)
         except IntegrityError:
             return False
         return True
@@ -114,20 +122,38 @@ class History:
 def append(connection: Connection, run: RunId, pairs: Sequence[tuple[Event, Held]], at: float) -> None:
     """Append Events inside a transaction; see :meth:`History.append`."""
     where = tables.run.c.id == run
-    count = connection.execute(
-        update(tables.run).where(where).values(seq=tables.run.c.seq + len(pairs))
-    ).rowcount
-    if count != 1:
+    later = update(tables.run).where(where).values(seq=tables.run.c.seq + len(pairs), changed_at=at)
+    if connection.execute(later).rowcount != 1:  # which also keeps others from this Run until the end
         raise Outdated("The run is gone.")
-    last = connection.execute(select(tables.run.c.seq).where(where)).scalar_one()
-    for seq, (event, held) in enumerate(pairs, start=last - len(pairs) + 1):
+    row = connection.execute(select(tables.run).where(where)).one()
+    moved: Counter[str] = Counter()
+    for seq, (event, held) in enumerate(pairs, start=row.seq - len(pairs) + 1):
         if isinstance(event, Move):
             _check(connection, event, held)
+            moved.subtract([event.frm])
+            moved.update([event.to])
         elif isinstance(event, Sealed):
             _check_sealed(connection, event, held)
             _own(connection, event)
         _write(connection, changes(run, event))
         _insert_event(connection, run, seq, at, event)
+    if moved:
+        _count(connection, run, row, moved, at)
+
+
+def _count(connection: Connection, run: RunId, row: Any, moved: Counter[str], at: float) -> None:
+    """Keep beside a Run how many Tasks are in each state, what that makes it, and when it ended."""
+    found = Counter(row.counts)
+    found.update(moved)
+    counts = {str(state): found[state] for state in State if found[state]}
+    state = run_state(State(name) for name in counts)
+    ends = state in FINISHED
+    is_end = ends and row.state not in FINISHED
+    ended_at = at if is_end else row.ended_at if ends else None
+    values = {"counts": counts, "state": state, "ended_at": ended_at}
+    connection.execute(update(tables.run).where(tables.run.c.id == run).values(**values))
+    if is_end:
+        tell_of_end(connection, run, row.seq, state, at)
 
 
 def _check(connection: Connection, event: Move, held: Held) -> None:
@@ -136,7 +162,7 @@ def _check(connection: Connection, event: Move, held: Held) -> None:
     swapped = connection.execute(
         update(tables.task)
         .where(tables.task.c.id == event.task, tables.task.c.state == event.frm, *held.condition())
-        .values(state=event.to, **_FRESH)
+        .values(state=event.to, claimable=int(event.to in CLAIMABLE), **_FRESH)
     )
     if swapped.rowcount != 1:
         raise Outdated
@@ -144,11 +170,12 @@ def _check(connection: Connection, event: Move, held: Held) -> None:
 
 def _check_sealed(connection: Connection, event: Sealed, held: Held) -> None:
     """Raise unless all Tasks of a Submission are ready and in the hands of who seals it."""
-    where = [tables.task.c.id.in_(event.tasks), tables.task.c.state == State.SUBMITTING]
+    task = tables.task
+    where = [task.c.id.in_(event.tasks), task.c.state == State.SUBMITTING]
     if held.owner is not None:
-        where.append(tables.task.c.owner == held.owner)
-    found = connection.execute(select(func.count()).select_from(tables.task).where(*where)).scalar_one()
-    if found != len(event.tasks):
+        where.append(task.c.owner == held.owner)
+    query = select(task.c.id).where(*where).order_by(task.c.id).with_for_update()
+    if len(connection.execute(query).all()) != len(event.tasks):
         raise Outdated
 
 

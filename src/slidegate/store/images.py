@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is known of images that were read before: nothing needs to be read or sent twice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from slidegate.domain.values import Digest, ImageRef
 from slidegate.store import tables
@@ -51,9 +54,7 @@ class KnownImages:
         """Remember what an image became."""
         t = tables.staged
         key = {"source": ref.source, "image": ref.image, "fingerprint": fingerprint, "converter": converter}
-        with self._database.write() as connection:
-            connection.execute(delete(t).where(*(t.c[name] == value for name, value in key.items())))
-            connection.execute(insert(t).values(**key, tree=tree, entries=[list(entry) for entry in entries]))
+        _put(self._database, t, key, {"tree": tree, "entries": [list(entry) for entry in entries]})
 
     def content(self, ref: ImageRef, fingerprint: str) -> Digest | None:
         """Return the content digest of an image that was read before, None when it never was."""
@@ -69,6 +70,11 @@ class KnownImages:
         """Remember an image's content digest."""
         t = tables.content
         key = {"source": ref.source, "image": ref.image, "fingerprint": fingerprint}
-        with self._database.write() as connection:
-            connection.execute(delete(t).where(*(t.c[name] == value for name, value in key.items())))
-            connection.execute(insert(t).values(**key, digest=digest))
+        _put(self._database, t, key, {"digest": digest})
+
+
+def _put(database: Database, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Write a row, in place of the one of this key; who writes the same at the same time has written it."""
+    with suppress(IntegrityError), database.write() as connection:
+        connection.execute(delete(table).where(*(table.c[name] == value for name, value in key.items())))
+        connection.execute(insert(table).values(**key, **values))

@@ -105,14 +105,9 @@ class People:
         BadRequest
             Nobody can be called so.
         """
-        if not name.strip() or not name.isprintable() or len(name) > 100:
-            raise BadRequest(f"A person cannot be called {name!r}: take up to 100 letters that can be read.")
-        try:
-            with self._database.write() as connection:
-                connection.execute(insert(_P).values(name=name, at=at))
-        except IntegrityError:
-            return False
-        return True
+        check_name(name)
+        with self._database.write() as connection:
+            return remember(connection, name, at)
 
     def names(self) -> list[str]:
         """Return all people."""
@@ -219,8 +214,43 @@ class People:
             which = [_L.c.person == person] + ([] if site is None else [_L.c.site == site])
             connection.execute(delete(_L).where(*which))
             if site is None:
+                _forget(connection, person)
                 connection.execute(delete(_P).where(_P.c.name == person))
         return gone
+
+
+def check_name(name: str) -> None:
+    """Raise unless a person or a group can be called so.
+
+    Raises
+    ------
+    BadRequest
+    """
+    if not name.strip() or not name.isprintable() or len(name) > 100:
+        raise BadRequest(
+            f"A person or group cannot be called {name!r}: take up to 100 letters that can be read."
+        )
+
+
+def remember(connection: Connection, name: str, at: float) -> bool:
+    """Remember a person; returns whether the person is new."""
+    if connection.execute(select(_P.c.name).where(_P.c.name == name)).first() is not None:
+        return False
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(_P).values(name=name, at=at))
+    except IntegrityError:  # somebody else did meanwhile
+        return False
+    return True
+
+
+def _forget(connection: Connection, person: str) -> None:
+    """Remove all that lets a person sign in, and all that is told to them."""
+    w = tables.webhook
+    mine = select(w.c.id).where(w.c.person == person)
+    connection.execute(delete(tables.delivery).where(tables.delivery.c.webhook.in_(mine)))
+    for table in (w, tables.session, tables.token, tables.login_link, tables.account):
+        connection.execute(delete(table).where(table.c.person == person))
 
 
 def _links(connection: Connection) -> list[Link]:

@@ -12,17 +12,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 
 from slidegate.domain.run import run_of
-from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import RunId, TaskId
 from slidegate.store import tables
 from slidegate.store.database import FAR_SECONDS, Database
 from slidegate.store.history import Held
+from slidegate.store.leases import serve
 
 _T = tables.task
-_CLAIMABLE = [state for state in State if state not in FINISHED | AT_SITE]
+_P = tables.turn
+_QUEUE = "task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class Queue:
     def claim(
         self, owner: str, now: float, seconds: float, runs: Collection[RunId] | None = None
     ) -> Claim | None:
-        """Claim the Task that has waited longest.
+        """Claim the Task that has waited longest, of the person who was served least recently.
+
+        While a restored store is being reconciled with its sites, nothing is handed out.
 
         Parameters
         ----------
@@ -78,12 +81,25 @@ class Queue:
         -------
         None when there is nothing to be done now, or when others were quicker.
         """
-        conditions = [_T.c.state.in_(_CLAIMABLE)]
-        if runs is not None:
-            conditions.append(_T.c.run.in_(list(runs)))
         with self._database.write() as connection:
-            found = _claim(connection, owner, now, seconds, conditions, 1)
-        return found[0] if found else None
+            if connection.execute(select(tables.reconcile.c.site).limit(1)).first() is not None:
+                return None
+            for early in (False, True):
+                due = [_T.c.claimable == 1, _is_due(now, early), _is_free(now)]
+                if runs is None:
+                    next_one = connection.execute(_next_person(due)).one_or_none()
+                    if next_one is None:
+                        continue
+                    whose = _T.c.person == next_one.person
+                    found = _claim(connection, owner, now, seconds, [*due, whose], 1)
+                    if found:
+                        serve(connection, _QUEUE, next_one.person)
+                else:
+                    mine = _T.c.run.in_(list(runs))
+                    found = _claim(connection, owner, now, seconds, [*due, mine], 1)
+                if found:
+                    return found[0]
+        return None
 
     def claim_mates(self, claim: Claim, now: float, seconds: float, limit: int) -> list[Claim]:
         """Claim up to ``limit`` more Tasks of the same Run, state and Submission, also before their time."""
@@ -91,9 +107,10 @@ class Queue:
             _T.c.run == claim.run,
             _T.c.state == claim.row["state"],
             _T.c.submission == claim.row["submission"],
+            _is_free(now),
         ]
         with self._database.write() as connection:
-            return _claim(connection, claim.owner, now, seconds, conditions, limit, early=True)
+            return _claim(connection, claim.owner, now, seconds, conditions, limit)
 
     def renew(self, claims: Sequence[Claim], until: float) -> bool:
         """Prolong leases.
@@ -176,6 +193,22 @@ def _is_held(claim: Claim) -> list[ColumnElement[bool]]:
     return [_T.c.id == claim.task, _T.c.owner == claim.owner, _T.c.lease_token == claim.token]
 
 
+def _is_free(now: float) -> ColumnElement[bool]:
+    return or_(_T.c.owner.is_(None), _T.c.lease_until <= now)
+
+
+def _is_due(now: float, was_set_back: bool) -> ColumnElement[bool]:
+    """Whether its time has come; or, apart, so that an index serves both, the clock has been set back."""
+    return _T.c.not_before > now + FAR_SECONDS if was_set_back else _T.c.not_before <= now
+
+
+def _next_person(due: Sequence[ColumnElement[bool]]) -> Select[tuple[str]]:
+    """Return the query for the person whose turn it is, of those who have Tasks to hand out."""
+    has_some = select(_T.c.id).where(*due, _T.c.person == _P.c.person).exists()
+    query = select(_P.c.person).where(_P.c.queue == _QUEUE, has_some)
+    return query.order_by(_P.c.served, _P.c.person).limit(1)
+
+
 def _claim(
     connection: Connection,
     owner: str,
@@ -183,18 +216,15 @@ def _claim(
     seconds: float,
     conditions: Sequence[ColumnElement[bool]],
     limit: int,
-    early: bool = False,
 ) -> list[Claim]:
     """Look, then take each by compare and swap on its token; SKIP LOCKED only makes it quicker."""
     query = (
         select(_T)
-        .where(*conditions, or_(_T.c.owner.is_(None), _T.c.lease_until <= now))
+        .where(*conditions)
         .order_by(_T.c.not_before, _T.c.run, _T.c.number)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    if not early:
-        query = query.where(or_(_T.c.not_before <= now, _T.c.not_before > now + FAR_SECONDS))
     claims = []
     for row in connection.execute(query).mappings().all():
         token = row["lease_token"] + 1

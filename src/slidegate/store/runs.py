@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Looking Runs up, wishing them cancelled, and deleting them."""
 
+import re
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -15,11 +16,12 @@ from slidegate.store.history import NOTHING_HELD, append
 
 _R = tables.run
 _T = tables.task
+_NAME = re.compile("[0-9a-f]{1,64}")
 _VIEWED = {
-    "run": {"id", "seq", "at"},
+    "run": {"id", "seq", "at", "state", "counts", "changed_at", "ended_at"},
     "task": {
         "id", "not_before", "owner", "lease_until", "lease_token", "tries", "trouble", "step", "done",
-        "total", "confirmed_at",
+        "total", "confirmed_at", "person", "claimable",
     },
     "submission": {"id", "crews", "effort"},
     "artifact": {"id"},
@@ -40,10 +42,13 @@ class RunRows:
         UnknownRun
             No Run, or more than one, has such a name.
         """
-        query = select(_R.c.id).order_by(_R.c.at.desc(), _R.c.id)
-        with self._database.read() as connection:
-            names = list(connection.execute(query).scalars())
-        found = names[:1] if name == "last" else [known for known in names if name and known.startswith(name)]
+        newest = select(_R.c.id).order_by(_R.c.at.desc(), _R.c.id.desc()).limit(1)
+        begins = select(_R.c.id).where(_R.c.id >= name, _R.c.id < name + "g").limit(2)
+        query = newest if name == "last" else begins
+        found: list[str] = []
+        if name == "last" or _NAME.fullmatch(name):
+            with self._database.read() as connection:
+                found = list(connection.execute(query).scalars())
         if len(found) != 1:
             reason = "more than one run has a name that begins so" if found else "there is no such run"
             raise UnknownRun(f"Cannot tell which run {name!r} is: {reason}.")
@@ -77,12 +82,9 @@ class RunRows:
 
     def states(self) -> dict[RunId, dict[State, int]]:
         """Return how many Tasks of each Run are in each state."""
-        query = select(_T.c.run, _T.c.state, func.count().label("tasks")).group_by(_T.c.run, _T.c.state)
-        found: dict[RunId, dict[State, int]] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
-                found.setdefault(RunId(row.run), {})[State(row.state)] = row.tasks
-        return found
+            rows = connection.execute(select(_R.c.id, _R.c.counts)).all()
+        return {RunId(row.id): {State(s): tasks for s, tasks in row.counts.items()} for row in rows}
 
     def tasks(self, run: RunId) -> list[dict[str, Any]]:
         """Return the rows of a Run's Tasks, in their order."""
@@ -125,9 +127,9 @@ class RunRows:
 
     def last_change(self, run: RunId) -> float:
         """Return when the last fact of a Run was written; 0 when there is none."""
-        query = select(func.max(tables.event.c.at)).where(tables.event.c.run == run)
+        query = select(_R.c.changed_at).where(_R.c.id == run)
         with self._database.read() as connection:
-            return connection.execute(query).scalar_one() or 0.0
+            return connection.execute(query).scalar_one_or_none() or 0.0
 
     def artifacts(self, run: RunId) -> list[dict[str, Any]]:
         """Return the rows of a Run's Artifacts."""
@@ -186,7 +188,7 @@ class RunRows:
 
     def unfinished(self) -> list[RunId]:
         """Return the Runs that have Tasks that have not ended."""
-        query = select(_T.c.run).where(_T.c.state.not_in(list(FINISHED))).distinct()
+        query = select(_R.c.id).where(_R.c.state.in_(["waiting", "active"])).order_by(_R.c.at, _R.c.id)
         with self._database.read() as connection:
             return [RunId(run) for run in connection.execute(query).scalars()]
 

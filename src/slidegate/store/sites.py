@@ -8,10 +8,12 @@ still gets them.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from slidegate.domain.causes import REASON, known_causes
 from slidegate.domain.states import AT_SITE, FINISHED, State
@@ -23,6 +25,7 @@ _S = tables.site
 _H = tables.heard
 _T = tables.task
 START = "0" * 64
+_AT_ONCE = 1000
 _FIRST: dict[str, Any] = {
     "head": START,
     "head_seq": 0,
@@ -137,7 +140,8 @@ class KnownSites:
             select(_T, _H.c.said, _H.c.at.label("said_at"))
             .join(tables.run, tables.run.c.id == _T.c.run)
             .outerjoin(_H, (_H.c.site == tables.run.c.site) & (_H.c.attempt == _T.c.attempt_key))
-            .where(tables.run.c.site == site, _T.c.state.in_(list(AT_SITE)))
+            .where(tables.run.c.site == site, tables.run.c.state == "active")
+            .where(_T.c.state.in_(list(AT_SITE)))
             .order_by(_T.c.run, _T.c.number)
         )
         with self._database.read() as connection:
@@ -145,11 +149,18 @@ class KnownSites:
 
     def confirm(self, site: str, now: float) -> None:
         """Note that all Tasks at a site were heard of now."""
-        runs = select(tables.run.c.id).where(tables.run.c.site == site)
+        runs = select(tables.run.c.id).where(tables.run.c.site == site, tables.run.c.state == "active")
+        # a Task that somebody is writing to just now is being heard of anyway
+        there = (
+            select(_T.c.id)
+            .where(_T.c.state.in_(list(AT_SITE)), _T.c.run.in_(runs))
+            .with_for_update(skip_locked=True)
+        )
         with self._database.write() as connection:
-            connection.execute(
-                update(_T).where(_T.c.state.in_(list(AT_SITE)), _T.c.run.in_(runs)).values(confirmed_at=now)
-            )
+            found = list(connection.execute(there).scalars())
+            for first in range(0, len(found), _AT_ONCE):
+                some = _T.c.id.in_(found[first : first + _AT_ONCE])
+                connection.execute(update(_T).where(some).values(confirmed_at=now))
 
     def note_progress(self, task: TaskId, key: AttemptKey, step: str | None, done: int, total: int) -> None:
         """Note how far a running Attempt is, without an Event; writes only what changed."""
@@ -172,10 +183,10 @@ class KnownSites:
 
         Another server with the same key, or this one as it was after a backup, may need the others.
         """
-        needed = select(_T.c.attempt_key).where(_T.c.state.not_in(list(FINISHED)))
-        own = select(tables.own_attempt.c.attempt)
-        where = (_H.c.site == site, _H.c.attempt.in_(own), _H.c.attempt.not_in(needed))
-        query = select(_H.c.said).where(*where).limit(limit)
+        own = tables.own_attempt.c.attempt
+        mine = select(own).where(own == _H.c.attempt).exists()
+        needed = select(_T.c.id).where(_T.c.attempt_key == _H.c.attempt, _T.c.state.not_in(list(FINISHED)))
+        query = select(_H.c.said).where(_H.c.site == site, mine, ~needed.exists()).limit(limit)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
@@ -201,6 +212,50 @@ class KnownSites:
                 .values(head_seq=head.seq, head=head.head)
             )
 
+    def reconciling(self) -> dict[str, float]:
+        """Return the sites that are still to be read completely since a backup was restored, and since when.
+
+        While there is one, the queue hands out nothing: what the sites have done since is heard first.
+        """
+        with self._database.read() as connection:
+            return {row.site: row.since for row in connection.execute(select(tables.reconcile))}
+
+    def reconciled(self, site: str) -> bool:
+        """Note that a site was read completely, and its Tasks moved by it; returns whether it had to be.
+
+        Safe to repeat.
+        """
+        where = tables.reconcile.c.site == site
+        with self._database.write() as connection:
+            return connection.execute(delete(tables.reconcile).where(where)).rowcount == 1
+
+    def begin_reconciling(self, now: float) -> list[str]:
+        """Have every site read completely before anything else is done, as after a backup was restored.
+
+        Who held something, and what was heard, is forgotten. The ends of the sites' records are kept: each
+        must still be part of its site's record. Safe to repeat.
+
+        Returns
+        -------
+        The sites: those that Runs are at which have not ended, and those of which anything was heard.
+        """
+        r = tables.reconcile
+        with self._database.write() as connection:
+            active = select(tables.run.c.site).where(tables.run.c.state.in_(["waiting", "active"]))
+            sites = set(connection.execute(active.distinct()).scalars())
+            sites |= set(connection.execute(select(_S.c.name)).scalars())
+            connection.execute(delete(_H))
+            connection.execute(delete(r))
+            for site in sorted(sites):
+                _row(connection, site)
+                connection.execute(insert(r).values(site=site, since=now))
+            free = {"owner": None, "lease_until": None}
+            start = {"cursor": "", "heard_at": None, "poll_at": 0.0, "tries": 0, "trouble": None}
+            connection.execute(update(_S).values(**start, **free))
+            for table in (_T, tables.wish, tables.delivery):
+                connection.execute(update(table).where(table.c.owner.is_not(None)).values(**free))
+        return sorted(sites)
+
     def row(self, site: str) -> dict[str, Any]:
         """Return all that is remembered of a site."""
         with self._database.read() as connection:
@@ -217,7 +272,8 @@ def _row(connection: Connection, site: str) -> dict[str, Any]:
     query = select(_S).where(_S.c.name == site)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        connection.execute(insert(_S).values(name=site, **_FIRST))
+        with suppress(IntegrityError), connection.begin_nested():  # somebody else may do so meanwhile
+            connection.execute(insert(_S).values(name=site, **_FIRST))
         row = connection.execute(query).mappings().one()
     return dict(row)
 

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rooms of the store, opened together on one database."""
 
+from slidegate.store.accounts import Accounts
+from slidegate.store.audit import Audit
 from slidegate.store.database import Database
 from slidegate.store.history import History
 from slidegate.store.images import KnownImages
+from slidegate.store.offers import Offers
+from slidegate.store.pages import Pages
 from slidegate.store.people import People
 from slidegate.store.queue import Queue
 from slidegate.store.releases import KnownReleases
 from slidegate.store.runs import RunRows
+from slidegate.store.sessions import LoginLinks, Sessions, Tokens
 from slidegate.store.sites import KnownSites
+from slidegate.store.webhooks import Webhooks
+from slidegate.store.wishes import Wishes
 
 
 class Store:
@@ -30,6 +37,18 @@ class Store:
         Workflows as they were when Runs were asked for.
     people
         What people are at sites.
+    accounts, sessions, tokens, login_links
+        Who may sign in, and what proves that somebody has.
+    wishes
+        What people want of sources and sites.
+    offers
+        What each site offers, as last heard.
+    pages
+        What pages show.
+    audit
+        What was asked for.
+    webhooks
+        Who is told when a Run ends.
     """
 
     def __init__(self, database: Database) -> None:
@@ -41,6 +60,15 @@ class Store:
         self.sites = KnownSites(database)
         self.releases = KnownReleases(database)
         self.people = People(database)
+        self.accounts = Accounts(database)
+        self.sessions = Sessions(database)
+        self.tokens = Tokens(database)
+        self.login_links = LoginLinks(database)
+        self.wishes = Wishes(database)
+        self.offers = Offers(database)
+        self.pages = Pages(database)
+        self.audit = Audit(database)
+        self.webhooks = Webhooks(database)
 
     @classmethod
     def open(cls, url: str) -> "Store":

@@ -8,6 +8,8 @@ progress and may be lost without loss of history. Times are seconds since 1970, 
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
+    Boolean,
     Column,
     Date,
     Double,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -40,8 +43,20 @@ run = Table(
     # beside: the number of the last fact, and when the first was written
     Column("seq", Integer, nullable=False),
     Column("at", Double, nullable=False),
+    # beside: what its Tasks are, counted, and what that makes the Run; when the last fact was written, and
+    # when the last Task ended, while all have
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("counts", JSON, nullable=False, server_default="{}"),
+    Column("changed_at", Double, nullable=False, server_default="0"),
+    Column("ended_at", Double),
     UniqueConstraint("identity", "generation", name="run_identity"),
 )
+Index("run_recent", run.c.at, run.c.id)
+Index("run_person", run.c.person, run.c.at, run.c.id)
+Index("run_state", run.c.state, run.c.at, run.c.id)
+Index("run_workflow", run.c.workflow, run.c.at, run.c.id)
+Index("run_used", run.c.person, run.c.workflow, run.c.at)
+Index("run_site", run.c.site, run.c.state)
 
 task = Table(
     "task",
@@ -77,10 +92,17 @@ task = Table(
     Column("done", Integer),
     Column("total", Integer),
     Column("confirmed_at", Double),
+    # beside: whose it is, and 1 while its state is one that a worker moves it on from, else 0
+    Column("person", Text, nullable=False, server_default=text("''")),
+    Column("claimable", Integer, nullable=False, server_default="0"),
     UniqueConstraint("run", "number", name="task_number"),
     UniqueConstraint("attempt_key", name="task_attempt_key"),
 )
 Index("task_queue", task.c.state, task.c.not_before)
+Index("task_claim", task.c.claimable, task.c.person, task.c.not_before, task.c.run, task.c.number)
+Index("task_state", task.c.run, task.c.state, task.c.number)
+Index("task_name", task.c.name, task.c.run, postgresql_ops={"name": "text_pattern_ops"})
+Index("task_owner", task.c.owner)
 Index("task_submission", task.c.submission)
 
 submission = Table(
@@ -205,3 +227,158 @@ person_link = Table(
     Column("valid_until", Date),
 )
 Index("person_link_site", person_link.c.person, person_link.c.site)
+
+# Who was served when, by each of the queues: the number is higher the later it was.
+turn = Table(
+    "turn",
+    metadata,
+    Column("queue", String(16), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("served", BigInteger, nullable=False),
+    PrimaryKeyConstraint("queue", "person", name="turn_person"),
+)
+
+# What a person wants of a source or a site, asked by whoever cannot reach them; forgotten after a while.
+wish = Table(
+    "wish",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("nth", Integer, nullable=False),
+    Column("named", Integer, nullable=False),
+    Column("body_digest", String(64), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("step", Text),
+    Column("done", BigInteger),
+    Column("total", BigInteger),
+    Column("trouble", Text),
+    Column("answer", JSON(none_as_null=True)),
+    Column("error_code", String(64)),
+    Column("error", Text),
+    Column("not_before", Double, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("lease_token", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    UniqueConstraint("kind", "person", "key", "nth", name="wish_key"),
+)
+Index("wish_open", wish.c.state, wish.c.kind, wish.c.asked_at)
+Index("wish_person", wish.c.person, wish.c.state, wish.c.kind)
+Index("wish_ended", wish.c.ended_at)
+
+account = Table(
+    "account",
+    metadata,
+    Column("person", Text, ForeignKey("person.name"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("group", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("password", Text),
+    Column("at", Double, nullable=False),
+)
+Index("account_group", account.c.group)
+
+# Of what proves who somebody is, only the SHA-256 is kept.
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+Index("session_person", session.c.person)
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("ends_at", Double),
+    Column("used_at", Double),
+    UniqueConstraint("digest", name="token_digest"),
+)
+Index("token_person", token.c.person)
+
+login_link = Table(
+    "login_link",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    Column("ends_at", Double, nullable=False),
+)
+
+offer = Table(
+    "offer",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("release", String(64), ForeignKey("release.digest"), nullable=False),
+    Column("heard_at", Double, nullable=False),
+    PrimaryKeyConstraint("site", "release", name="offer_release"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("person", Text),
+    Column("action", Text, nullable=False),
+    Column("target", Text),
+    Column("outcome", Text, nullable=False),
+    Column("request", Text),
+    Column("address", Text),
+)
+Index("audit_person", audit.c.person, audit.c.id)
+Index("audit_at", audit.c.at)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+Index("webhook_person", webhook.c.person)
+
+# What a webhook is to be told; the Run may be deleted meanwhile, so that what is told stands here.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("webhook", Integer, ForeignKey("webhook.id"), nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("ended_at", Double),
+    Column("trouble", Text),
+    Column("not_before", Double, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("lease_token", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    UniqueConstraint("webhook", "run", "seq", name="delivery_once"),
+)
+Index("delivery_due", delivery.c.state, delivery.c.not_before)
+
+# Sites that were not read completely since a backup was restored; until then nothing new is begun.
+reconcile = Table(
+    "reconcile",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("since", Double, nullable=False),
+)
