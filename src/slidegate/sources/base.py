@@ -62,6 +62,22 @@ class ImageInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """An image made small.
+
+    Attributes
+    ----------
+    pixels
+        (c, y, x) float32, in the image's own intensities.
+    scale
+        Full-resolution pixels per pixel of it.
+    """
+
+    pixels: np.ndarray
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One result of a Task: its type, such as ``labels`` or ``table/objects``, and where it lies."""
 
@@ -160,6 +176,16 @@ class ImageSource(Protocol):
         """
         ...
 
+    def overview(
+        self, ref: ImageRef, side: int, scratch: Path | None = None, progress: Progress | None = None
+    ) -> Overview:
+        """Return the image made small, at most `side` pixels high and wide, in little memory."""
+        ...
+
+    def crop(self, ref: ImageRef, region: tuple[int, int, int, int], folder: Path) -> None:
+        """Write a region, half-open (y0, y1, x0, x1) in full-resolution pixels, as a staged image is."""
+        ...
+
 
 class ResultSink(Protocol):
     """Where results are written to."""
@@ -195,6 +221,23 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """The same image, coarser, as its file holds it.
+
+    Attributes
+    ----------
+    shape
+        (y, x).
+    read, by_rows
+        As those of `Pixels`, in pixels of this level.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[int, int, int, int, int], np.ndarray]
+    by_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pixels:
     """An opened image: what a format's reader yields.
 
@@ -204,6 +247,10 @@ class Pixels:
         As in `ImageInfo`.
     read
         ``read(c, y0, y1, x0, x1)`` returns a half-open region as a (y, x) array in native byte order.
+    levels
+        Coarser levels, for overviews; none where the file holds none.
+    by_rows
+        Whether some rows can be read for less than all.
     """
 
     shape: tuple[int, int, int]
@@ -211,6 +258,8 @@ class Pixels:
     channels: tuple[str, ...]
     pixel_size_um: float | None
     read: Callable[[int, int, int, int, int], np.ndarray]
+    levels: tuple[Level, ...] = ()
+    by_rows: bool = False
 
 
 def check_pixels(shape: tuple[int, int, int], dtype: np.dtype, channels: tuple[str, ...]) -> None:

@@ -128,6 +128,28 @@ class ImageSourceContract:
         for c, plane in enumerate(arranged.pixels):
             np.testing.assert_array_equal(image.read(c, 0, plane.shape[0], 0, plane.shape[1]), plane)
 
+    def test_an_overview_is_small_and_shows_every_channel(self, tmp_path: Path) -> None:
+        arranged = self.arrange(tmp_path)
+        ref = arranged.source.find(arranged.where)[0]
+        side = max(2, max(arranged.pixels.shape[1:]) // 3)
+        small = arranged.source.overview(ref, side, tmp_path)
+        assert small.pixels.shape[0] == arranged.pixels.shape[0]
+        assert max(small.pixels.shape[1:]) <= side
+        for plane, whole in zip(small.pixels, arranged.pixels, strict=True):
+            assert whole.min() <= plane.min() <= plane.max() <= whole.max()
+
+    def test_a_crop_holds_exactly_the_pixels_of_its_region(self, tmp_path: Path) -> None:
+        arranged = self.arrange(tmp_path)
+        ref = arranged.source.find(arranged.where)[0]
+        y, x = arranged.pixels.shape[1:]
+        arranged.source.crop(ref, (y // 4, y // 2, x // 3, x), tmp_path / "crop")
+        image = open_image(tmp_path / "crop")
+        assert (image.channels, image.pixel_size_um) == (arranged.channels, arranged.pixel_size_um)
+        for c, plane in enumerate(arranged.pixels):
+            part = plane[y // 4 : y // 2, x // 3 :]
+            np.testing.assert_array_equal(image.read(c, 0, part.shape[0], 0, part.shape[1]), part)
+        refusal_of(lambda: arranged.source.crop(ref, (0, y + 1, 0, x), tmp_path / "beyond"))
+
     def test_staging_twice_gives_the_same_bytes(self, tmp_path: Path) -> None:
         arranged = self.arrange(tmp_path)
         ref = arranged.source.find(arranged.where)[0]

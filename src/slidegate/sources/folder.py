@@ -12,12 +12,13 @@ from pathlib import Path
 
 from slidegate_analysis.images import write_image
 from slidegate_analysis.images.arrays import writing
+from slidegate_analysis.images.image import check_bounds
 from slidegate_analysis.images.multiscale import refuse_links
 
 from slidegate.domain.values import ImageRef, digest_of
 
 from . import ome_zarr, tiff
-from .base import CONVERTER, Choice, ImageInfo, Pixels, Progress, split_choice, text_digest
+from .base import CONVERTER, Choice, ImageInfo, Overview, Pixels, Progress, split_choice, text_digest
 from .errors import (
     ImageChangedError,
     ImageNotFoundError,
@@ -30,6 +31,7 @@ from .errors import (
     translated,
 )
 from .folder_sink import MARKER, FolderSink
+from .overview import overview
 
 __all__ = ["FORMATS", "FolderSink", "FolderSource", "Format", "is_image", "is_result"]
 
@@ -181,6 +183,57 @@ class FolderSource:
         if self.fingerprint(ref) != before:
             shutil.rmtree(folder)
             raise ImageChangedError
+
+    def overview(
+        self, ref: ImageRef, side: int, scratch: Path | None = None, progress: Progress | None = None
+    ) -> Overview:
+        """Return the image made small, at most `side` pixels high and wide; see `slidegate.sources.overview`.
+
+        Parameters
+        ----------
+        scratch
+            A folder for one plane, uncompressed, of a file that is stored in compressed strips.
+        progress
+            Called with (parts read, all of them); what it raises ends the work.
+
+        Raises
+        ------
+        SourceError
+            The image is unfit or damaged.
+        """
+        path, choice = _located(ref)
+        with self._opened(path, choice, scratch) as pixels:
+            return overview(pixels, side, progress)
+
+    def crop(self, ref: ImageRef, region: tuple[int, int, int, int], folder: Path) -> None:
+        """Write a region, half-open (y0, y1, x0, x1) in full-resolution pixels, as an image of its own.
+
+        It is an OME-Zarr 0.5 like a staged image, with the channels and the pixel size of the whole; `folder`
+        is absent or empty before. Equal regions of equal images give equal bytes.
+
+        Raises
+        ------
+        SourceError
+            The region does not lie inside the image; the image is unfit or damaged; the disk is full.
+        """
+        path, choice = _located(ref)
+        y0, y1, x0, x1 = region
+        folder = folder.absolute()
+        with translated():
+            with writing():
+                folder.parent.mkdir(parents=True, exist_ok=True)
+            with self._opened(path, choice, folder.parent) as pixels:
+                check_bounds((pixels.shape[1], pixels.shape[2]), y0, y1, x0, x1)
+                write_image(
+                    folder,
+                    (pixels.shape[0], y1 - y0, x1 - x0),
+                    pixels.dtype,
+                    lambda c, top, bottom, left, right: pixels.read(
+                        c, y0 + top, y0 + bottom, x0 + left, x0 + right
+                    ),
+                    channels=pixels.channels,
+                    pixel_size_um=pixels.pixel_size_um,
+                )
 
     def _format(self, path: Path) -> Format | None:
         return next((format_ for format_ in self._formats if format_.accepts(path)), None)

@@ -3,17 +3,24 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from slidegate_analysis.images import arrays, multiscale
+from slidegate_analysis.images import ImagesError, arrays, multiscale
 from slidegate_analysis.images.layout import MAX_CHUNK_BYTES
 
-from .base import Choice, Pixels, check_pixels, clean_label, pick, plane_of, square_pixel_size
-from .errors import BadMetadataError, NoPixelsError, NotAnImageError, SeriesNeededError, translated
+from .base import Choice, Level, Pixels, check_pixels, clean_label, pick, plane_of, square_pixel_size
+from .errors import (
+    BadMetadataError,
+    NoPixelsError,
+    NotAnImageError,
+    SeriesNeededError,
+    SourceError,
+    translated,
+)
 
 MARKERS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 MAX_SERIES = 10_000
@@ -62,14 +69,41 @@ def open_pixels(path: Path, choice: Choice, scratch: Path | None = None) -> Iter
     _refuse_empty(image.datasets[0])
     size = image.pixel_size_um or (None, None)
 
+    read = _reader(array, image.axes, chosen, dtype)
+    labels = tuple(clean_label(label) for label in labels)
+    levels = _levels(image, shape[0], dtype, chosen)
+    yield Pixels(shape, dtype, labels, square_pixel_size(*size), read, levels)
+
+
+def _reader(
+    array: Any, axes: tuple[str, ...], chosen: dict[str, int], dtype: np.dtype
+) -> Callable[[int, int, int, int, int], np.ndarray]:
     def read(c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         fixed = {"t": chosen["t"], "c": c, "z": chosen["z"]}
-        index = tuple(fixed[axis] for axis in image.axes[:-2])
+        index = tuple(fixed[axis] for axis in axes[:-2])
         with translated():
             region = arrays.read_array(array[(*index, slice(y0, y1), slice(x0, x1))])
         return region.astype(dtype.newbyteorder("="), copy=False)
 
-    yield Pixels(shape, dtype, tuple(clean_label(label) for label in labels), square_pixel_size(*size), read)
+    return read
+
+
+def _levels(
+    image: multiscale.Multiscale, channels: int, dtype: np.dtype, chosen: dict[str, int]
+) -> tuple[Level, ...]:
+    """Return the coarser levels that fit the first one; what is wrong with others only costs time."""
+    found: list[Level] = []
+    for folder in image.datasets[1:]:
+        try:
+            array = arrays.open_array(folder, image.driver, arrays.reading_context(), sparse=True)
+            sizes = dict(zip(image.axes, (int(size) for size in array.shape), strict=True))
+            fits = sizes.get("c", 1) == channels and np.dtype(array.dtype.numpy_dtype) == dtype
+            _check_chunks(array, dtype)
+        except (ImagesError, SourceError, ValueError, TypeError):
+            continue
+        if fits and all(index < sizes.get(axis, 1) for axis, index in chosen.items()):
+            found.append(Level((sizes["y"], sizes["x"]), _reader(array, image.axes, chosen, dtype)))
+    return tuple(found)
 
 
 def _attributes(path: Path) -> dict[str, Any]:

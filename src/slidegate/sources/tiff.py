@@ -9,7 +9,7 @@ import struct
 import tempfile
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from slidegate_analysis.images.arrays import threads
 from tifffile import TiffFile, TiffFileError, TiffPage
 
-from .base import Choice, Pixels, check_pixels
+from .base import Choice, Level, Pixels, check_pixels
 from .errors import (
     BadMetadataError,
     DamagedImageError,
@@ -93,7 +93,17 @@ def open_pixels(path: Path, choice: Choice, scratch: Path | None = None) -> Iter
         for plane in layout.planes:
             _check_complete(plane, size)
         with _Reader(path, layout, scratch) as reader:
-            yield Pixels(shape, dtype, layout.labels, layout.pixel_size_um, reader.read)
+            levels = tuple(
+                Level(
+                    (int(planes[0].page.imagelength), int(planes[0].page.imagewidth)),
+                    reader.of(planes),
+                    not planes[0].page.is_tiled,
+                )
+                for planes in _coarser(layout.planes, size)
+            )
+            yield Pixels(
+                shape, dtype, layout.labels, layout.pixel_size_um, reader.read, levels, not page.is_tiled
+            )
 
 
 @contextmanager
@@ -191,6 +201,26 @@ def _check_complete(plane: Plane, size: int) -> None:
         raise TruncatedImageError("no pixel is stored")
 
 
+def _coarser(planes: tuple[Plane, ...], size: int) -> list[tuple[Plane, ...]]:
+    """Return the planes of each coarser level, as OME-TIFF keeps them below its pages; only sound ones."""
+    found: list[tuple[Plane, ...]] = []
+    try:
+        below = [list(plane.page.pages or ()) for plane in planes]
+        for pages in zip(*below, strict=True):
+            level = tuple(Plane(page, plane.sample) for page, plane in zip(pages, planes, strict=True))
+            for plane, whole in zip(level, planes, strict=True):
+                if plane.page.dtype != whole.page.dtype or plane.shift or whole.shift:
+                    raise DamagedImageError
+                if plane.page.samplesperpixel != whole.page.samplesperpixel:
+                    raise DamagedImageError
+                _check_plane(plane, level[0].page)
+                _check_complete(plane, size)
+            found.append(level)
+    except (SourceError, *_DAMAGE):
+        return found  # an overview is then made from what is finer
+    return found
+
+
 def _is_plain(page: TiffPage) -> bool:
     """Return whether each channel lies in the file as one uncompressed piece."""
     return bool(page.is_contiguous) and (page.samplesperpixel == 1 or page.planarconfig == 2)
@@ -224,7 +254,7 @@ class _Reader:
         self._layout = layout
         self._scratch = scratch
         self._file = path.open("rb")
-        self._unpacked: tuple[int, IO[bytes]] | None = None
+        self._unpacked: tuple[Plane, IO[bytes]] | None = None
         self._pool = ThreadPoolExecutor(threads())
 
     def __enter__(self) -> "_Reader":
@@ -237,7 +267,13 @@ class _Reader:
 
     def read(self, c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         """Read a half-open region of a channel, native byte order."""
-        plane = self._layout.planes[c]
+        return self._region(self._layout.planes[c], y0, y1, x0, x1)
+
+    def of(self, planes: tuple[Plane, ...]) -> Callable[[int, int, int, int, int], np.ndarray]:
+        """Return what reads regions of other planes of the file."""
+        return lambda c, y0, y1, x0, x1: self._region(planes[c], y0, y1, x0, x1)
+
+    def _region(self, plane: Plane, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         page = plane.page
         try:
             if _is_plain(page):
@@ -247,7 +283,7 @@ class _Reader:
                 )
             if page.is_tiled:
                 return self._tiles(plane, y0, y1, x0, x1)
-            unpacked = self._unpack(c, plane)
+            unpacked = self._unpack(plane)
             return _rows(unpacked.fileno(), 0, np.dtype(page.dtype), page.imagewidth, y0, y1, x0, x1)
         except _DAMAGE as error:
             raise _read_failure(error) from error
@@ -289,13 +325,13 @@ class _Reader:
             raise DamagedImageError
         return decoded[0, :, :, 0 if planar else plane.sample]
 
-    def _unpack(self, c: int, plane: Plane) -> IO[bytes]:
-        if self._unpacked is not None and self._unpacked[0] == c:
+    def _unpack(self, plane: Plane) -> IO[bytes]:
+        if self._unpacked is not None and self._unpacked[0] is plane:
             return self._unpacked[1]
         self._drop()
         page = plane.page
         file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)  # noqa: SIM115 (the reader closes it)
-        self._unpacked = (c, file)
+        self._unpacked = (plane, file)
         rows, height = _grid(page)[0], _strip_rows(page)
         for row in range(rows):
             strip = self._segment(plane, row)
