@@ -102,6 +102,13 @@ class Unexpected(SlidegateError):
     code = "internal"
 
 
+class InOtherHands(SlidegateError):
+    """Another worker of this computer does just the same for another task; what it brings does for both."""
+
+    code = "in-other-hands"
+    transient = True
+
+
 class NoLongerWanted(SlidegateError):
     """The work under way is not wanted any more, or is somebody else's now."""
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where a worker keeps files on this computer, all of them below one home and all of them replaceable."""
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ class Places:
       ``collected/<attempt>.<token>``: being fetched
     - ``logs/<attempt>``: the log of an Attempt, for when its site has let go of it
     - ``workers/<owner>``: held locked by a worker that lives
+    - ``locks/<name>``: held locked by whoever does what must not be done twice at once
     """
 
     home: Path
@@ -42,6 +46,28 @@ class Places:
     def workers(self) -> Path:
         """Signs of life."""
         return self.home / "workers"
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Yield whether nobody else on this computer does what ``name`` stands for; nobody begins meanwhile.
+
+        Killed, a process lets go of it.
+        """
+        folder = self.home / "locks"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / name
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = _same_file(handle, path)
+        except BlockingIOError:
+            mine = False
+        try:
+            yield mine
+        finally:
+            if mine:
+                path.unlink(missing_ok=True)
+            os.close(handle)
 
     def converting(self, claim: Claim) -> Path:
         """Where a Task's image is converted under this lease; what earlier leases left is removed."""
@@ -78,3 +104,11 @@ class Places:
         for path in sorted(self.collected.glob("*")):
             if path.name.partition(".")[0] not in attempts:
                 yield path
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    """Say whether what was opened still has its name: who held it before may have taken the name away."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+from slidegate.store.queue import Queue
+
 
 class Presence:
     """The sign of life of one worker.
@@ -59,3 +61,11 @@ class Presence:
             self.forget(self.owner)
             os.close(self._handle)
             self._handle = -1
+
+
+def free_the_dead(queue: Queue, presence: Presence, now: float) -> None:
+    """Take over at once what workers of this home that were killed had in their hands."""
+    for owner in queue.owners(now):
+        if presence.is_dead(owner):
+            queue.free(owner)
+    presence.sweep()

@@ -2,11 +2,12 @@
 """Bringing an image to a site: nothing is read or sent that is known or there already."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from slidegate.domain.events import Staged
 from slidegate.domain.states import State
-from slidegate.domain.values import Digest, ImageRef
+from slidegate.domain.values import Digest, ImageRef, digest_of
 from slidegate.sites import Gate
 from slidegate.sites.errors import DamagedOnTheWay
 from slidegate.sites.transfer import put_tree
@@ -14,7 +15,7 @@ from slidegate.sites.trees import describe_folder, tree_digest, tree_text
 from slidegate.sources.base import CONVERTER, ImageSource
 from slidegate.store.images import StagedImage
 from slidegate.store.queue import Claim
-from slidegate.worker.errors import ImageChanged
+from slidegate.worker.errors import ImageChanged, InOtherHands
 from slidegate.worker.holding import Holding
 from slidegate.worker.tools import Tools, ref_of
 
@@ -29,12 +30,25 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
     ------
     ImageChanged
         The image is not the one that the Run was asked for.
+    InOtherHands
+        Another worker of this computer stages the same image just now.
     """
     row = claim.row
     ref = ref_of(row)
     source = tools.source(ref)
     fingerprint = source.fingerprint(ref)
-    _check_content(tools, claim, source, fingerprint, hold)
+    with tools.places.alone(digest_of([ref.source, ref.image, fingerprint])) as alone:
+        if not alone:
+            raise InOtherHands
+        _check_content(tools, claim, source, fingerprint, hold)
+        tree = _bring(tools, claim, source, fingerprint, hold)
+        tools.append(claim, Staged(claim.task, State.STAGING, tree))
+        _put_away(tools, tree)
+
+
+def _bring(tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, hold: Holding) -> Digest:
+    """Bring what the site misses of an image; return the Tree that it is there."""
+    ref = ref_of(claim.row)
     gate = tools.gate(tools.store.runs.run(claim.run)["site"])
     known = tools.store.images.staged(ref, fingerprint, CONVERTER)
     if known is None:
@@ -46,8 +60,16 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
             known = _convert(tools, claim, source, ref, fingerprint, hold)
             folder = tools.places.converted(known.tree)
         _send(gate, folder, known, hold)
-    tools.append(claim, Staged(claim.task, State.STAGING, known.tree))
-    shutil.rmtree(tools.places.converted(known.tree), ignore_errors=True)
+    return known.tree
+
+
+def _put_away(tools: Tools, tree: Digest) -> None:
+    """Give a converted image that is at its site to the pages, which show it; without pages, remove it."""
+    folder = tools.places.converted(tree)
+    if tools.cache is not None and folder.is_dir():
+        with suppress(OSError):  # without it, the pages fetch or convert it again
+            tools.cache.keep_tree(folder, tree)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _send(gate: Gate, folder: Path, known: StagedImage, hold: Holding) -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every step of a worker needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
+from slidegate.cache import Cache
 from slidegate.domain import events
 from slidegate.domain.errors import UnknownSite, UnknownSource
 from slidegate.domain.events import CollectAgain, Failed, Move, Retried, StagedDataLost, TaskEvent
@@ -17,6 +18,7 @@ from slidegate.store import Store
 from slidegate.store.history import Held
 from slidegate.store.queue import Claim
 from slidegate.worker.errors import DataKeepsVanishing
+from slidegate.worker.gates import LiveGates
 from slidegate.worker.holding import Clock, Holding
 from slidegate.worker.places import Places
 
@@ -51,6 +53,8 @@ class Pace:
         counts as any other failure.
     cause_seconds
         How long to wait, when a process at a site was killed, for the scheduler to say why.
+    offers_seconds
+        How often a service asks a site what it offers.
     """
 
     lease_seconds: float = 30.0
@@ -66,6 +70,7 @@ class Pace:
     rounds: int = 3
     space_seconds: float = 0.0
     cause_seconds: float = 90.0
+    offers_seconds: float = 60.0
 
     def pause(self, tries: int, transient: bool) -> float:
         """Return how long to wait after something failed so many times in a row."""
@@ -87,6 +92,10 @@ class Tools:
         Gates by what Runs call them: ``local``, or site and key.
     paces
         How patient a worker is with one of them, where that differs from ``pace``.
+    pace_afar
+        How patient a worker is with all others that are on other computers: those named by site and key.
+    cache
+        Where the pages find images and logs; None without pages.
     """
 
     store: Store
@@ -97,6 +106,8 @@ class Tools:
     places: Places
     pace: Pace = field(default_factory=Pace)
     paces: Mapping[str, Pace] = field(default_factory=dict)
+    pace_afar: Pace | None = None
+    cache: Cache | None = None
 
     def source(self, ref: ImageRef) -> ImageSource:
         """Return the source of an image."""
@@ -114,7 +125,28 @@ class Tools:
 
     def pace_at(self, site: str) -> Pace:
         """Return how patient a worker is with a site."""
-        return self.paces.get(site, self.pace)
+        far = self.pace_afar if "/" in site else None
+        return self.paces.get(site, far or self.pace)
+
+    def hang_up(self, quiet_seconds: float = 0.0) -> None:
+        """Close the channels to all sites, after a last look at their records; asking opens others.
+
+        Parameters
+        ----------
+        quiet_seconds
+            Only those that were not used for so long, where that is known.
+
+        Raises
+        ------
+        SiteError
+            A site's record was not as it should be.
+        """
+        if isinstance(self.gates, LiveGates):
+            quiet: Iterable[Gate] = self.gates.quiet(quiet_seconds)
+        else:
+            quiet = () if quiet_seconds else self.gates.values()
+        for gate in quiet:
+            gate.close()
 
     def hold(self, claim: Claim, stop: Event | None = None) -> Holding:
         """Return a context that keeps a Task while something takes long, unless the worker shall stop."""

@@ -5,12 +5,14 @@ Who watches a site holds its lease, and nobody else moves Tasks that are queued 
 names the Attempt that was heard of, so late news of an earlier Attempt move nothing.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.events import Cancelled, Computed, Failed, Forgotten, Move, Started
+from slidegate.domain.logs import about
 from slidegate.domain.states import State, Wanted
 from slidegate.domain.text import plain
 from slidegate.domain.values import AttemptKey, RunId, SubmissionId, TaskId
@@ -33,6 +35,8 @@ from slidegate.worker.errors import CrewsEnded, OutOfMemory
 from slidegate.worker.telling import in_words, trouble_of
 from slidegate.worker.tools import NO_SPACE, Tools, digest, key_of
 
+log = logging.getLogger(__name__)
+
 _DATA_LOST = frozenset({"input-vanished", "missing-blobs"})
 _CODE = re.compile("[a-z0-9][a-z0-9-]{0,59}")
 _KILLED = ("signal 9", "as if killed")
@@ -44,13 +48,18 @@ Row = Mapping[str, Any]
 def watch_site(tools: Tools, site: str, owner: str) -> bool:
     """Ask a site for news, if it is due and there is something to ask about.
 
+    After a backup was restored it is read completely, and nothing else is done before all sites were.
+
     Returns
     -------
     Whether anything changed.
     """
     sites = tools.store.sites
     now = tools.clock()
-    if not is_site_due(sites.row(site), now) or not (sites.news(site) or sites.done_with(site)):
+    if not is_site_due(sites.row(site), now):
+        return False
+    unread = sites.reconciling()
+    if site not in unread and (unread or not (sites.news(site) or sites.done_with(site))):
         return False
     watch = sites.claim(site, owner, now, tools.pace.lease_seconds)
     if watch is None:
@@ -59,7 +68,8 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     pause = tools.pace_at(site).poll_seconds_most
     changed = 0
     try:
-        changed, pause = _look(tools, watch)
+        with about(site=site):
+            changed, pause = _read_whole(tools, watch) if site in unread else _look(tools, watch)
     except Exception as error:  # noqa: BLE001  (the edge of a worker's step)
         known = in_words(error, f"site {site}")
         trouble = trouble_of(known)
@@ -67,6 +77,18 @@ def watch_site(tools: Tools, site: str, owner: str) -> bool:
     finally:
         sites.release(watch, tools.clock() + pause, trouble)
     return changed > 0
+
+
+def _read_whole(tools: Tools, watch: Watch) -> tuple[int, float]:
+    """Read all that a site knows, after a backup was restored, and begin nothing by it.
+
+    The cursor is left at the start, so that the next look, when all were read, moves Tasks by all of it.
+    """
+    news = tools.gate(watch.site).status("")
+    if tools.store.sites.hear(watch, "", news.attempts, True, tools.clock(), news.crews):
+        tools.store.sites.reconciled(watch.site)
+        log.info("read completely after a backup was restored", extra={"action": "site_read"})
+    return 1, 0.0
 
 
 def _look(tools: Tools, watch: Watch) -> tuple[int, float]:

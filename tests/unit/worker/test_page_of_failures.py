@@ -17,7 +17,7 @@ from slidegate.store import people
 from slidegate.worker import errors as worker_errors
 
 PAGE = Path("docs/how-to/when-something-fails.md").read_text("utf-8")
-ONLY_INSIDE = {"no-longer-wanted", "site-error"}
+ONLY_INSIDE = {"in-other-hands", "no-longer-wanted", "site-error"}
 OF_TYPING = {"unknown-person", "link-refused", "no-next-key", "no-key-made"}
 
 
