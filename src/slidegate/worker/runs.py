@@ -79,8 +79,8 @@ class Runs:
     """
 
     def __init__(self, tools: Tools, preferred: Mapping[str, str] | None = None) -> None:
+        self.preferred = {} if preferred is None else preferred
         self._tools = tools
-        self._preferred = {} if preferred is None else preferred
         self._store = tools.store
 
     # asking
@@ -96,6 +96,7 @@ class Runs:
         site: str = "local",
         source: str = "folder",
         progress: Progress | None = None,
+        since: float | None = None,
     ) -> Requested:
         """Ask for a Run, or take up the one that the same person asked for before.
 
@@ -118,6 +119,9 @@ class Runs:
             Make another Run even so.
         progress
             Called with (images read, images).
+        since
+            Asking `again` is asking for one that was made at or after this time, seconds since 1970: so a
+            request that was interrupted can be repeated without making two.
 
         Raises
         ------
@@ -127,7 +131,7 @@ class Runs:
             The site does not answer, or there is no such image.
         """
         hello = self._tools.gate(site).hello()
-        release = self._release(hello, workflow, self._preferred if site == "local" else {})
+        release = choose_release(hello, workflow, self.preferred if site == "local" else {})
         values = complete(release.schema, parameters)
         found = self._tools.source(ImageRef(source, ""))
         chosen = Selection.of([ref for where in images for ref in found.find(where)])
@@ -140,7 +144,7 @@ class Runs:
                 progress(number + 1, len(chosen))
         request = identity(person, release.digest, values, [Digest(image["content"]) for image in described])
         known = self._store.runs.newest(request)
-        if known is not None and not again and self._serves(known[0], site):
+        if known is not None and self._is_it(known[0], site, again, since):
             return Requested(known[0], self._take_up(known[0], out))
         generation = 0 if known is None else known[1] + 1
         event = self._new_run(person, request, generation, release, values, out, site, described)
@@ -153,14 +157,11 @@ class Runs:
         """Return the Releases that may be started at a site."""
         return self._tools.gate(site).hello().releases
 
-    def _release(self, hello: Hello, workflow: str, prefer: Mapping[str, str]) -> Release:
-        name, _, version = workflow.partition("@")
-        found = [each for each in hello.releases if each.name == name and version in ("", each.version)]
-        if not found:
-            known = ", ".join(sorted({each.name for each in hello.releases})) or "none"
-            raise UnknownWorkflow(f"The site {hello.site} has no workflow {workflow!r}. It has: {known}.")
-        preferred = prefer.get(name)
-        return max(found, key=lambda each: (each.digest == preferred, _version(each.version), each.digest))
+    def _is_it(self, run: RunId, site: str, again: bool, since: float | None) -> bool:
+        """Say whether a Run that exists is what a request at a site means."""
+        if again:
+            return since is not None and self._store.runs.run(run)["at"] >= since
+        return self._serves(run, site)
 
     def _serves(self, run: RunId, site: str) -> bool:
         """Say whether a Run that exists does for a request at a site: it is there, or it has succeeded."""
@@ -377,6 +378,30 @@ class Runs:
             if not dry_run:
                 shutil.rmtree(path, ignore_errors=True)
         return tuple(left)
+
+
+def choose_release(hello: Hello, workflow: str, prefer: Mapping[str, str]) -> Release:
+    """Return the Release of a site that a request means.
+
+    Parameters
+    ----------
+    workflow
+        Its name, or ``name@version``; without a version the newest.
+    prefer
+        The Release to take of a workflow, by its name, where there are several.
+
+    Raises
+    ------
+    UnknownWorkflow
+        The site has none of that name.
+    """
+    name, _, version = workflow.partition("@")
+    found = [each for each in hello.releases if each.name == name and version in ("", each.version)]
+    if not found:
+        known = ", ".join(sorted({each.name for each in hello.releases})) or "none"
+        raise UnknownWorkflow(f"The site {hello.site} has no workflow {workflow!r}. It has: {known}.")
+    preferred = prefer.get(name)
+    return max(found, key=lambda each: (each.digest == preferred, _version(each.version), each.digest))
 
 
 def _version(text: str) -> tuple[tuple[int, str], ...]:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Asking for a Run, and deleting one, for people who use the pages."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from slidegate.domain.errors import NothingSelected, UnknownSite
+from slidegate.domain.values import ImageRef, RunId, digest_of
+from slidegate.sources.errors import ImageNotFoundError
+from slidegate.worker.wishes.desk import Asked, Desk
+from slidegate.worker.wishes.errors import BadWish
+
+log = logging.getLogger(__name__)
+
+_MOST_IMAGES = 20_000
+_PLAIN = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def launch(desk: Desk, asked: Asked) -> dict[str, Any]:
+    """Ask for a Run on images of shelves.
+
+    Safe to repeat: the same person, images, Release and parameters are the same Run. Where another one is
+    wanted on purpose, one that was made since the wish was asked is that other one.
+    """
+    names = asked.texts("images", _MOST_IMAGES)
+    if not names:
+        raise NothingSelected
+    workflow = asked.text("workflow")
+    if asked.body.get("version"):
+        workflow = f"{workflow}@{asked.text('version')}"
+    images = [_image(desk, name) for name in names]
+    site = gate_of(desk, asked.person, asked.text("site", "local"))
+    found = desk.runs.request(
+        asked.person,
+        workflow,
+        [ref.image for ref in images],
+        asked.mapping("parameters"),
+        str(results_of(desk.results, asked.person, asked.text("workflow"))),
+        again=asked.body.get("again") is True,
+        site=site,
+        progress=lambda done, total: asked.note("reading images", done, total),
+        since=asked.asked_at,
+    )
+    request = str(asked.body.get("request") or "-")
+    log.info(
+        "run asked for",
+        extra={"action": "launch", "request": request, "run": found.run, "outcome": found.outcome},
+    )
+    return {"run": found.run, "outcome": found.outcome}
+
+
+def _image(desk: Desk, name: str) -> ImageRef:
+    try:
+        return desk.shelves.image(name)
+    except ImageNotFoundError as error:
+        raise BadWish("One of the images is not there any more, or on no shelf.") from error
+
+
+def gate_of(desk: Desk, person: str, site: str) -> str:
+    """Return what a person's Runs at a site are filed under; `site` may be that name itself.
+
+    Raises
+    ------
+    UnknownSite
+        It is the name of a way there that is somebody else's.
+    SlidegateError
+        There is no such site, or the person may not use it.
+    """
+    found = desk.gate_at(person, site.partition("/")[0])
+    if site not in (found, found.partition("/")[0]):
+        raise UnknownSite(f"There is no site {site!r} for {person!r}.")
+    return found
+
+
+def results_of(results: Path, person: str, workflow: str) -> Path:
+    """Return the folder for results of a person and a workflow, named so that no name leads elsewhere."""
+    return results / _folder(person) / _folder(workflow)
+
+
+def _folder(name: str) -> str:
+    if _PLAIN.fullmatch(name):
+        return name
+    plain = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "x"
+    return f"{plain}~{digest_of(name)[:12]}"
+
+
+def delete(desk: Desk, asked: Asked) -> dict[str, Any]:
+    """Delete a Run, and its results where that is wanted; safe to repeat while the Run is known."""
+    run = RunId(asked.text("run"))
+    removed = desk.runs.delete(run, asked.body.get("results") is True)
+    return {"removed": list(removed)}

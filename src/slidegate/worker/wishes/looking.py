@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What people look at before they ask for a Run: folders, what images say of themselves, small pictures."""
+
+import json
+from typing import Any
+
+from slidegate.domain.errors import SlidegateError
+from slidegate.domain.shelf_names import parse_shelf_name, shown
+from slidegate.domain.values import ImageRef, canonical_json, digest_of
+from slidegate.sources.base import CONVERTER
+from slidegate.sources.overview import compose, jpeg
+from slidegate.sources.shelves import Entry
+from slidegate.worker.telling import in_words
+from slidegate.worker.wishes.desk import Asked, Desk
+from slidegate.worker.wishes.errors import BadWish
+
+_MOST_IMAGES = 500
+_SIDES = (256, 1024)
+_PAINTED = "1"  # counted up when the same image would get another picture
+
+
+def browse(desk: Desk, asked: Asked) -> dict[str, Any]:
+    """List a folder of a shelf; without one, the shelves."""
+    listing = desk.shelves.list(asked.text("at", ""))
+    return {
+        "at": listing.at,
+        "trail": [_folder(entry) for entry in listing.trail],
+        "folders": [_folder(entry) for entry in listing.folders],
+        "images": [{"image": entry.at, "name": entry.name} for entry in listing.images],
+        "truncated": listing.truncated,
+    }
+
+
+def _folder(entry: Entry) -> dict[str, str]:
+    return {"at": entry.at, "name": entry.name}
+
+
+def describe(desk: Desk, asked: Asked) -> dict[str, Any]:
+    """Say what images say of themselves; of one that cannot be used, why."""
+    names = asked.texts("images", _MOST_IMAGES)
+    found = []
+    for number, name in enumerate(names):
+        asked.note("reading images", number, len(names))
+        found.append(_described(desk, name))
+    return {"images": found}
+
+
+def _described(desk: Desk, name: str) -> dict[str, Any]:
+    try:
+        ref = desk.shelves.image(name)
+        place = parse_shelf_name(name)
+        people = shown(place.parts[-1]) + (f"#{place.choice}" if place.choice else "")
+        return {"image": name, "name": people, **_about(desk, ref)}
+    except Exception as error:  # noqa: BLE001  (one image that breaks keeps no other from being described)
+        known: SlidegateError = in_words(error, "describing an image")
+        return {"image": name, "problem": {"code": known.code, "message": known.message}}
+
+
+def _about(desk: Desk, ref: ImageRef) -> dict[str, Any]:
+    """Return what is known of an image, read only if it changed since it was read last."""
+    source = desk.tools.source(ref)
+    fingerprint = source.fingerprint(ref)
+    note = f"descriptions/{digest_of([ref.source, ref.image, fingerprint, CONVERTER])}.json"
+    known = desk.cache.note(note)
+    if known is not None:
+        return known
+    info = source.describe(ref)
+    found = {
+        "shape": list(info.shape),
+        "dtype": info.dtype,
+        "channels": list(info.channels),
+        "pixel_size_um": info.pixel_size_um,
+        "bytes": info.bytes,
+    }
+    desk.cache.put(note, canonical_json(found))
+    return found
+
+
+def thumbnail(desk: Desk, asked: Asked) -> dict[str, Any]:
+    """Make a small picture of an image, once for each state of it."""
+    side = asked.body.get("side")
+    if side not in _SIDES:
+        raise BadWish(f"A thumbnail has a side of {' or '.join(map(str, _SIDES))} pixels.")
+    ref = desk.shelves.image(asked.text("image"))
+    source = desk.tools.source(ref)
+    fingerprint = source.fingerprint(ref)
+    digest = digest_of([ref.source, ref.image, fingerprint, CONVERTER, _PAINTED, side])
+    note, file = f"descriptions/{digest}.json", f"thumbnails/{digest}.jpg"
+    known = desk.cache.note(note)
+    if known is not None and desk.cache.file(file) is not None:
+        return known
+
+    def noted(done: int, total: int) -> None:
+        asked.note("reading the image", done, total)
+
+    with desk.cache.making() as scratch:
+        small = source.overview(ref, side, scratch, noted)
+    desk.cache.put(file, jpeg(compose(small.pixels)))
+    height, width = small.pixels.shape[1:]
+    found = {"file": file, "width": width, "height": height, "scale": small.scale}
+    desk.cache.put(note, json.dumps(found).encode())
+    return found
