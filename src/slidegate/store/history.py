@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from slidegate.domain.errors import Outdated
-from slidegate.domain.events import Change, Event, Move, RunRequested, Sealed, changes, event_of
-from slidegate.domain.states import AT_SITE, FINISHED, State, check_move, run_state
+from slidegate.domain.events import Change, Event, Move, RunRequested, Sealed, TaskEvent, changes, event_of
+from slidegate.domain.states import FINISHED, State, check_move, run_state
 from slidegate.domain.values import AttemptKey, RunId
 from slidegate.store import tables
 from slidegate.store.database import Database
-from slidegate.store.leases import stand_in_line
+from slidegate.store.leases import QUEUES, STAGE, claimable, lock_tasks, stand_in_line
 from slidegate.store.webhooks import tell_of_end
 
-CLAIMABLE = frozenset(State) - FINISHED - AT_SITE
-"""States that a worker moves a Task on from; from the others, who watches its site or a person does."""
 _TABLES: dict[str, Table] = {
     name: getattr(tables, name) for name in ("run", "task", "submission", "artifact")
 }
+_NAMED_AT_ONCE = 1000
 _FRESH: dict[str, Any] = {
     "not_before": 0.0,
     "tries": 0,
@@ -70,8 +69,13 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def request(self, event: RunRequested, at: float) -> bool:
+    def request(self, event: RunRequested, at: float, request: str | None = None) -> bool:
         """Make a Run, if there is none of the same identity and generation.
+
+        Parameters
+        ----------
+        request
+            What logs call the request that asked for it.
 
         Returns
         -------
@@ -81,11 +85,13 @@ class History:
             with self._database.write() as connection:
                 counts = {State.WAITING: len(event.tasks)}
                 first = {"seq": 1, "at": at, "changed_at": at, "counts": counts, "state": run_state(counts)}
-                of_task = {"person": event.person, "claimable": 1}
+                first["request"] = request
+                of_task = {"person": event.person, "claimable": STAGE, "since": at}
                 for change in changes(event.run, event):
                     _insert(connection, change, first if change.table == "run" else of_task)
                 _insert_event(connection, event.run, 1, at, event)
-                stand_in_line(connection, "task", event.person)
+                for queue in QUEUES:
+                    stand_in_line(connection, queue, event.person)
         except IntegrityError:
             return False
         return True
@@ -126,10 +132,14 @@ def append(connection: Connection, run: RunId, pairs: Sequence[tuple[Event, Held
     if connection.execute(later).rowcount != 1:  # which also keeps others from this Run until the end
         raise Outdated("The run is gone.")
     row = connection.execute(select(tables.run).where(where)).one()
+    tasks = [event.task for event, _held in pairs if isinstance(event, TaskEvent)]
+    if len(tasks) > 1:
+        few = len(tasks) <= _NAMED_AT_ONCE
+        lock_tasks(connection, tables.task.c.id.in_(tasks) if few else tables.task.c.run == run)
     moved: Counter[str] = Counter()
     for seq, (event, held) in enumerate(pairs, start=row.seq - len(pairs) + 1):
         if isinstance(event, Move):
-            _check(connection, event, held)
+            _check(connection, event, held, at)
             moved.subtract([event.frm])
             moved.update([event.to])
         elif isinstance(event, Sealed):
@@ -156,13 +166,13 @@ def _count(connection: Connection, run: RunId, row: Any, moved: Counter[str], at
         tell_of_end(connection, run, row.seq, state, at)
 
 
-def _check(connection: Connection, event: Move, held: Held) -> None:
+def _check(connection: Connection, event: Move, held: Held, at: float) -> None:
     """Compare and swap: claim the row for the new state, or raise."""
     check_move(event.frm, event.to)
     swapped = connection.execute(
         update(tables.task)
         .where(tables.task.c.id == event.task, tables.task.c.state == event.frm, *held.condition())
-        .values(state=event.to, claimable=int(event.to in CLAIMABLE), **_FRESH)
+        .values(state=event.to, since=at, **_FRESH)
     )
     if swapped.rowcount != 1:
         raise Outdated
@@ -174,8 +184,7 @@ def _check_sealed(connection: Connection, event: Sealed, held: Held) -> None:
     where = [task.c.id.in_(event.tasks), task.c.state == State.SUBMITTING]
     if held.owner is not None:
         where.append(task.c.owner == held.owner)
-    query = select(task.c.id).where(*where).order_by(task.c.id).with_for_update()
-    if len(connection.execute(query).all()) != len(event.tasks):
+    if len(lock_tasks(connection, and_(*where))) != len(event.tasks):
         raise Outdated
 
 
@@ -191,7 +200,10 @@ def _own(connection: Connection, event: Sealed) -> None:
 def _write(connection: Connection, found: Sequence[Change]) -> None:
     for change in found:
         table = _TABLES[change.table]
-        updated = connection.execute(update(table).where(table.c.id == change.key).values(**change.values))
+        values = dict(change.values)
+        if table is tables.task:
+            values |= claimable(values)
+        updated = connection.execute(update(table).where(table.c.id == change.key).values(**values))
         if not updated.rowcount:
             _insert(connection, change, {})
 

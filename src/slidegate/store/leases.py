@@ -2,13 +2,52 @@
 """What all queues share: secrets of which only a digest is kept, and turns between people."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from slidegate.domain.states import State, Wanted
 from slidegate.store import tables
 
+STAGE, MOVE, CANCEL = 1, 2, 3
+"""What kind of step a worker may take with a Task: bring its image to the site, anything else, cancel it."""
+STEPS = {
+    State.WAITING: STAGE,
+    State.STAGING: STAGE,
+    State.SUBMITTING: MOVE,
+    State.COLLECTING: MOVE,
+    State.PUBLISHING: MOVE,
+}
+"""The kind of step by the state of a Task; in the others a worker takes none."""
+QUEUES = ("task", "stage", "move")
+"""Turns are taken apart by those who take every step, those who stage, and those who do the rest."""
 _TURN = tables.turn
+
+
+def claimable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the column ``claimable`` of a Task becomes when columns get these values."""
+    task = tables.task.c
+    if "state" in values:
+        step = STEPS.get(State(values["state"]), 0)
+        if not step or values.get("wanted") == Wanted.RUN:
+            return {"claimable": step}
+        return {"claimable": case((task.wanted == Wanted.CANCEL, CANCEL), else_=step)}
+    if values.get("wanted") == Wanted.CANCEL:
+        return {"claimable": case((task.claimable > 0, CANCEL), else_=0)}
+    return {}
+
+
+def lock_tasks(connection: Connection, which: ColumnElement[bool]) -> list[str]:
+    """Keep others from writing to Tasks until the transaction ends; returns their names.
+
+    Whoever writes to several Tasks takes them so, in one order, so that nobody waits in a circle; who writes
+    to a Run too takes the Run first.
+    """
+    task = tables.task.c
+    query = select(task.id).where(which).order_by(task.run, task.number).with_for_update()
+    return list(connection.execute(query).scalars())
 
 
 def digest_of_secret(secret: str) -> str:

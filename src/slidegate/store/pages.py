@@ -3,7 +3,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import RunId
 from slidegate.store import tables
 from slidegate.store.database import Database
+from slidegate.store.runs import RunRows
 
 _R = tables.run
 _T = tables.task
@@ -165,9 +166,7 @@ class Pages:
 
     def counts(self, run: RunId) -> dict[State, int]:
         """Return how many Tasks of a Run are in each state; nothing for a Run that is gone."""
-        with self._database.read() as connection:
-            found = connection.execute(select(_R.c.counts).where(_R.c.id == run)).scalar_one_or_none()
-        return {State(state): tasks for state, tasks in (found or {}).items()}
+        return RunRows(self._database).counts(run)
 
     def events_page(self, run: RunId, after_seq: int = 0, limit: int = 100) -> list[EventRow]:
         """Return facts of a Run, oldest first, after a number."""
@@ -240,6 +239,18 @@ class Pages:
                 for state, tasks in counts.items():
                     there[State(state)] = there.get(State(state), 0) + tasks
         return found
+
+    def busy(self, sites: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Return, for each of these sites, how many Tasks wait there or on their way, and how many run."""
+        load = self.load()
+        waiting = [State.WAITING, State.STAGING, State.SUBMITTING, State.QUEUED]
+        return {
+            site: (
+                sum(load.get(site, {}).get(state, 0) for state in waiting),
+                load.get(site, {}).get(State.RUNNING, 0),
+            )
+            for site in sites
+        }
 
     def recent_usage(self, workflow: str, site: str, limit: int = 20) -> list[dict[str, Any]]:
         """Return what the last Tasks of a workflow took at a site, from its newest Runs: for estimates.

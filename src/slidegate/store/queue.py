@@ -12,18 +12,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from slidegate.domain.run import run_of
+from slidegate.domain.states import State
 from slidegate.domain.values import RunId, TaskId
 from slidegate.store import tables
 from slidegate.store.database import FAR_SECONDS, Database
 from slidegate.store.history import Held
-from slidegate.store.leases import serve
+from slidegate.store.leases import CANCEL, MOVE, STAGE, STEPS, lock_tasks, serve
 
 _T = tables.task
 _P = tables.turn
-_QUEUE = "task"
+_LEASED = (tables.task, tables.site, tables.wish, tables.delivery)
+_PEOPLE_TRIED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,19 @@ class Queue:
         self._database = database
 
     def claim(
-        self, owner: str, now: float, seconds: float, runs: Collection[RunId] | None = None
+        self,
+        owner: str,
+        now: float,
+        seconds: float,
+        runs: Collection[RunId] | None = None,
+        states: Collection[State] | None = None,
+        not_staging_at: Collection[str] = (),
     ) -> Claim | None:
         """Claim the Task that has waited longest, of the person who was served least recently.
 
-        While a restored store is being reconciled with its sites, nothing is handed out.
+        A Task that is wanted cancelled comes before the person's others, and is handed out whatever
+        ``states`` and ``not_staging_at`` say. While a restored store is being reconciled with its sites,
+        nothing is handed out.
 
         Parameters
         ----------
@@ -76,29 +86,38 @@ class Queue:
             The time, and how long the lease lasts unless it is renewed.
         runs
             Only Tasks of these Runs; None for all.
+        states
+            Only Tasks in these states; None for all.
+        not_staging_at
+            No Tasks of Runs at these sites that are still to be brought there.
 
         Returns
         -------
         None when there is nothing to be done now, or when others were quicker.
         """
-        with self._database.write() as connection:
-            if connection.execute(select(tables.reconcile.c.site).limit(1)).first() is not None:
+        wanted = set(STEPS) if states is None else set(states) & set(STEPS)
+        steps = _steps(wanted, not_staging_at)
+        if runs is not None:
+            steps = [[*step, _T.c.run.in_(list(runs))] for step in steps]
+        line = "task" if runs is None else None
+        if line and {STEPS[state] for state in wanted} == {STAGE}:
+            line = "stage"
+        elif line and {STEPS[state] for state in wanted} == {MOVE}:
+            line = "move"
+        with self._database.read() as connection:  # who has nothing to do holds nobody up
+            if _is_reconciling(connection) or not _is_there_any(connection, steps, now):
                 return None
-            for early in (False, True):
-                due = [_T.c.claimable == 1, _is_due(now, early), _is_free(now)]
-                if runs is None:
-                    next_one = connection.execute(_next_person(due)).one_or_none()
-                    if next_one is None:
-                        continue
-                    whose = _T.c.person == next_one.person
-                    found = _claim(connection, owner, now, seconds, [*due, whose], 1)
-                    if found:
-                        serve(connection, _QUEUE, next_one.person)
+        with self._database.write() as connection:
+            if _is_reconciling(connection):
+                return None
+            for due in (_T.c.not_before <= now, _T.c.not_before > now + FAR_SECONDS):
+                may = [[*step, due, _is_free(now)] for step in steps]
+                if line is None:
+                    found = _first(connection, owner, now, seconds, may)
                 else:
-                    mine = _T.c.run.in_(list(runs))
-                    found = _claim(connection, owner, now, seconds, [*due, mine], 1)
+                    found = _next_one(connection, owner, now, seconds, may, line)
                 if found:
-                    return found[0]
+                    return found
         return None
 
     def claim_mates(self, claim: Claim, now: float, seconds: float, limit: int) -> list[Claim]:
@@ -120,6 +139,7 @@ class Queue:
         Whether all of them were still held. When not, the work under way is no longer this worker's.
         """
         with self._database.write() as connection:
+            _lock(connection, claims)
             counts = [
                 connection.execute(update(_T).where(*_is_held(claim)).values(lease_until=until)).rowcount
                 for claim in claims
@@ -144,6 +164,7 @@ class Queue:
         if trouble is not None:
             values |= {"trouble": trouble, "tries": _T.c.tries + 1}
         with self._database.write() as connection:
+            _lock(connection, claims)
             for claim in claims:
                 connection.execute(update(_T).where(*_is_held(claim)).values(**values))
 
@@ -168,12 +189,24 @@ class Queue:
             ).rowcount
         return count == 1
 
+    def ahead(self) -> dict[str, int]:
+        """Return, by site, how many Tasks are there or ready to be handed in, and were not begun."""
+        r = tables.run.c
+        query = (
+            select(r.site, func.count())
+            .join(_T, _T.c.run == r.id)
+            .where(r.state == "active", _T.c.state.in_([State.SUBMITTING, State.QUEUED]))
+            .group_by(r.site)
+        )
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def owners(self, now: float) -> list[str]:
-        """Return who holds leases, on Tasks or on sites, that have not run out."""
+        """Return who holds leases that have not run out: on Tasks, sites, wishes, or what is to be told."""
         with self._database.read() as connection:
             found = {
                 owner
-                for table in (_T, tables.site)
+                for table in _LEASED
                 for owner in connection.execute(
                     select(table.c.owner).where(table.c.owner.is_not(None), table.c.lease_until > now)
                 ).scalars()
@@ -183,10 +216,15 @@ class Queue:
     def free(self, owner: str) -> None:
         """Take all leases from an owner that is known to be dead."""
         with self._database.write() as connection:
-            for table in (_T, tables.site):
-                connection.execute(
-                    update(table).where(table.c.owner == owner).values(owner=None, lease_until=None)
-                )
+            lock_tasks(connection, _T.c.owner == owner)
+            for table in _LEASED:
+                where = table.c.owner == owner
+                connection.execute(update(table).where(where).values(owner=None, lease_until=None))
+
+
+def _lock(connection: Connection, claims: Sequence[Claim]) -> None:
+    if len(claims) > 1:
+        lock_tasks(connection, _T.c.id.in_([claim.task for claim in claims]))
 
 
 def _is_held(claim: Claim) -> list[ColumnElement[bool]]:
@@ -197,16 +235,81 @@ def _is_free(now: float) -> ColumnElement[bool]:
     return or_(_T.c.owner.is_(None), _T.c.lease_until <= now)
 
 
-def _is_due(now: float, was_set_back: bool) -> ColumnElement[bool]:
-    """Whether its time has come; or, apart, so that an index serves both, the clock has been set back."""
-    return _T.c.not_before > now + FAR_SECONDS if was_set_back else _T.c.not_before <= now
+Conditions = Sequence[ColumnElement[bool]]
 
 
-def _next_person(due: Sequence[ColumnElement[bool]]) -> Select[tuple[str]]:
-    """Return the query for the person whose turn it is, of those who have Tasks to hand out."""
-    has_some = select(_T.c.id).where(*due, _T.c.person == _P.c.person).exists()
-    query = select(_P.c.person).where(_P.c.queue == _QUEUE, has_some)
-    return query.order_by(_P.c.served, _P.c.person).limit(1)
+def _steps(wanted: Collection[State], not_staging_at: Collection[str]) -> list[list[ColumnElement[bool]]]:
+    """Return the conditions of each kind of step that may be taken; an index serves each."""
+    found: list[list[ColumnElement[bool]]] = [[_T.c.claimable == CANCEL]]
+    for kind in (MOVE, STAGE):
+        states = [state for state in wanted if STEPS[state] == kind]
+        if not states:
+            continue
+        conditions = [_T.c.claimable == kind]
+        if len(states) < list(STEPS.values()).count(kind):
+            conditions.append(_T.c.state.in_(states))
+        if kind == STAGE and not_staging_at:
+            r = tables.run.c
+            full = select(r.id).where(r.state.in_(["waiting", "active"]), r.site.in_(list(not_staging_at)))
+            conditions.append(_T.c.run.not_in(full))
+        found.append(conditions)
+    return found
+
+
+def _is_reconciling(connection: Connection) -> bool:
+    return connection.execute(select(tables.reconcile.c.site).limit(1)).first() is not None
+
+
+def _is_there_any(connection: Connection, steps: Sequence[Conditions], now: float) -> bool:
+    for due in (_T.c.not_before <= now, _T.c.not_before > now + FAR_SECONDS):
+        for step in steps:
+            query = select(_T.c.id).where(*step, due, _is_free(now)).limit(1)
+            if connection.execute(query).first() is not None:
+                return True
+    return False
+
+
+def _next_one(
+    connection: Connection,
+    owner: str,
+    now: float,
+    seconds: float,
+    steps: Sequence[Conditions],
+    line: str,
+) -> Claim | None:
+    """Take a Task of the person whose turn it is; of the next one's, if others take those just now."""
+    has_some = or_(*(select(_T.c.id).where(*step, _T.c.person == _P.c.person).exists() for step in steps))
+    tried: list[str] = []
+    while len(tried) < _PEOPLE_TRIED:
+        query = select(_P.c.person).where(_P.c.queue == line, has_some, _P.c.person.not_in(tried))
+        row = connection.execute(query.order_by(_P.c.served, _P.c.person).limit(1)).one_or_none()
+        if row is None:
+            return None
+        theirs = [[*step, _T.c.person == row.person] for step in steps]
+        found = _first(connection, owner, now, seconds, theirs)
+        if found:
+            serve(connection, line, row.person)
+            return found
+        tried.append(row.person)
+    return None
+
+
+def _first(
+    connection: Connection, owner: str, now: float, seconds: float, steps: Sequence[Conditions]
+) -> Claim | None:
+    """Take the Task that has waited longest of all that allow one of these steps."""
+    waiting = []
+    for conditions in steps:
+        query = select(_T.c.id, _T.c.claimable, _T.c.not_before, _T.c.run, _T.c.number).where(*conditions)
+        ordered = query.order_by(_T.c.not_before, _T.c.run, _T.c.number).limit(1)
+        row = connection.execute(ordered.with_for_update(skip_locked=True)).one_or_none()
+        if row is not None:
+            waiting.append((row.claimable != CANCEL, row.not_before, row.run, row.number, row.id))
+    for *_order, task in sorted(waiting):
+        found = _claim(connection, owner, now, seconds, [_T.c.id == task, _is_free(now)], 1)
+        if found:
+            return found[0]
+    return None
 
 
 def _claim(

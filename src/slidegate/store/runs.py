@@ -4,24 +4,24 @@
 import re
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 
 from slidegate.domain.errors import RunStillActive, UnknownRun
-from slidegate.domain.events import CancelWanted, Rows
-from slidegate.domain.states import AT_SITE, FINISHED, State, Wanted
+from slidegate.domain.events import Rows
+from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import Digest, RunId, SubmissionId, TaskId
 from slidegate.store import tables
+from slidegate.store.asking import Asking
 from slidegate.store.database import Database
-from slidegate.store.history import NOTHING_HELD, append
 
 _R = tables.run
 _T = tables.task
 _NAME = re.compile("[0-9a-f]{1,64}")
 _VIEWED = {
-    "run": {"id", "seq", "at", "state", "counts", "changed_at", "ended_at"},
+    "run": {"id", "seq", "at", "state", "counts", "changed_at", "ended_at", "request"},
     "task": {
         "id", "not_before", "owner", "lease_until", "lease_token", "tries", "trouble", "step", "done",
-        "total", "confirmed_at", "person", "claimable",
+        "total", "confirmed_at", "since", "person", "claimable",
     },
     "submission": {"id", "crews", "effort"},
     "artifact": {"id"},
@@ -85,6 +85,12 @@ class RunRows:
         with self._database.read() as connection:
             rows = connection.execute(select(_R.c.id, _R.c.counts)).all()
         return {RunId(row.id): {State(s): tasks for s, tasks in row.counts.items()} for row in rows}
+
+    def counts(self, run: RunId) -> dict[State, int]:
+        """Return how many Tasks of a Run are in each state; nothing for a Run that is gone."""
+        with self._database.read() as connection:
+            found = connection.execute(select(_R.c.counts).where(_R.c.id == run)).scalar_one_or_none()
+        return {State(state): tasks for state, tasks in (found or {}).items()}
 
     def tasks(self, run: RunId) -> list[dict[str, Any]]:
         """Return the rows of a Run's Tasks, in their order."""
@@ -159,15 +165,7 @@ class RunRows:
 
     def want_cancelled(self, run: RunId, at: float) -> int:
         """Note the wish that all unfinished Tasks of a Run be cancelled; returns how many had none yet."""
-        query = select(_T.c.id).where(
-            _T.c.run == run, _T.c.state.not_in(list(FINISHED)), _T.c.wanted == Wanted.RUN
-        )
-        with self._database.write() as connection:
-            found = list(connection.execute(query).scalars())
-            if found:
-                append(connection, run, [(CancelWanted(TaskId(task)), NOTHING_HELD) for task in found], at)
-                connection.execute(update(_T).where(_T.c.id.in_(found)).values(not_before=0.0))
-        return len(found)
+        return Asking(self._database).cancel(run, at)
 
     def delete(self, run: RunId) -> None:
         """Delete all rows of a Run, its history too.

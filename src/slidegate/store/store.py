@@ -2,6 +2,7 @@
 """The rooms of the store, opened together on one database."""
 
 from slidegate.store.accounts import Accounts
+from slidegate.store.asking import Asking
 from slidegate.store.audit import Audit
 from slidegate.store.database import Database
 from slidegate.store.history import History
@@ -29,6 +30,8 @@ class Store:
         Who works on what.
     runs
         Looking things up, and deleting.
+    asking
+        What people ask of Runs: cancel, retry.
     images
         What is known of images that were staged or read before.
     sites
@@ -56,6 +59,7 @@ class Store:
         self.history = History(database)
         self.queue = Queue(database)
         self.runs = RunRows(database)
+        self.asking = Asking(database)
         self.images = KnownImages(database)
         self.sites = KnownSites(database)
         self.releases = KnownReleases(database)

@@ -49,6 +49,8 @@ run = Table(
     Column("counts", JSON, nullable=False, server_default="{}"),
     Column("changed_at", Double, nullable=False, server_default="0"),
     Column("ended_at", Double),
+    # beside: what logs call the request that asked for it
+    Column("request", Text),
     UniqueConstraint("identity", "generation", name="run_identity"),
 )
 Index("run_recent", run.c.at, run.c.id)
@@ -92,7 +94,9 @@ task = Table(
     Column("done", Integer),
     Column("total", Integer),
     Column("confirmed_at", Double),
-    # beside: whose it is, and 1 while its state is one that a worker moves it on from, else 0
+    # beside: when it came to its state; whose it is, and what kind of step a worker may take with it, which
+    # slidegate.store.leases numbers
+    Column("since", Double, nullable=False, server_default="0"),
     Column("person", Text, nullable=False, server_default=text("''")),
     Column("claimable", Integer, nullable=False, server_default="0"),
     UniqueConstraint("run", "number", name="task_number"),
@@ -237,6 +241,7 @@ turn = Table(
     Column("served", BigInteger, nullable=False),
     PrimaryKeyConstraint("queue", "person", name="turn_person"),
 )
+Index("turn_served", turn.c.queue, turn.c.served, turn.c.person)
 
 # What a person wants of a source or a site, asked by whoever cannot reach them; forgotten after a while.
 wish = Table(

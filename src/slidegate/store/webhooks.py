@@ -48,7 +48,8 @@ class Delivery:
     id
         The same however often it is told.
     body
-        What is told: ``{"event": "run-ended", "run", "state", "counts", "person", "workflow", "at"}``.
+        What is told: ``{"event": "run-ended", "run", "state", "counts", "tasks", "person", "site",
+        "workflow", "version", "ended_at"}``.
     tries
         How often it was tried in vain before.
     """
@@ -163,12 +164,13 @@ class Webhooks:
 def tell_of_end(connection: Connection, run: RunId, seq: int, state: str, at: float) -> None:
     """Have all webhooks of a Run's person told that it ended, in the transaction that ends it."""
     r = tables.run
-    query = select(_W.c.id, r.c.person, r.c.workflow, r.c.version, r.c.counts).join(
+    query = select(_W.c.id, r.c.person, r.c.site, r.c.workflow, r.c.version, r.c.counts).join(
         r, and_(r.c.person == _W.c.person, r.c.id == run)
     )
     for row in connection.execute(query).mappings().all():
-        body = {"event": "run-ended", "run": run, "state": state, "at": at}
-        body |= {name: row[name] for name in ("person", "workflow", "version", "counts")}
+        body = {"event": "run-ended", "run": run, "state": state, "ended_at": at}
+        body |= {name: row[name] for name in ("person", "site", "workflow", "version", "counts")}
+        body["tasks"] = sum(row["counts"].values())
         connection.execute(
             insert(_D).values(
                 webhook=row["id"], run=run, seq=seq, body=body, at=at, state="open", not_before=0.0,

@@ -111,6 +111,8 @@ class Wishes:
 
         Parameters
         ----------
+        body
+            What is wished for. Its ``request``, what logs call who asked, makes no other wish of it.
         key
             Names the wish for this person and kind; without one, its body does.
         fresh_seconds
@@ -128,7 +130,7 @@ class Wishes:
         """
         if kind not in KINDS:
             raise BadRequest(f"There are no wishes of the kind {kind!r}.")
-        digest = digest_of(dict(body))
+        digest = digest_of({name: value for name, value in body.items() if name != "request"})
         name = digest if key is None else digest_of(key)
         which = (_W.c.kind == kind, _W.c.person == person, _W.c.key == name)
         for _ in range(_ASK_TRIES):
@@ -246,12 +248,6 @@ class Wishes:
         kept = and_(_W.c.kind == "launch", _W.c.named == 1, _W.c.ended_at > before - _KEEP_KEY_SECONDS)
         with self._database.write() as connection:
             return connection.execute(delete(_W).where(_W.c.ended_at < before, not_(kept))).rowcount
-
-    def free(self, owner: str) -> None:
-        """Take all leases from an owner that is known to be dead."""
-        where = (_W.c.state == "open", _W.c.owner == owner)
-        with self._database.write() as connection:
-            connection.execute(update(_W).where(*where).values(owner=None, lease_until=None))
 
     def _end(self, held: HeldWish, now: float, values: dict[str, Any]) -> bool:
         return self._write(

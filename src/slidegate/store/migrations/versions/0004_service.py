@@ -7,7 +7,11 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-_CLAIMABLE = ("waiting", "staging", "submitting", "collecting", "publishing")
+_STEPS = (
+    ("state IN ('waiting', 'staging')", 1),
+    ("state IN ('submitting', 'collecting', 'publishing')", 2),
+    ("wanted = 'cancel' AND claimable > 0", 3),
+)
 _ENDS = ("failed", "cancelled", "succeeded")
 
 
@@ -28,14 +32,19 @@ def _columns() -> None:
     op.add_column("run", sa.Column("counts", sa.JSON(), server_default="{}", nullable=False))
     op.add_column("run", sa.Column("changed_at", sa.Double(), server_default="0", nullable=False))
     op.add_column("run", sa.Column("ended_at", sa.Double(), nullable=True))
+    op.add_column("run", sa.Column("request", sa.Text(), nullable=True))
+    op.add_column("task", sa.Column("since", sa.Double(), server_default="0", nullable=False))
     op.add_column("task", sa.Column("person", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("task", sa.Column("claimable", sa.Integer(), server_default="0", nullable=False))
 
 
 def _fill_tasks() -> None:
-    task = sa.table("task", sa.column("state"), sa.column("claimable"))
     op.execute("UPDATE task SET person = (SELECT run.person FROM run WHERE run.id = task.run)")
-    op.execute(task.update().where(task.c.state.in_(_CLAIMABLE)).values(claimable=1))
+    op.execute(
+        "UPDATE task SET since = coalesce((SELECT max(event.at) FROM event WHERE event.run = task.run), 0)"
+    )
+    for which, step in _STEPS:
+        op.execute(f"UPDATE task SET claimable = {step} WHERE {which}")  # noqa: S608  (constants of this file)
 
 
 def _fill_runs() -> None:
@@ -84,7 +93,11 @@ def _turns_and_wishes() -> None:
         sa.Column("served", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("queue", "person", name="turn_person"),
     )
-    op.execute("INSERT INTO turn (queue, person, served) SELECT DISTINCT 'task', person, 0 FROM run")
+    op.create_index("turn_served", "turn", ["queue", "served", "person"])
+    for queue in ("task", "stage", "move"):
+        op.execute(
+            f"INSERT INTO turn (queue, person, served) SELECT DISTINCT '{queue}', person, 0 FROM run"  # noqa: S608
+        )
     op.create_table(
         "wish",
         sa.Column("id", sa.String(length=32), nullable=False),
