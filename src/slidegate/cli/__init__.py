@@ -2,8 +2,8 @@
 """The ``slidegate`` command: parses, asks the services, prints. No decision is made here.
 
 Exit codes: 0 done; 1 an image failed or was cancelled, or a check found a fault; 2 the request cannot be
-carried out as it was given; 4 the site cannot be reached or refused; 5 a fault of slidegate itself (the trace
-is in the log), or its database cannot be used; 130 interrupted.
+carried out as it was given; 4 the site or the server cannot be reached or refused; 5 a fault of slidegate
+itself (the trace is in the log), or its database cannot be used; 130 interrupted.
 """
 
 import os
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from slidegate.client import ClientError
     from slidegate.domain.errors import SlidegateError
 
 _INTERRUPTED = 130
+_SILENT = 4
 
 
 def main() -> None:
@@ -57,14 +59,25 @@ def _carried_out() -> int:
         return known.exit_code
     except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log gets the trace
         images = sys.modules.get("slidegate_analysis.images")  # loaded by nobody, it has raised nothing
+        client = sys.modules.get("slidegate.client")
         if images is not None and isinstance(error, images.ImagesError):
             say_error(str(error), error.code)
             return BadRequest.exit_code
+        if client is not None and isinstance(error, client.ClientError):
+            say_error(_of_server(error), error.code)
+            return _SILENT if error.transient else BadRequest.exit_code
         with suppress(OSError), log_path().open("a", encoding="utf-8") as log:
             log.write(f"{trace_of(error)}\n")
         say_error(f"This is a fault of slidegate itself; the end of {log_path()} says more.", "internal")
         return 5
     return status
+
+
+def _of_server(error: "ClientError") -> str:
+    """Say what a server answered, and what can be done about it."""
+    errors = [f"{each.get('name')}: {each.get('message')}" for each in getattr(error, "errors", [])]
+    words = " ".join([error.message, *errors])
+    return f"{words} slidegate login signs you in." if error.code == "not-signed-in" else words
 
 
 def _of_setting(error: "ValidationError") -> "SlidegateError":

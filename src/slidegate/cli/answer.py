@@ -2,19 +2,31 @@
 """What ``--json`` prints: one object, described by answer.schema.json beside this file."""
 
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from slidegate.worker.views import RunView, TaskView
 
+Summary = Callable[[TaskView], dict[str, Any] | None]
 
-def print_answer(view: RunView, outcome: str | None = None) -> None:
+
+def print_answer(view: RunView, summary: Summary, outcome: str | None = None) -> None:
     """Print a Run as one JSON object on one line."""
-    print(json.dumps(answer(view, outcome), sort_keys=True))
+    print(json.dumps(answer(view, summary, outcome), sort_keys=True))
 
 
-def answer(view: RunView, outcome: str | None = None) -> dict[str, Any]:
-    """Return a Run as JSON values; `outcome` is what became of the request, None when nothing was asked."""
+def answer(
+    view: RunView, summary: Summary = lambda _task: None, outcome: str | None = None
+) -> dict[str, Any]:
+    """Return a Run as JSON values.
+
+    Parameters
+    ----------
+    summary
+        Returns what the workflow summed up of an image, where that can be read.
+    outcome
+        What became of the request, None when nothing was asked.
+    """
     return {
         "slidegate": 1,
         "run": view.run,
@@ -28,11 +40,11 @@ def answer(view: RunView, outcome: str | None = None) -> dict[str, Any]:
         "changed_at": view.changed_at,
         "heard_at": view.heard_at,
         "trouble": view.trouble,
-        "images": [_image(task) for task in view.tasks],
+        "images": [_image(task, summary(task)) for task in view.tasks],
     }
 
 
-def _image(task: TaskView) -> dict[str, Any]:
+def _image(task: TaskView, summary: dict[str, Any] | None) -> dict[str, Any]:
     failed = {"code": task.error_code, "message": task.error, "log": list(task.log_end)}
     return {
         "name": task.name,
@@ -42,17 +54,6 @@ def _image(task: TaskView) -> dict[str, Any]:
         "error": None if task.error_code is None else failed,
         "waits": task.waits,
         "results": task.published,
-        "summary": _summary(task),
+        "summary": summary,
         "usage": None if task.usage is None else dict(task.usage),
     }
-
-
-def _summary(task: TaskView) -> dict[str, Any] | None:
-    """Return what the workflow summed up, where its results still lie."""
-    if task.published is None:
-        return None
-    try:
-        found = json.loads((Path(task.published) / "summary.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -12,6 +12,7 @@ from slidegate.cli.person import person
 from slidegate.cli.run import run
 from slidegate.cli.sample import sample
 from slidegate.cli.site import site
+from slidegate.cli.token import login, logout, token
 
 # What typer raises for words that it does not understand; it has no public name of its own.
 UsageError: Any = typer.BadParameter.__base__
@@ -50,8 +51,12 @@ app.add_typer(catalogue.workflow, name="workflow")
 app.add_typer(site, name="site")
 app.add_typer(key, name="key")
 app.add_typer(person, name="person")
-for command in (serve.serve, serve.api, serve.worker):
-    app.command()(command)
+app.command()(serve.serve)
+app.command()(serve.api)
+app.command()(serve.worker)
+app.add_typer(token, name="token")
+app.command()(login)
+app.command()(logout)
 app.command()(upkeep.clean)
 app.command()(upkeep.doctor)
 app.add_typer(sample, name="sample")

@@ -1,62 +1,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Being the worker of one Run, and showing what happens, until it ends."""
+"""Showing what happens to a Run until it ends."""
 
-import threading
+from typing import TYPE_CHECKING
 
 from slidegate.cli.errors import Interrupted
 from slidegate.cli.view import Watch
 from slidegate.domain.values import RunId
-from slidegate.wiring import House
-from slidegate.worker import Worker
-from slidegate.worker.views import RunView
 
-_LOOK_SECONDS = 0.1
-_PAUSE_SECONDS = 0.05
+if TYPE_CHECKING:
+    from slidegate.cli.place import Place
+    from slidegate.worker.views import RunView
+
 _ENDED = ("succeeded", "failed", "cancelled")
+_MANY = 200  # images; with more, they are looked at less often
+_SECONDS_OF_MANY = 3.0
 
 
-def follow(house: House, run: RunId) -> RunView:
-    """Work for a Run and show its Tasks until all of them have ended; returns how it ended.
+def follow(place: "Place", run: RunId) -> "RunView":
+    """Show the Tasks of a Run until all of them have ended; returns how it ended.
 
-    The work is done beside, so that the screen moves while an image is converted. Interrupted, the Run stays
-    as it is, and what the site computes goes on.
+    Interrupted, the Run stays as it is, and what the site computes goes on.
     """
-    view = house.runs.show(run)
+    view = place.show(run)
     if view.state in _ENDED:
         return view
-    house.store.sites.hurry(view.site)  # somebody waits for it now
-    stop = threading.Event()
-    broken: list[BaseException] = []
-    worker = house.worker([run])
-    beside = threading.Thread(target=_work, args=(worker, stop, broken), name="slidegate-worker")
-    beside.start()
-    try:
-        with Watch() as watch:
-            while view.state not in _ENDED and beside.is_alive():
+    pause = _SECONDS_OF_MANY if len(view.tasks) > _MANY else 0.0
+    with place.at_work(run) as goes_on:
+        try:
+            with Watch() as watch:
                 watch.show(view)
-                stop.wait(_LOOK_SECONDS)
-                view = house.runs.show(run)
-            watch.show(view)
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "Interrupted. What the site computes goes on; the same command takes it up again, and "
-            f"slidegate cancel {run[:8]} ends it."
-        ) from None
-    finally:
-        stop.set()
-        worker.stop()
-        beside.join()
-    if broken:
-        raise broken[0]
-    return house.runs.show(run)
-
-
-def _work(worker: Worker, stop: threading.Event, broken: list[BaseException]) -> None:
-    try:
-        while not stop.is_set():
-            if not worker.step():
-                stop.wait(_PAUSE_SECONDS)
-    except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for this one
-        broken.append(error)
-    finally:
-        worker.close()
+                while view.state not in _ENDED and goes_on(pause):
+                    view = place.show(run)
+                    watch.show(view)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "Interrupted. What the site computes goes on; the same command takes it up again, and "
+                f"slidegate cancel {run[:8]} ends it."
+            ) from None
+    return place.show(run)

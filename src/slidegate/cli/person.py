@@ -1,30 +1,101 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``slidegate person``: who may use which site, as which account, on which days."""
+"""``slidegate person``: who may sign in, and who may use which site, as which account, on which days."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slidegate.cli.records import note, open_store
 from slidegate.domain.errors import BadParameter
 
 if TYPE_CHECKING:
-    from slidegate.store import Store
+    from slidegate.store.accounts import Account
 
-person = typer.Typer(no_args_is_help=True, help="Who may use which site, as which account, and until when.")
+person = typer.Typer(
+    no_args_is_help=True, help="Who may sign in, and who may use which site as which account."
+)
 Name = Annotated[str, typer.Argument(metavar="PERSON", help="Who asks for runs: see SLIDEGATE_PERSON.")]
 Site = Annotated[str, typer.Argument(metavar="SITE", help="A site that slidegate site add has added.")]
 
 
 @person.command("add")
-def add(name: Name) -> None:
-    """Add a person. One who is there already stays."""
-    with _store() as store:
-        new = store.people.add(name, time.time())
-    typer.echo(f"{name} {'is added' if new else 'is there already'}.", err=True)
+def add(
+    name: Name,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="What the person may do in the pages: viewer, researcher, lead or administrator.",
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="Whose runs the person sees beside their own; - for nobody's."),
+    ] = None,
+) -> None:
+    """Add a person; with a role or a group, one who may sign in. Said again, it changes role and group."""
+    from slidegate.store.people import UnknownPerson
+
+    now = time.time()
+    with open_store() as store:
+        new = store.people.add(name, now)
+        said = f"{name} {'is added' if new else 'is there already'}."
+        if role is not None or group is not None:
+            try:
+                known = store.accounts.get(name)
+                before, among = known.role, known.group
+            except UnknownPerson:
+                before, among = "researcher", ""
+            among = among if group is None else group.removeprefix("-")
+            store.accounts.set(name, role or before, among, now)
+            note(store, "person.role", name)
+            account = store.accounts.get(name)
+            said += f" Role: {account.role}. Group: {account.group or 'none'}."
+            if not account.has_password:
+                said += f" slidegate person password {name} gives a password."
+    typer.echo(said, err=True)
+
+
+@person.command("password")
+def password(
+    name: Name,
+    fd: Annotated[
+        int | None,
+        typer.Option("--fd", metavar="N", help="Read it from this open file, 0 for standard input."),
+    ] = None,
+) -> None:
+    """Give a person a password to sign in with. Asks for it; whoever was signed in so is signed out."""
+    from slidegate.api.signin import LEAST_LETTERS, MOST_LETTERS, LocalAccounts
+    from slidegate.cli.secret import secret
+
+    with open_store() as store:
+        store.accounts.get(name)
+        given = secret(f"New password of {name}", fd, twice=True)
+        if not LEAST_LETTERS <= len(given) <= MOST_LETTERS:
+            raise BadParameter(f"A password has {LEAST_LETTERS} to {MOST_LETTERS} letters, not {len(given)}.")
+        store.accounts.set_password(name, LocalAccounts(store).hash(given))
+        note(store, "person.password", name)
+    typer.echo(f"{name} has a new password.", err=True)
+
+
+@person.command("off")
+def off(name: Name) -> None:
+    """Let a person not sign in any more, and sign them out everywhere. Runs go on."""
+    with open_store() as store:
+        store.accounts.deactivate(name, False)
+        note(store, "person.off", name)
+    typer.echo(f"{name} cannot sign in any more.", err=True)
+
+
+@person.command("on")
+def on(name: Name) -> None:
+    """Let a person sign in again."""
+    with open_store() as store:
+        store.accounts.deactivate(name, True)
+        note(store, "person.on", name)
+    typer.echo(f"{name} can sign in again.", err=True)
 
 
 @person.command("link")
@@ -60,7 +131,7 @@ def link(
         )
     first = _day(since) if since else _today()
     made = Link(name, site, account, key, first, _day(until) if until else None)
-    with _store() as store:
+    with open_store() as store:
         new = store.people.join(made)
     days = f"{made.days()}, UTC" + ("" if until else "; without an end")
     typer.echo(
@@ -75,8 +146,9 @@ def list_people() -> None:
     """List people, what they are at sites, and whether that holds today."""
     from slidegate.cli.view import table
 
-    with _store() as store:
+    with open_store() as store:
         names, links = store.people.names(), store.people.links()
+        accounts = store.accounts.all()
     if not names:
         typer.echo("There are no people yet. slidegate person add PERSON adds one.", err=True)
         return
@@ -87,6 +159,9 @@ def list_people() -> None:
             (name, each.site, each.account, each.key, each.days(), each.state(_today())) for each in mine
         ] or [(name, "-", "-", "-", "-", "-")]
     table("", ["person", "site", "account", "key", "days (UTC)", "today"], rows)
+    if accounts:
+        signing_in = [_signs_in(each) for each in accounts]
+        table("\nwho may sign in", ["person", "role", "group", "signs in"], signing_in)
 
 
 @person.command("remove")
@@ -97,7 +172,7 @@ def remove(
     ] = None,
 ) -> None:
     """Remove a person with all links, or only those to one site. Runs and results stay."""
-    with _store() as store:
+    with open_store() as store:
         gone = store.people.remove(name, site)
     for each in gone:
         typer.echo(f"removed: {name} is no longer {each.account} at {each.site} ({each.days()})")
@@ -107,18 +182,9 @@ def remove(
         typer.echo(f"Nothing links {name} to {site}.", err=True)
 
 
-@contextmanager
-def _store() -> Iterator["Store"]:
-    from slidegate.settings import Settings
-    from slidegate.store import Store
-
-    settings = Settings()
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = Store.open(settings.database)
-    try:
-        yield store
-    finally:
-        store.close()
+def _signs_in(account: "Account") -> tuple[str, str, str, str]:
+    how = "by password" if account.has_password else "has no password"
+    return account.person, account.role, account.group or "-", how if account.active else "off"
 
 
 def _day(text: str) -> date:

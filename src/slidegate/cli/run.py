@@ -2,18 +2,13 @@
 """``slidegate run``: ask for a Run, or take up the one that was asked for before, and follow it."""
 
 import sys
-import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from slidegate.domain.errors import BadParameter, BadRequest, NothingSelected
-
-if TYPE_CHECKING:
-    from slidegate.worker.runs import Requested
+from slidegate.cli.place import OnServer
+from slidegate.domain.errors import BadParameter
 
 OUTCOMES = {
     "created": "New run {run}.",
@@ -30,7 +25,10 @@ def run(
     ],
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES", help="TIFF, OME-TIFF or OME-Zarr images, or folders of them."),
+        typer.Argument(
+            metavar="IMAGES",
+            help="TIFF, OME-TIFF or OME-Zarr images, or folders of them; on a server SHELF:PATH.",
+        ),
     ],
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter; may be repeated.")
@@ -50,53 +48,40 @@ def run(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the results go: a folder per image.")
-    ] = Path("slidegate-results"),
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where the results go: a folder per image. Without it slidegate-results; those of a server "
+            "stay there.",
+        ),
+    ] = None,
     site: Annotated[
         str, typer.Option(metavar="NAME", help="Where it is computed: see slidegate site list.")
     ] = "local",
     again: Annotated[bool, typer.Option("--again", help="Make a new run even if there is one.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")] = False,
+    server: OnServer = None,
 ) -> None:
     """Run a workflow on images. The same command again resumes it, or shows what it found."""
     from slidegate.cli.answer import print_answer
     from slidegate.cli.follow import follow
-    from slidegate.cli.view import err, print_run
-    from slidegate.settings import Settings
-    from slidegate.wiring import open_house
+    from slidegate.cli.place import opened
+    from slidegate.cli.view import err, print_run, progress_bar
 
     parameters = _parameters(param or [], channel, pixel_size)
-    out = _writable(out.absolute())
-    with open_house(Settings(), lambda words: err.print(f"{words} ...")) as house:
-        request = partial(
-            house.runs.request, house.settings.person, workflow, images, parameters, str(out), again
-        )
-        asked = _ask(request, house.gate_at(site), images)
-        err.print(OUTCOMES[asked.outcome].format(run=asked.run[:8], out=out), soft_wrap=True, markup=False)
-        view = follow(house, asked.run)
+    with opened(server, lambda words: err.print(f"{words} ...")) as place:
+        with progress_bar("reading images", quick=True) as progress:
+            asked = place.request(workflow, images, parameters, out, again, site, progress)
+        view = place.show(asked.run)
+        words = OUTCOMES[asked.outcome].format(run=asked.run[:8], out=view.out)
+        err.print(words, soft_wrap=True, markup=False)
+        view = place.fetch(follow(place, asked.run), out)
         if json:
-            print_answer(view, asked.outcome)
+            print_answer(view, place.summary, asked.outcome)
         else:
             print_run(view)
     if view.state != "succeeded":
         sys.exit(1)
-
-
-def _ask(request: "Callable[..., Requested]", gate: str, images: list[str]) -> "Requested":
-    """Ask for the Run while a bar shows how many images were read; errors in the words of this command."""
-    from slidegate.cli.view import progress_bar
-    from slidegate.sources.errors import SourceError
-
-    with progress_bar("reading images", quick=True) as progress:
-        try:
-            return request(gate, progress=progress)
-        except NothingSelected:
-            raise NothingSelected(
-                f"No TIFF, OME-TIFF or OME-Zarr image lies in {' or '.join(images)}."
-            ) from None
-        except SourceError as error:
-            error.exit_code = BadRequest.exit_code  # there is no run in which an image could have failed
-            raise
 
 
 def _parameters(pairs: list[str], channel: str | None, pixel_size: str | None) -> dict[str, object]:
@@ -116,16 +101,3 @@ def _parameters(pairs: list[str], channel: str | None, pixel_size: str | None) -
         if names.count(name) > 1:
             raise BadParameter(f"Parameter {name!r} is given {names.count(name)} times; give it once.")
     return dict(given)
-
-
-def _writable(out: Path) -> Path:
-    """Return a folder that results can be written to; ask now, not after an hour. It is not made yet."""
-    nearest = next(path for path in (out, *out.parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):
-            return out
-    except OSError as error:
-        where = "" if nearest == out else f"{nearest}: "
-        raise BadRequest(
-            f"Results cannot be written to {out}: {where}{error.strerror}. Name another --out."
-        ) from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slidegate.cli.records import open_store
 from slidegate.domain.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -146,15 +147,10 @@ def _share(settings: "Settings", asked: bool, open_browser: bool) -> None:
 
 def _link(settings: "Settings", url: str) -> str:
     """Let the person of this computer be one who may do everything, and return a link that works once."""
-    from slidegate.store import Store
-
-    store = Store.open(settings.database)
-    try:
-        now = time.time()
+    now = time.time()
+    with open_store() as store:
         store.accounts.set(settings.person, "administrator", "", now)
-        return f"{url}/login?link={store.links.make(settings.person, now, _LINK_SECONDS)}"
-    finally:
-        store.close()
+        return f"{url}/login?link={store.login_links.make(settings.person, now, _LINK_SECONDS)}"
 
 
 def _show(link: str, open_browser: bool) -> None:

@@ -157,8 +157,9 @@ class Watch:
             moving = task.state not in _STATE_STYLE and task.state != "waiting"
             visible = not many or (moving and room > 0)
             room -= visible
-            away = task.state in ("queued", "running") and view.trouble and view.heard_at
-            self._show_one(task, name, visible, f", last heard {ago(view.heard_at)}" if away else "")
+            away = task.state in ("queued", "running") and view.trouble
+            heard = f", last heard {ago(view.heard_at)}" if away and view.heard_at else ""
+            self._show_one(task, name, visible, heard)
 
     def _show_one(self, task: "TaskView", name: str, visible: bool, heard: str) -> None:
         if task.task not in self._tasks:

@@ -124,7 +124,7 @@ def test_a_log_is_harmless_on_a_terminal_and_whole_in_a_file(
     runs = SimpleNamespace(find=lambda name: name, log=lambda run, image: iter([(HOSTILE, log)]))
 
     @contextmanager
-    def house(_settings: object) -> Iterator[SimpleNamespace]:
+    def house(_settings: object, _say: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(runs=runs)
 
     monkeypatch.setattr("slidegate.wiring.open_house", house)
