@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
+"""What can be answered instead of an answer: problems as RFC 9457 has them, with codes that never change."""
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from slidegate.domain.errors import BadParameter, BadRequest, SlidegateError, trace_of
+
+log = logging.getLogger("slidegate.api")
+MEDIA_TYPE = "application/problem+json"
+
+
+class ApiProblem(SlidegateError):
+    """The request was not carried out."""
+
+    code = "problem"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        retry_after: float | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.errors = [dict(error) for error in errors]
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+
+class NotSignedIn(ApiProblem):
+    """You are not signed in, or no longer."""
+
+    code = "not-signed-in"
+
+
+class WrongPassword(ApiProblem):
+    """The name or the password is not right."""
+
+    code = "wrong-password"
+
+
+class LinkUsed(ApiProblem):
+    """The sign-in link was used already, or is too old: ask for a new one with slidegate login."""
+
+    code = "link-used"
+
+
+class NotAllowed(ApiProblem):
+    """You may see this, but you may not do it."""
+
+    code = "not-allowed"
+
+
+class NoCsrfToken(ApiProblem):
+    """The request does not show that it comes from slidegate's own page: reload the page."""
+
+    code = "no-csrf-token"
+
+
+class WrongOrigin(ApiProblem):
+    """The request comes from another page."""
+
+    code = "wrong-origin"
+
+
+class WrongHost(ApiProblem):
+    """The service is not known by the name that it was asked by."""
+
+    code = "wrong-host"
+
+
+class NotFound(ApiProblem):
+    """There is nothing at this address."""
+
+    code = "not-found"
+
+
+class WrongMethod(ApiProblem):
+    """The address does not take such a request."""
+
+    code = "wrong-method"
+
+
+class UnknownTask(ApiProblem):
+    """The run has no image of that number."""
+
+    code = "unknown-task"
+
+
+class UnknownToken(ApiProblem):
+    """There is no token of yours with that name."""
+
+    code = "unknown-token"
+
+
+class UnknownWebhook(ApiProblem):
+    """There is no webhook of yours with that name."""
+
+    code = "unknown-webhook"
+
+
+class PersonExists(ApiProblem):
+    """There is a person of that name already."""
+
+    code = "person-exists"
+
+
+class LastAdministrator(ApiProblem):
+    """Somebody must stay administrator: make another person administrator first."""
+
+    code = "last-administrator"
+
+
+class BadPassword(ApiProblem):
+    """A password has at least ten letters, and at most two hundred."""
+
+    code = "bad-password"
+
+
+class NoKey(ApiProblem):
+    """A launch needs an Idempotency-Key, so that a repeat is not a second run."""
+
+    code = "no-idempotency-key"
+
+
+class BodyTooLong(ApiProblem):
+    """The request is too long."""
+
+    code = "body-too-long"
+
+
+class WrongMediaType(ApiProblem):
+    """The body of a request must be JSON (Content-Type: application/json)."""
+
+    code = "wrong-media-type"
+
+
+class TooManyRequests(ApiProblem):
+    """You ask too often: wait a moment."""
+
+    code = "too-many-requests"
+    transient = True
+
+
+class TooManySignIns(ApiProblem):
+    """Too many sign-ins failed from your address: wait a while."""
+
+    code = "too-many-sign-ins"
+    transient = True
+
+
+class TooManyStreams(ApiProblem):
+    """Too many live views are open: close some windows."""
+
+    code = "too-many-streams"
+    transient = True
+
+
+class PictureGone(ApiProblem):
+    """The picture is not kept any more: ask for it again."""
+
+    code = "picture-gone"
+
+
+class Refused(ApiProblem):
+    """A worker could not do what was asked."""
+
+    code = "refused"
+
+
+class Broken(ApiProblem):
+    """Something went wrong in slidegate; the log tells more under this request's id."""
+
+    code = "internal"
+
+
+class Kind(NamedTuple):
+    """How a code is answered: its HTTP status, and its short name."""
+
+    status: int
+    title: str
+
+
+PROBLEMS: dict[str, Kind] = {
+    "bad-request": Kind(400, "Cannot be carried out"),
+    "no-idempotency-key": Kind(400, "No Idempotency-Key"),
+    "not-signed-in": Kind(401, "Not signed in"),
+    "wrong-password": Kind(401, "Wrong name or password"),
+    "not-allowed": Kind(403, "Not allowed"),
+    "no-csrf-token": Kind(403, "Not from our page"),
+    "wrong-origin": Kind(403, "From another page"),
+    "not-found": Kind(404, "Not found"),
+    "unknown-run": Kind(404, "No such run"),
+    "unknown-task": Kind(404, "No such image in the run"),
+    "unknown-wish": Kind(404, "No such request"),
+    "unknown-person": Kind(404, "No such person"),
+    "unknown-token": Kind(404, "No such token"),
+    "unknown-webhook": Kind(404, "No such webhook"),
+    "wrong-method": Kind(405, "Wrong method"),
+    "last-administrator": Kind(409, "The last administrator"),
+    "too-many-webhooks": Kind(409, "Too many webhooks"),
+    "run-still-active": Kind(409, "Still active"),
+    "person-exists": Kind(409, "Person exists"),
+    "link-used": Kind(410, "Link used"),
+    "picture-gone": Kind(410, "Picture gone"),
+    "body-too-long": Kind(413, "Too long"),
+    "wrong-media-type": Kind(415, "Not JSON"),
+    "wrong-host": Kind(421, "Wrong name of the service"),
+    "bad-hook-url": Kind(422, "No address for a webhook"),
+    "bad-image-name": Kind(422, "No name of an image"),
+    "bad-parameter": Kind(422, "Parameter does not fit"),
+    "bad-password": Kind(422, "No good password"),
+    "invalid": Kind(422, "Request does not fit"),
+    "key-reused": Kind(422, "Idempotency-Key used for something else"),
+    "nothing-selected": Kind(422, "Nothing selected"),
+    "refused": Kind(422, "Refused"),
+    "unknown-site": Kind(422, "No such site"),
+    "unknown-workflow": Kind(422, "No such workflow"),
+    "too-many-requests": Kind(429, "Too many requests"),
+    "too-many-sign-ins": Kind(429, "Too many sign-ins"),
+    "too-many-streams": Kind(429, "Too many live views"),
+    "internal": Kind(500, "Internal error"),
+    "store-unusable": Kind(503, "Database away"),
+}
+"""Every code that the service itself answers with. A worker's own codes have the status of ``refused``."""
+
+_STORE_RETRY = 2.0
+
+
+class InvalidRequest(ApiProblem):
+    """The request does not have the form that is documented."""
+
+    code = "invalid"
+
+
+class ParameterProblem(BadParameter):
+    """Parameters do not fit the workflow; ``errors`` says which and why."""
+
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(" ".join(error["message"] for error in errors))
+        self.errors = [dict(error) for error in errors]
+
+
+def kind_of(error: SlidegateError) -> Kind:
+    """Return how an error is answered: by its code, by what its class says, or as what a worker refused."""
+    known = PROBLEMS.get(error.code)
+    if known is not None:
+        return known
+    status = getattr(error, "status", PROBLEMS["refused"].status)
+    return Kind(int(status), error.code.replace("-", " ").capitalize())
+
+
+def problem(error: SlidegateError, instance: str, request_id: str) -> Response:
+    """Return an error as a response."""
+    kind = kind_of(error)
+    body: dict[str, Any] = {
+        "type": f"urn:slidegate:problem:{error.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": error.message,
+        "code": error.code,
+        "instance": instance,
+        "request": request_id,
+    }
+    errors = getattr(error, "errors", None)
+    if errors:
+        body["errors"] = errors
+    headers = {"Cache-Control": "no-store"}
+    wait = getattr(error, "retry_after", None)
+    if wait is None and kind.status == PROBLEMS["store-unusable"].status:
+        wait = _STORE_RETRY
+    if wait is not None:
+        headers["Retry-After"] = str(max(1, round(wait)))
+    if kind.status == PROBLEMS["not-signed-in"].status:
+        headers["WWW-Authenticate"] = 'Bearer realm="slidegate"'
+    return JSONResponse(body, kind.status, headers, MEDIA_TYPE)
+
+
+def request_id(request: Request) -> str:
+    """Return the id of a request, which its log lines and its answer have."""
+    return str(request.scope.get("state", {}).get("request_id") or uuid.uuid4().hex)
+
+
+def _of(request: Request, error: SlidegateError) -> Response:
+    return problem(error, request.url.path, request_id(request))
+
+
+def _known(request: Request, error: Exception) -> Response:
+    known = error if isinstance(error, SlidegateError) else Broken()
+    if kind_of(known).status >= PROBLEMS["internal"].status:
+        log.error("%s %s", request_id(request), trace_of(error), extra={"action": "request"})
+    return _of(request, known)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    if any(one["type"] == "json_invalid" for one in found):
+        return _of(request, BadRequest("The body of the request is not JSON."))
+    errors = [
+        {"name": ".".join(str(part) for part in one["loc"][1:]), "message": str(one["msg"])} for one in found
+    ]
+    words = "; ".join(f"{one['name']}: {one['message']}" for one in errors[:5])
+    return _of(request, InvalidRequest(f"The request does not fit: {words}.", errors=errors[:50]))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    found: dict[int, type[SlidegateError]] = {404: NotFound, 405: WrongMethod, 400: BadRequest}
+    answer = _of(request, found.get(status, Broken)())
+    for name, value in (getattr(error, "headers", None) or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+def install(app: FastAPI) -> None:
+    """Have an application answer every error as a problem."""
+    app.add_exception_handler(SlidegateError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
