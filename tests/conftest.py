@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import Cluster, what_is_missing
+from tests.postgres import postgres
+
+__all__ = ["postgres"]  # a fixture for all
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
