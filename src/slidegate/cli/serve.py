@@ -42,6 +42,7 @@ def serve(
     from slidegate.cli.serving import Serving
     from slidegate.settings import Settings
     from slidegate.wiring.api import listening
+    from slidegate.wiring.log import serve_log
 
     settings = Settings()
     shelves = _shelves(settings, folders or [])
@@ -50,18 +51,19 @@ def serve(
             _share(settings, asked=bool(folders or port), open_browser=open_browser)
             return
         listener = listening("127.0.0.1", port, settings)
+        _set_up(settings)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         note.write_text(json.dumps({"process": os.getpid(), "url": url}))
         link = _link(settings, url)
         named = {name: str(folder) for name, folder in shelves.items()}
         environment = {**os.environ, "SLIDEGATE_SHELVES": json.dumps(named)}
-        serving = Serving(listener, environment, lambda words: typer.echo(words, err=True))
+        serving = Serving(listener, environment, serve_log(settings), _say)
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, lambda *_: serving.stop())
         for name, folder in shelves.items():
-            typer.echo(f"images: {name} is {folder}", err=True)
+            _say(f"images: {name} is {folder}")
         _show(link, open_browser)
-        typer.echo("Ctrl-C ends it; what was asked for goes on when it is started again.", err=True)
+        _say("Ctrl-C ends it; what was asked for goes on when it is started again.")
         status = serving.run()
     sys.exit(status)
 
@@ -90,6 +92,18 @@ def worker() -> None:
     from slidegate.wiring.service import serve_worker
 
     serve_worker(Settings())
+
+
+def _say(words: str) -> None:
+    typer.echo(words, err=True)
+
+
+def _set_up(settings: "Settings") -> None:
+    """Set up the embedded site while somebody can be told why it takes a while."""
+    from slidegate.wiring.gateways import EmbeddedSite
+
+    with open_store() as store:
+        EmbeddedSite(settings, store, lambda words: _say(f"{words} ...")).set_up()
 
 
 def _shelves(settings: "Settings", folders: list[Path]) -> dict[str, Path]:
@@ -141,7 +155,7 @@ def _share(settings: "Settings", asked: bool, open_browser: bool) -> None:
             f"The pages of this home are served already, at {note['url']} (process {note['process']}). "
             "End that first, or set SLIDEGATE_HOME to another folder."
         )
-    typer.echo(f"The pages are served already (process {note['process']}).", err=True)
+    _say(f"The pages are served already (process {note['process']}).")
     _show(_link(settings, note["url"]), open_browser)
 
 
@@ -154,7 +168,7 @@ def _link(settings: "Settings", url: str) -> str:
 
 
 def _show(link: str, open_browser: bool) -> None:
-    typer.echo(link)
+    typer.echo(link)  # on standard output alone, for a program that reads it
     sys.stdout.flush()
     if open_browser:
         import webbrowser

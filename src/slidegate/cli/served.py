@@ -13,7 +13,20 @@ import threading
 
 
 def main() -> None:
-    """Be what the arguments say: ``api LIFELINE SOCKET`` or ``worker LIFELINE``, numbers of open files."""
+    """Be what the arguments say; where it came to grief goes to standard error, what with does not."""
+    try:
+        _serve()
+    except Exception as error:  # noqa: BLE001 - the edge of the process
+        from slidegate.domain.errors import SlidegateError, trace_of
+
+        sys.stderr.write(f"{trace_of(error)}\n")
+        if isinstance(error, SlidegateError):
+            sys.stderr.write(f"{error.message}  [{error.code}]\n")
+        sys.exit(1)
+
+
+def _serve() -> None:
+    """Be an api (``api LIFELINE SOCKET``) or a worker (``worker LIFELINE``): numbers of open files."""
     from slidegate.settings import Settings
 
     part, lifeline, *rest = sys.argv[1:]

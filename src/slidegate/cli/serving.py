@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
@@ -39,16 +40,19 @@ class Child:
     deaths: int = 0
     not_before: float = field(default=0.0)
 
-    def start(self, environment: Mapping[str, str]) -> None:
+    def start(self, environment: Mapping[str, str], log: Path) -> None:
         """Start it, in a session of its own: Ctrl-C is for the command, which tells its children."""
         self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            self.argv,
-            env=dict(environment),
-            pass_fds=self.files,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with log.open("ab") as told:
+            self.process = subprocess.Popen(
+                self.argv,
+                env=dict(environment),
+                pass_fds=self.files,
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=told,
+                start_new_session=True,
+            )
 
     def stop(self, how: int) -> None:
         """Send it a signal, if it lives."""
@@ -65,14 +69,21 @@ class Serving:
         Where the api is asked. It stays open while an api is started again: who asks meanwhile waits.
     environment
         What the two are started with.
+    log
+        The file that they tell all to.
     say
         Told in words when one of them died.
     """
 
     def __init__(
-        self, listener: socket.socket, environment: Mapping[str, str], say: Callable[[str], None]
+        self,
+        listener: socket.socket,
+        environment: Mapping[str, str],
+        log: Path,
+        say: Callable[[str], None],
     ) -> None:
         self._environment = environment
+        self._log = log
         self._say = say
         self._stop = threading.Event()
         lifeline, self._held = os.pipe()
@@ -111,12 +122,14 @@ class Serving:
             well = now - child.began > _WELL_AFTER
             child.deaths = 0 if well else child.deaths + 1
             if child.deaths > _GIVE_UP_AFTER:
-                self._say(f"The {child.name} ended {child.deaths} times in a row ({_how(code)}): giving up.")
+                self._say(
+                    f"The {child.name} ended {child.deaths} times in a row ({_how(code)}): {self._log} says why."
+                )
                 return False
             child.not_before = now + (0.0 if well else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**child.deaths))
-            self._say(f"The {child.name} ended ({_how(code)}); it is started again.")
+            self._say(f"The {child.name} ended ({_how(code)}); it is started again, and nothing is lost.")
         if now >= child.not_before:
-            child.start(self._environment)
+            child.start(self._environment, self._log)
         return True
 
     def _end(self) -> None:

@@ -97,8 +97,9 @@ def open_api(settings: Settings, embedded: bool) -> Iterator["ApiParts"]:
             clock=time.time,
             settings=ApiSettings(
                 embedded=embedded,
-                public_url=settings.public_url,
+                public_url=None if embedded else settings.public_url,
                 pages=PAGES,
+                shelves={name: folder.resolve() for name, folder in settings.shelves.items()},
                 allow_private_webhooks=settings.allow_private_webhooks,
             ),
         )

@@ -79,9 +79,10 @@ class EmbeddedSite:
         """Return a client of it, with a key of its own: that for Runs, or that for previews."""
         argv = [*self._settings.local_program("serve"), "--key", key]
         heads = KeptHeads(self._store, LOCAL if key == LOCAL else gate_id(LOCAL, key))
-        return Gate(lambda: PipeLink(argv), heads, self._set_up)
+        return Gate(lambda: PipeLink(argv), heads, self.set_up)
 
-    def _set_up(self) -> None:
+    def set_up(self) -> None:
+        """Set up what is missing of it; where nothing is, that costs milliseconds."""
         with self._lock:
             if not self._is_set_up:
                 self.releases |= ensure_local_site(self._settings, self._say, self._reset)

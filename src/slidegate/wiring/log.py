@@ -11,6 +11,8 @@ from slidegate.domain.errors import BadRequest
 from slidegate.domain.logs import JsonLines
 from slidegate.settings import Settings
 
+_LARGE_BYTES = 10_000_000
+
 
 class HomeUnusable(BadRequest):
     """The folder that slidegate keeps everything in cannot be used."""
@@ -60,6 +62,15 @@ class Log(logging.FileHandler):
         logging.getLogger("slidegate").removeHandler(self)
         with suppress(OSError):
             self.close()
+
+
+def serve_log(settings: Settings) -> Path:
+    """Return the file that what ``slidegate serve`` starts tells all to; a large one is put aside first."""
+    path = settings.home.absolute() / "serve.log"
+    with suppress(OSError):
+        if path.stat().st_size > _LARGE_BYTES:
+            path.replace(path.with_name("serve.log.1"))
+    return path
 
 
 @contextmanager
