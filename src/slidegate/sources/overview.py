@@ -29,6 +29,7 @@ _BLOCK_BYTES = 8 * 2**20
 _BLOCK_SIDE = 4096
 _ROWS_KEPT = 4
 _LOW, _HIGH = 1.0, 99.8
+_GAMMA = 0.75
 _QUALITY = 85
 
 
@@ -142,8 +143,9 @@ def _resized(plane: np.ndarray, side: int) -> np.ndarray:
 
 
 def _stretched(plane: np.ndarray) -> np.ndarray:
-    """Return intensities between 0 and 1, the two percentiles; of a plane without contrast all 0."""
+    """Return intensities between 0 and 1, the two percentiles, the dark ones raised; 0 where all are equal."""
     low, high = np.percentile(plane, (_LOW, _HIGH))
     high = max(float(high), float(low) + 1.0)
-    stretched: np.ndarray = np.clip((plane.astype(np.float32) - float(low)) / (high - float(low)), 0, 1)
+    linear = np.clip((plane.astype(np.float32) - float(low)) / (high - float(low)), 0, 1)
+    stretched: np.ndarray = linear**_GAMMA
     return stretched
