@@ -113,11 +113,18 @@ class Cache:
 
     # writing
 
+    def _below(self, name: str) -> Path:
+        """Return a folder of the cache, made if it is missing; only its owner and group may look into it."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        below = self.folder / name
+        below.mkdir(parents=True, exist_ok=True)
+        return below
+
     @contextmanager
     def making(self) -> Iterator[Path]:
         """Yield a new folder to make something in; what is left in it goes."""
-        made = self.folder / "making" / os.urandom(16).hex()
-        made.mkdir(parents=True, mode=0o700)
+        made = self._below("making") / os.urandom(16).hex()
+        made.mkdir()
         try:
             yield made
         finally:
@@ -135,11 +142,10 @@ class Cache:
         """
         if not _NAME.fullmatch(name):
             raise ValueError("not a name of the cache")
-        target = self.folder / name
+        target = self._below(name.rpartition("/")[0]) / name.rpartition("/")[2]
         with self.making() as made:
             part = made / "file"
             part.write_bytes(content)
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             part.replace(target)
 
     def keep_tree(self, folder: Path, digest: Digest) -> Path:
@@ -156,8 +162,7 @@ class Cache:
         """
         if not _DIGEST.fullmatch(digest):
             raise ValueError("not a digest")
-        target = self.folder / "trees" / digest
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target = self._below("trees") / digest
         with self.making() as made:
             moved = made / "tree"
             shutil.move(folder, moved)
@@ -224,8 +229,7 @@ class Cache:
             if not stat.S_ISDIR(path.lstat().st_mode):
                 path.unlink()
                 return 1
-            gone = self.folder / "making" / os.urandom(16).hex()
-            gone.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            gone = self._below("making") / os.urandom(16).hex()
             path.rename(gone)
         except OSError:
             return 0
