@@ -33,7 +33,7 @@ from faulty_site import HARMLESS, NEVER, Channel, Fault, FaultySite, Lost, Plan
 from naive import naive_arm
 
 THREADS = 2
-GIVE_UP_SECONDS = 120.0
+GIVE_UP_SECONDS = 600.0
 LEASE_SECONDS = 0.5
 LOST_ANSWERS = 0.1
 REPEATED = 0.2
