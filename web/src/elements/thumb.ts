@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** The picture of an image, fetched when it comes into view, a few at a time; kept in memory while the page is open. */
+import { LitElement, css, html, type PropertyValues, type TemplateResult } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import { Api, Problem } from "../api.ts";
+import { shared } from "./base.ts";
+import { icon } from "./icon.ts";
+
+const KEPT = 600;
+const AT_ONCE = 4;
+const kept = new Map<string, Promise<string>>();
+const line: (() => void)[] = [];
+let busy = 0;
+
+async function turn<T>(work: () => Promise<T>): Promise<T> {
+  if (busy >= AT_ONCE) await new Promise<void>((go) => line.push(go));
+  busy += 1;
+  try {
+    return await work();
+  } finally {
+    busy -= 1;
+    line.shift()?.();
+  }
+}
+
+/** An address (blob:) of the picture; the same for each asker. Throws Problem. */
+export function pictureOf(base: string, image: string, side: 256 | 1024): Promise<string> {
+  const key = `${base}\n${side}\n${image}`;
+  const known = kept.get(key);
+  if (known) return known;
+  const wanted = turn(async () => URL.createObjectURL(await Api.at(base).thumbnail(image, side)));
+  kept.set(key, wanted);
+  wanted.catch(() => kept.delete(key));
+  if (kept.size > KEPT) {
+    const [oldest, address] = kept.entries().next().value as [string, Promise<string>];
+    kept.delete(oldest);
+    address.then((url) => URL.revokeObjectURL(url), () => undefined);
+  }
+  return wanted;
+}
+
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) if (entry.isIntersecting) (entry.target as SgThumb).load();
+  },
+  { rootMargin: "300px" },
+);
+
+/** Fires `sg-visible` once, when it is first near the view. `square` crops to a square. */
+@customElement("sg-thumb")
+export class SgThumb extends LitElement {
+  static override styles = [
+    shared,
+    css`
+      :host { background: #0d0f14; overflow: hidden; border-radius: var(--sg-radius-s); color: #8b91a5; aspect-ratio: 1; }
+      img { display: block; width: 100%; height: 100%; object-fit: cover; }
+      :host([whole]) img { object-fit: contain; }
+      span { display: grid; place-items: center; height: 100%; }
+      .on-its-way { animation: breathe 1.6s ease-in-out infinite alternate; }
+      @keyframes breathe { from { opacity: 0.35; } to { opacity: 0.9; } }
+    `,
+  ];
+
+  @property() base = "";
+  @property() image = "";
+  @property({ type: Number }) side: 256 | 1024 = 256;
+  @state() private address = "";
+  @state() private failed = false;
+  private asked = "";
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    seen.observe(this);
+  }
+
+  override disconnectedCallback(): void {
+    seen.unobserve(this);
+    super.disconnectedCallback();
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    if (changed.has("image") && this.asked && this.asked !== this.image) {
+      this.address = "";
+      this.failed = false;
+      this.load();
+    }
+  }
+
+  load(): void {
+    const { image } = this;
+    if (this.asked === image) return;
+    this.asked = image;
+    this.dispatchEvent(new CustomEvent("sg-visible", { bubbles: true, composed: true, detail: { image } }));
+    pictureOf(this.base, image, this.side).then(
+      (address) => {
+        if (this.asked === image) this.address = address;
+      },
+      (thrown: unknown) => {
+        if (this.asked !== image) return;
+        this.failed = true;
+        if (Problem.from(thrown).status === 0) this.asked = "";
+      },
+    );
+  }
+
+  override render(): TemplateResult {
+    if (this.address) return html`<img src=${this.address} alt="" draggable="false" />`;
+    return html`<span class=${this.failed ? "" : "on-its-way"}>${icon("image", 28)}</span>`;
+  }
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "sg-thumb": SgThumb;
+  }
+}
