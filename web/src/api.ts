@@ -103,20 +103,21 @@ export interface Wish<A = Record<string, unknown>> {
   id: string;
   kind: string;
   state: "open" | "granted" | "refused";
-  asked_at?: number;
-  body?: Record<string, unknown>;
+  asked_at: number;
+  ended_at: number | null;
   step: string | null;
   done: number | null;
   total: number | null;
   trouble: string | null;
   answer: A | null;
-  problem: { code: string; message?: string; detail?: string; title?: string } | null;
+  problem: { code: string; message: string } | null;
 }
 
 export interface Estimate {
   images: number;
-  bytes: number;
-  pixels: number;
+  known_images: number;
+  bytes: number | null;
+  pixels: number | null;
   staging_seconds: number | null;
   computing_seconds: number | null;
   queue: { queued: number; running: number };
@@ -261,18 +262,17 @@ export interface RunFilter {
 }
 
 export interface Token {
-  id: string;
+  id: number;
   name: string;
-  created_at: number;
-  used_at?: number | null;
+  at: number;
+  used_at: number | null;
   ends_at: number | null;
 }
 
 export interface Webhook {
-  id: string;
+  id: number;
   url: string;
-  created_at?: number;
-  last?: string | null;
+  at: number;
 }
 
 export interface Person {
@@ -395,9 +395,9 @@ export class Api {
 
   /** The answer of something that the server may need a while for: at once, or when its wish is granted. */
   private async answer<T>(response: Response, on?: Progress, signal?: AbortSignal): Promise<T> {
-    const body = (await response.json()) as T & { id?: string; wish?: string };
+    const body = (await response.json()) as T & { id?: string };
     if (response.status !== 202) return body;
-    return this.granted<T>(body.id ?? body.wish ?? "", on, signal);
+    return this.granted<T>(body.id ?? "", on, signal);
   }
 
   /** Wait until a wish is granted. Throws Problem when it is refused. */
@@ -415,7 +415,7 @@ export class Api {
         if (now.state === "granted") return now.answer as T;
         if (now.state === "refused") {
           const why = now.problem;
-          throw new Problem(409, why?.code ?? "refused", why?.title ?? "This could not be done.", why?.detail ?? why?.message ?? "");
+          throw new Problem(409, why?.code ?? "refused", "This could not be done.", why?.message ?? "");
         }
         on?.(now as Wish);
       }
@@ -493,8 +493,7 @@ export class Api {
   /** Run on a region; returns the wish (for its pictures) with its answer. */
   async preview(body: PreviewBody, on?: Progress, signal?: AbortSignal): Promise<{ wish: string; answer: PreviewAnswer }> {
     const response = await this.fetch("POST", this.url("previews"), { body, signal });
-    const wish = (await response.json()) as { id?: string; wish?: string };
-    const id = wish.id ?? wish.wish ?? "";
+    const { id } = (await response.json()) as Wish;
     return { wish: id, answer: await this.granted<PreviewAnswer>(id, on, signal) };
   }
 
@@ -566,42 +565,44 @@ export class Api {
 
   /**
    * Hear of changes: server-sent events, and where these do not arrive, polling. `heard` gets the new summary of a
-   * Run, or null: something may have changed, look. Returns how to stop.
+   * Run, or null: something may have changed, look. `lost` hears when only polling is left for more than a moment (the
+   * server ends each stream now and then, and the browser opens the next one). Returns how to stop.
    */
   watch(what: { run: string } | { runs: true }, heard: (run: RunSummary | null) => void, lost: (lost: boolean) => void = () => undefined): () => void {
     const url = this.url("events", "run" in what ? { run: what.run } : { runs: 1 });
-    let polling: ReturnType<typeof setInterval> | null = null;
+    let polling: ReturnType<typeof setInterval> | undefined;
     let source: EventSource | null = null;
-    let again: ReturnType<typeof setTimeout> | null = null;
-    const poll = (on: boolean): void => {
-      if (on && !polling) polling = setInterval(() => heard(null), 3000);
-      if (!on && polling) polling = void clearInterval(polling) as unknown as null;
+    let again: ReturnType<typeof setTimeout> | undefined;
+    let told: ReturnType<typeof setTimeout> | undefined;
+    let stopped = false;
+    let begun = false;
+    const well = (): void => {
+      clearInterval(polling);
+      clearTimeout(told);
+      polling = told = undefined;
+      lost(false);
     };
     const open = (): void => {
       source = new EventSource(url, { withCredentials: true });
       source.onopen = () => {
-        poll(false);
-        lost(false);
-        heard(null);
+        well();
+        if (begun) heard(null);
+        begun = true;
       };
-      source.addEventListener("run", (event) => {
-        try {
-          heard(JSON.parse((event as MessageEvent<string>).data) as RunSummary);
-        } catch {
-          heard(null);
-        }
-      });
+      source.addEventListener("run", (event) => heard(JSON.parse((event as MessageEvent<string>).data) as RunSummary));
+      source.addEventListener("gone", () => heard(null));
       source.onerror = () => {
-        poll(true);
-        lost(true);
-        if (source?.readyState === EventSource.CLOSED) again = setTimeout(open, 10_000);
+        polling ??= setInterval(() => heard(null), 3000);
+        told ??= setTimeout(() => lost(true), 8000);
+        if (source?.readyState === EventSource.CLOSED && !stopped) again = setTimeout(open, 10_000);
       };
     };
-    if (typeof EventSource === "function") open();
-    else poll(true);
+    open();
     return () => {
-      poll(false);
-      if (again) clearTimeout(again);
+      stopped = true;
+      clearInterval(polling);
+      clearTimeout(told);
+      clearTimeout(again);
       source?.close();
     };
   }
@@ -611,24 +612,25 @@ export class Api {
     return (await this.get<{ items: Token[] }>("tokens")).items;
   }
 
-  makeToken(name: string, ends_at: number | null): Promise<Token & { token: string }> {
-    return this.send("POST", "tokens", { name, ends_at });
+  /** `days` null: it does not end by itself. */
+  makeToken(name: string, days: number | null): Promise<{ token: string }> {
+    return this.send("POST", "tokens", { name, days });
   }
 
-  revokeToken(id: string): Promise<unknown> {
-    return this.send("DELETE", `tokens/${encodeURIComponent(id)}`);
+  revokeToken(id: number): Promise<unknown> {
+    return this.send("DELETE", `tokens/${id}`);
   }
 
   async webhooks(): Promise<Webhook[]> {
     return (await this.get<{ items: Webhook[] }>("webhooks")).items;
   }
 
-  addWebhook(url: string): Promise<Webhook & { secret?: string }> {
+  addWebhook(url: string): Promise<{ id: number; secret: string }> {
     return this.send("POST", "webhooks", { url });
   }
 
-  removeWebhook(id: string): Promise<unknown> {
-    return this.send("DELETE", `webhooks/${encodeURIComponent(id)}`);
+  removeWebhook(id: number): Promise<unknown> {
+    return this.send("DELETE", `webhooks/${id}`);
   }
 
   // --- people, for administrators

@@ -259,7 +259,7 @@ export class SgLaunch extends LitElement {
     this.launching = { words: "Handing over…", part: null };
     try {
       const wish = await this.api.launch(body, keyFor(body));
-      const answer = await this.api.granted<{ run: string; outcome: string }>(wish.id ?? (wish as unknown as { wish: string }).wish, (now) => {
+      const answer = await this.api.granted<{ run: string; outcome: string }>(wish.id, (now) => {
         const words = now.trouble ?? now.step ?? "Waiting for its turn";
         this.launching = now.total ? { words: `${cap(words)}: ${count(now.done ?? 0)} of ${count(now.total)}`, part: (now.done ?? 0) / now.total } : { words: `${cap(words)}…`, part: null };
       });

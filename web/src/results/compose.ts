@@ -202,6 +202,6 @@ export function ramp(share: number): Rgb {
 export function colourDensity(grid: Density, pixels: Uint32Array): void {
   for (let i = 0; i < grid.values.length; i++) {
     const share = grid.most > 0 ? grid.values[i]! / grid.most : 0;
-    pixels[i] = packed(ramp(share), Math.min(0.85, share * 2.2));
+    pixels[i] = packed(ramp(share), Math.min(0.62, share * 1.8));
   }
 }

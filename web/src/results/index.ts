@@ -212,13 +212,13 @@ export class SgResults extends LitElement {
 
   override render(): TemplateResult {
     return html`${this.#header()}
-      <main>
+      <div class="both">
         <div class="stage">${this.#stage()}</div>
         <aside aria-label="Nuclei, picture and files">
           <div role="tablist" aria-label="What is shown here">${TABS.map(([tab, words]) => this.#tab(tab, words))}</div>
           <div role="tabpanel" id="panel" aria-labelledby="tab-${this.tab}" tabindex="0">${this.#panel()}</div>
         </aside>
-      </main>`;
+      </div>`;
   }
 
   #header(): TemplateResult {

@@ -10,7 +10,7 @@ import type { Numbers } from "./reader.ts";
 
 const BINS = 56;
 const TABLE_BINS = 14;
-const LEFT = 46;
+const LEFT = 56;
 const BOTTOM = 38;
 const TOP = 8;
 const RIGHT = 10;
@@ -36,6 +36,7 @@ abstract class Plot extends LitElement {
       .range span { font-size: var(--sg-size-xs); color: var(--sg-ink-2); }
       .range .what { grid-column: 1 / -1; }
       .range input { min-height: 2rem !important; padding: 0.125rem 0.5rem !important; font-size: var(--sg-size-s) !important; }
+      :host(sg-scatter) { --plot-height: 14rem; }
       details { margin-top: var(--sg-2); font-size: var(--sg-size-s); }
       summary { cursor: pointer; color: var(--sg-accent-ink); width: fit-content; border-radius: var(--sg-radius-s); }
       table { width: 100%; border-collapse: collapse; margin-top: var(--sg-2); font-variant-numeric: tabular-nums; font-size: var(--sg-size-xs); }
@@ -52,7 +53,11 @@ abstract class Plot extends LitElement {
   protected drag: { x0: number; y0: number; x1: number; y1: number } | null = null;
   #resize = new ResizeObserver(() => this.draw());
 
-  protected override firstUpdated(_: PropertyValues): void {
+  #began = false;
+
+  /** Listen to the canvas, once it is there. */
+  #begin(): void {
+    this.#began = true;
     this.#resize.observe(this.canvas);
     this.canvas.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
@@ -81,7 +86,14 @@ abstract class Plot extends LitElement {
   }
 
   override updated(_: PropertyValues): void {
+    if (!this.canvas) return;
+    if (!this.#began) this.#begin();
     this.draw();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#resize.disconnect();
   }
 
   /** Where an event is in the plot: shares of its axes, from the left and from the bottom. */
@@ -140,7 +152,7 @@ abstract class Plot extends LitElement {
     stroke(canvas, 0, height, width, height);
     if (words[1]) {
       canvas.save();
-      canvas.translate(-38, height / 2);
+      canvas.translate(-47, height / 2);
       canvas.rotate(-Math.PI / 2);
       canvas.textAlign = "center";
       canvas.fillText(words[1], 0, 0, height);

@@ -174,6 +174,7 @@ export class SgSlide extends LitElement {
     this.labels = new NucleiLayer(this.reader, this.picture, lost);
     this.image.style(this.shown);
     this.labels.style(this.outlines.colour, SELECTED, this.selected);
+    keepStyleOut();
     this.viewer = new OpenSeadragon.Viewer({
       element: this.view,
       drawer: "canvas",
@@ -428,6 +429,14 @@ export class SgSlide extends LitElement {
     canvas.strokeStyle = SELECTED;
     canvas.stroke();
   }
+}
+
+/** OpenSeadragon adds a style to the page unless it finds one, which the policy for content forbids: let it find one. */
+function keepStyleOut(): void {
+  if (document.querySelector("style[data-openseadragon-mobile-css]")) return;
+  const stand = document.createElementNS("urn:slidegate", "style");
+  stand.setAttribute("data-openseadragon-mobile-css", "true");
+  document.head.append(stand);
 }
 
 /** A bar of a round length that is at most 150 pixels wide. */

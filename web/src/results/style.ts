@@ -13,7 +13,7 @@ export const style = css`
   .steps { display: flex; gap: var(--sg-1); align-items: center; font-size: var(--sg-size-s); color: var(--sg-ink-2); }
   .steps .button { min-height: 2.25rem; padding: 0 0.5rem; }
   .steps .button[aria-disabled="true"] { color: var(--sg-ink-3); border-color: var(--sg-line); pointer-events: none; }
-  main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(0, 1fr) 24.5rem; gap: var(--sg-3); }
+  .both { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(0, 1fr) 24.5rem; gap: var(--sg-3); }
   .stage { position: relative; min-height: 22rem; display: grid; }
   .stage > sg-slide { min-height: 0; }
   .waits { display: grid; place-content: center; justify-items: center; gap: var(--sg-3); background: var(--sg-sunken); border-radius: var(--sg-radius); padding: var(--sg-6); text-align: center; }
@@ -73,6 +73,6 @@ export const style = css`
 
   @media (max-width: 62rem) {
     :host { height: auto; }
-    main { grid-template-columns: minmax(0, 1fr); grid-template-rows: minmax(26rem, 60dvh) auto; }
+    .both { grid-template-columns: minmax(0, 1fr); grid-template-rows: minmax(26rem, 60dvh) auto; }
   }
 `;
