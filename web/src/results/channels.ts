@@ -49,7 +49,7 @@ export class SgChannels extends LitElement {
       input[type="color"]::-moz-color-swatch { border: 0; }
       .levels { position: relative; height: 3.5rem; }
       .off .levels, .off .numbers { opacity: 0.45; }
-      svg { position: absolute; inset: 0 0 0.875rem; width: 100%; height: calc(100% - 0.875rem); }
+      .levels svg { position: absolute; inset: 0 0 0.875rem; width: 100%; height: calc(100% - 0.875rem); }
       .bars { fill: var(--sg-line-strong); opacity: 0.75; }
       .out { fill: var(--sg-surface); opacity: 0.7; }
       .levels input { position: absolute; left: 0; right: 0; bottom: 0; height: 1.75rem; margin: 0; appearance: none; background: none; pointer-events: none; }

@@ -113,7 +113,7 @@ export function outline(labels: Uint32Array, rows: Int32Array, width: number, pi
   const height = labels.length / width;
   const plain = packed(style.line, style.some ? 0.4 : 1);
   const bright = packed(style.selected, 1);
-  const filling = packed(style.selected, 0.38);
+  const filling = packed(style.selected, 0.24);
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       const label = labels[i]!;

@@ -13,7 +13,7 @@ import { beginning } from "./channels.ts";
 import "./channels.ts";
 import { RAMP, type Shown } from "./compose.ts";
 import "./list.ts";
-import { type Filters, type Measure, NO_FILTERS, Nuclei, type RangeFilter, type Region, measures, shown, titled } from "./nuclei.ts";
+import { type Filters, type Measure, NO_FILTERS, Nuclei, type RangeFilter, type Region, mean, measures, shown, titled } from "./nuclei.ts";
 import "./plots.ts";
 import { type FileFacts, type Picture, Reader } from "./reader.ts";
 import { type Outlines, type SgSlide, type Under, SELECTED } from "./slide.ts";
@@ -378,7 +378,7 @@ export class SgResults extends LitElement {
       <div class="count" role="status">${this.selected
         ? html`<b>${count(some)}</b> <span class="muted">of ${count(nuclei.rows)} nuclei selected (${share < 0.1 && some ? "< 0.1" : share.toFixed(1)} %)</span>`
         : html`<b>${count(nuclei.rows)}</b> <span class="muted">nuclei found</span>`}</div>
-      ${this.#chips()}
+      ${this.#chips()}${this.selected ? this.#means() : nothing}
       ${this.chosen >= 0 ? this.#one() : nothing}
       ${this.#plots()}
       <section><h3>${this.selected ? "Selected nuclei" : "All nuclei"}</h3>
@@ -407,6 +407,18 @@ export class SgResults extends LitElement {
     const unit = measure?.unit ? ` ${measure.unit}` : "";
     if (from === Number.NEGATIVE_INFINITY) return to === Number.POSITIVE_INFINITY ? `any ${name}` : `${name} up to ${shown(to)}${unit}`;
     return to === Number.POSITIVE_INFINITY ? `${name} from ${shown(from)}${unit}` : `${name} ${shown(from)} to ${shown(to)}${unit}`;
+  }
+
+  /** What the selected nuclei are on average, beside all. */
+  #means(): TemplateResult {
+    const nuclei = this.nuclei!;
+    return html`<table class="means"><caption class="sr">Means of the selected nuclei and of all</caption>
+      <thead><tr><th scope="col">On average</th><th scope="col">selected</th><th scope="col">all</th></tr></thead>
+      <tbody>${this.#chosenMeasures().map((measure) => {
+        const values = nuclei.at(measure.name);
+        const of = (which: Uint8Array | null): string => (values ? shown(mean(values, which).mean) : "…");
+        return html`<tr><th scope="row">${titled(measure)}</th><td>${of(this.selected)}</td><td>${of(null)}</td></tr>`;
+      })}</tbody></table>`;
   }
 
   #one(): TemplateResult {

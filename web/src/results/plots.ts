@@ -269,17 +269,34 @@ export class SgHistogram extends Plot {
     this.axes(canvas, width, height, palette, this.#axis, upward, [titled(this.measure), "nuclei"]);
     const some = this.selected ? binned(this.values, this.#axis, BINS, this.selected) : null;
     const wide = width / BINS;
-    const draw = (counts: Float64Array, colour: string): void => {
+    const draw = (counts: Float64Array, colour: string, times: number): void => {
       canvas.fillStyle = colour;
       counts.forEach((nuclei, bin) => {
-        const tall = share(upward, nuclei) * height;
+        const tall = share(upward, nuclei * times) * height;
         if (nuclei > 0) canvas.fillRect(bin * wide + 0.5, height - Math.max(tall, 1), Math.max(1, wide - 1), Math.max(tall, 1));
       });
     };
-    draw(this.#counts, some ? palette.line : palette.mark);
-    if (some) draw(some, palette.picked);
+    canvas.globalAlpha = some ? 0.4 : 1;
+    draw(this.#counts, palette.mark, 1);
+    canvas.globalAlpha = 1;
+    if (some) {
+      const times = taller(Math.max(...some), most);
+      draw(some, palette.picked, times);
+      canvas.fillStyle = palette.ink;
+      canvas.textAlign = "right";
+      canvas.textBaseline = "top";
+      if (times > 1) canvas.fillText(`selected: ${count(times)} times as tall`, width, 0);
+    }
     if (this.filter?.column === this.measure.name) brush(canvas, palette, width, height, this.#axis, this.filter, null, null);
   }
+}
+
+/** How many times as tall the bars of few selected nuclei are drawn, so that they are seen: a round number. */
+function taller(most: number, all: number): number {
+  if (most === 0 || most > 0.12 * all) return 1;
+  const room = (0.6 * all) / most;
+  const ten = 10 ** Math.floor(Math.log10(room));
+  return [5, 2, 1].map((step) => step * ten).find((times) => times <= room) ?? 1;
 }
 
 /** Fires `sg-ranges` ([RangeFilter, RangeFilter] or null). */
@@ -379,7 +396,7 @@ export class SgScatter extends Plot {
       const nuclei = own || all[i]!;
       if (!nuclei) continue;
       const [r, g, b] = own ? picked : mark;
-      const alpha = own ? Math.min(1, 0.6 + 0.2 * nuclei) : Math.min(1, (this.selected ? 0.12 : 0.28) + 0.14 * Math.log2(1 + nuclei));
+      const alpha = own ? Math.min(1, 0.6 + 0.2 * nuclei) : Math.min(1, (this.selected ? 0.22 : 0.28) + 0.14 * Math.log2(1 + nuclei));
       image.data.set([r, g, b, 255 * alpha], i * 4);
     }
     const picture = document.createElement("canvas");

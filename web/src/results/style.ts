@@ -59,6 +59,11 @@ export const style = css`
   .count b { font-size: var(--sg-size-xl); font-weight: 640; letter-spacing: -0.012em; font-variant-numeric: tabular-nums; }
   .chips { display: flex; flex-wrap: wrap; gap: var(--sg-1); margin-bottom: var(--sg-3); }
   .chips button { min-height: 1.75rem; padding: 0 0.5rem 0 0.625rem; border-radius: 99px; font-size: var(--sg-size-xs); background: var(--sg-accent-soft); color: var(--sg-accent-ink); border-color: transparent; text-align: left; }
+  table.means { width: 100%; border-collapse: collapse; margin-bottom: var(--sg-4); font-size: var(--sg-size-s); font-variant-numeric: tabular-nums; }
+  table.means th, table.means td { padding: 0.1875rem 0; font-weight: 400; text-align: right; }
+  table.means th:first-child { text-align: left; color: var(--sg-ink-2); }
+  table.means thead th { font-size: var(--sg-size-xs); color: var(--sg-ink-2); border-bottom: 1px solid var(--sg-line); }
+  table.means td:nth-child(2) { font-weight: 620; }
   .hint { font-size: var(--sg-size-s); color: var(--sg-ink-2); margin-bottom: var(--sg-3); }
   .one { background: var(--sg-sunken); border-radius: var(--sg-radius-s); padding: var(--sg-3); margin-bottom: var(--sg-4); }
   .one .row { justify-content: space-between; flex-wrap: nowrap; gap: var(--sg-2); }

@@ -59,9 +59,12 @@ class Kept:
         return Response(status_code=304, headers=self.headers(encoding))
 
 
-def octets(request: Request, kept: Kept, read: Callable[[], bytes]) -> Response:
-    """Answer with octets, packed by zstd or gzip if the asker takes that."""
-    encoding = _encoding(request)
+def octets(request: Request, kept: Kept, read: Callable[[], bytes], *, noisy: bool = False) -> Response:
+    """Answer with octets, packed by zstd or gzip if the asker takes that.
+
+    With `noisy`, never by gzip: it needs 30 times as long as zstd for pixels, and saves a quarter.
+    """
+    encoding = _encoding(request, ("zstd",) if noisy else tuple(_PACKERS))
     if kept.is_known(request, encoding):
         return kept.not_modified(encoding)
     plain = read()
@@ -72,9 +75,10 @@ def octets(request: Request, kept: Kept, read: Callable[[], bytes]) -> Response:
     return Response(plain, media_type="application/octet-stream", headers=headers)
 
 
-def _encoding(request: Request) -> str:
-    taken = {one.partition(";")[0].strip() for one in request.headers.get("accept-encoding", "").split(",")}
-    return next((name for name in _PACKERS if name in taken), "")
+def _encoding(request: Request, known: tuple[str, ...]) -> str:
+    stated = (one.partition(";") for one in request.headers.get("accept-encoding", "").split(","))
+    taken = {name.strip() for name, _, weight in stated if weight.replace(" ", "") not in ("q=0", "q=0.0")}
+    return next((name for name in known if name in taken), "")
 
 
 def _zstd(plain: bytes) -> bytes:

@@ -17,7 +17,8 @@ TILE = 512
 MOST_OPEN = 6
 _FACTS_SIDE = 1100
 _BINS = 64
-_LOW, _HIGH = 0.02, 0.998
+_DARK_GROUND = (0.3, 0.999)  # shares of pixels below which all is black, and above which all is brightest
+_BRIGHT_GROUND = (0.002, 0.998)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ def _facts(image: Image) -> list[ChannelFacts]:
         seen = np.flatnonzero(counts)
         smallest, largest = int(seen[0]), int(seen[-1])
         below = np.cumsum(counts) / counts.sum()
-        low, high = int(np.searchsorted(below, _LOW)), int(np.searchsorted(below, _HIGH))
+        dark = np.searchsorted(below, 0.5) < (smallest + largest) / 2
+        low, high = (int(np.searchsorted(below, share)) for share in (_DARK_GROUND if dark else _BRIGHT_GROUND))
         edges = np.linspace(smallest, largest + 1, _BINS + 1).round().astype(int)
         bins = np.diff(np.concatenate([[0], np.cumsum(counts)])[edges]).astype(int)
         name = image.channels[channel] or f"Channel {channel + 1}"

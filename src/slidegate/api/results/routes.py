@@ -232,7 +232,7 @@ def _add_pictures(router: APIRouter, reading: Reading, may: Callable[..., Any]) 
         row = reading.row(run, number)
         image = reading.image(row)
         kept = packing.Kept(f"{row['input']}-{level}-{tile_row}-{column}", v == _short(row["input"]))
-        return packing.octets(request, kept, lambda: image_tile(image, level, tile_row, column))
+        return packing.octets(request, kept, lambda: image_tile(image, level, tile_row, column), noisy=True)
 
     @router.get("/tasks/{number}/labels/{level}/{tile_row}/{column}", responses=_OCTETS,
                 response_class=Response, dependencies=only)  # fmt: skip
