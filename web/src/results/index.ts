@@ -115,7 +115,7 @@ export class SgResults extends LitElement {
       if (signal.aborted) return;
       this.shown = kept(this.run, picture) ?? beginning(picture.channels);
       this.picture = picture;
-      document.title = `${shortName(picture.name)} – slidegate`;
+      this.dispatchEvent(new CustomEvent("sg-title", { detail: { title: shortName(picture.name) }, bubbles: true, composed: true }));
     } catch (thrown) {
       if (!signal.aborted) this.problem = Problem.from(thrown);
     }
@@ -378,7 +378,7 @@ export class SgResults extends LitElement {
       <div class="count" role="status">${this.selected
         ? html`<b>${count(some)}</b> <span class="muted">of ${count(nuclei.rows)} nuclei selected (${share < 0.1 && some ? "< 0.1" : share.toFixed(1)} %)</span>`
         : html`<b>${count(nuclei.rows)}</b> <span class="muted">nuclei found</span>`}</div>
-      ${this.#chips()}${this.selected ? this.#means() : nothing}
+      ${this.#chips()}${this.#means()}
       ${this.chosen >= 0 ? this.#one() : nothing}
       ${this.#plots()}
       <section><h3>${this.selected ? "Selected nuclei" : "All nuclei"}</h3>
@@ -412,12 +412,12 @@ export class SgResults extends LitElement {
   /** What the selected nuclei are on average, beside all. */
   #means(): TemplateResult {
     const nuclei = this.nuclei!;
-    return html`<table class="means"><caption class="sr">Means of the selected nuclei and of all</caption>
-      <thead><tr><th scope="col">On average</th><th scope="col">selected</th><th scope="col">all</th></tr></thead>
+    return html`<table class="means"><caption class="sr">Means${this.selected ? " of the selected nuclei and of all" : ""}</caption>
+      <thead><tr><th scope="col">On average</th>${this.selected ? html`<th scope="col">selected</th>` : nothing}<th scope="col">all</th></tr></thead>
       <tbody>${this.#chosenMeasures().map((measure) => {
         const values = nuclei.at(measure.name);
         const of = (which: Uint8Array | null): string => (values ? shown(mean(values, which).mean) : "…");
-        return html`<tr><th scope="row">${titled(measure)}</th><td>${of(this.selected)}</td><td>${of(null)}</td></tr>`;
+        return html`<tr><th scope="row">${titled(measure)}</th>${this.selected ? html`<td>${of(this.selected)}</td>` : nothing}<td>${of(null)}</td></tr>`;
       })}</tbody></table>`;
   }
 

@@ -5,7 +5,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { count } from "../words.ts";
-import { type Measure, type Nuclei, mean, shown, titled } from "./nuclei.ts";
+import { type Measure, type Nuclei, shown, titled } from "./nuclei.ts";
 import type { Numbers } from "./reader.ts";
 
 const PAGE = 8;
@@ -22,7 +22,6 @@ export class SgNucleiList extends LitElement {
       th:first-child { text-align: left; padding-left: 0; }
       tr.chosen { background: var(--sg-accent-soft); }
       td button, th button { min-height: 1.625rem; padding: 0 0.375rem; font-variant-numeric: tabular-nums; margin-left: -0.375rem; }
-      .means th, .means td { font-weight: 620; }
       .pages { display: flex; align-items: center; justify-content: space-between; gap: var(--sg-2); margin-top: var(--sg-2); font-size: var(--sg-size-s); }
       .pages button { min-height: 2rem; padding: 0 0.5rem; }
       .csv { margin-top: var(--sg-3); width: 100%; }
@@ -63,7 +62,6 @@ export class SgNucleiList extends LitElement {
         <caption class="sr">${this.selected ? "Selected nuclei" : "All nuclei"}</caption>
         <thead><tr><th scope="col">Nucleus</th>${columns.map((one) => html`<th scope="col">${titled(one)}</th>`)}</tr></thead>
         <tbody>
-          <tr class="means"><th scope="row">Mean</th>${columns.map((one) => html`<td>${shown(mean(nuclei.at(one.name)!, this.selected).mean)}</td>`)}</tr>
           ${Array.from(seen, (row) => html`<tr class=${row === this.chosen ? "chosen" : ""}>
             <th scope="row"><button class="quiet" aria-label="Show nucleus ${ids[row]!} in the picture" @click=${() => this.#pick(row)}>${ids[row]!}</button></th>
             ${columns.map((one) => html`<td>${shown(nuclei.at(one.name)![row]!)}</td>`)}
@@ -72,7 +70,7 @@ export class SgNucleiList extends LitElement {
       </table>
       ${pages > 1 ? this.#pages(pages) : nothing}
       <button class="csv" ?disabled=${this.making || rows.length === 0} @click=${this.#save}>
-        ${icon("save", 16)} ${this.making ? "Making the file …" : `Save ${this.selected ? "selected" : "all"} ${count(rows.length)} as CSV`}
+        ${icon("save", 16)} ${this.making ? "Making the file …" : this.selected ? `Save the ${count(rows.length)} selected as CSV` : `Save all ${count(rows.length)} as CSV`}
       </button>`;
   }
 

@@ -375,6 +375,7 @@ export class SgScatter extends Plot {
     const all = new Uint16Array(wide * tall);
     const some = new Uint16Array(wide * tall);
     const size = xs.length > 50_000 ? 1 : xs.length > 3000 ? 2 : 3;
+    const large = this.selected && this.selected.reduce((sum, one) => sum + one, 0) < 400 ? 4 : size;
     const place = (axis: Axis): ((value: number) => number) => {
       const span = axis.log ? Math.log(axis.to / axis.from) : axis.to - axis.from;
       return axis.log ? (value) => Math.log(value / axis.from) / span : (value) => (value - axis.from) / span;
@@ -382,11 +383,13 @@ export class SgScatter extends Plot {
     const across = place(this.#x);
     const up = place(this.#y);
     for (let i = 0; i < xs.length; i++) {
-      const x = Math.round(across(xs[i]!) * (wide - size));
-      const y = Math.round((1 - up(ys[i]!)) * (tall - size));
-      if (!(x >= 0 && y >= 0 && x <= wide - size && y <= tall - size)) continue;
-      const into = this.selected?.[i] ? some : all;
-      for (let dy = 0; dy < size; dy++) for (let dx = 0; dx < size; dx++) into[(y + dy) * wide + x + dx]! += 1;
+      const own = this.selected?.[i] === 1;
+      const side = own ? large : size;
+      const x = Math.round(across(xs[i]!) * (wide - side));
+      const y = Math.round((1 - up(ys[i]!)) * (tall - side));
+      if (!(x >= 0 && y >= 0 && x <= wide - side && y <= tall - side)) continue;
+      const into = own ? some : all;
+      for (let dy = 0; dy < side; dy++) for (let dx = 0; dx < side; dx++) into[(y + dy) * wide + x + dx]! += 1;
     }
     const image = new ImageData(wide, tall);
     const mark = components(this.selected ? palette.mark : palette.picked);

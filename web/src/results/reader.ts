@@ -67,13 +67,13 @@ export class Reader {
   }
 
   /** The picture; waits while a worker makes it ready, and tells `on` how far that is. */
-  async picture(on: (wish: Wish | null) => void, signal: AbortSignal): Promise<Picture> {
+  async picture(on: (wish: Wish) => void, signal: AbortSignal): Promise<Picture> {
     for (let turn = 0; turn < 5; turn++) {
       const response = await this.api.fetch("GET", this.api.url(`${this.#at}/picture`), { signal });
       if (response.status !== 202) return (await response.json()) as Picture;
-      const { wish } = (await response.json()) as { wish: string };
-      on(null);
-      await this.api.granted(wish, on, signal);
+      const wish = (await response.json()) as Wish;
+      on(wish);
+      await this.api.granted(wish.id, on, signal);
     }
     throw new Problem(0, "picture-not-at-hand", "The picture could not be made ready.", "It was made ready several times, and was gone again each time: the folder for pictures may be too small.");
   }

@@ -63,7 +63,7 @@ export const style = css`
   table.means th, table.means td { padding: 0.1875rem 0; font-weight: 400; text-align: right; }
   table.means th:first-child { text-align: left; color: var(--sg-ink-2); }
   table.means thead th { font-size: var(--sg-size-xs); color: var(--sg-ink-2); border-bottom: 1px solid var(--sg-line); }
-  table.means td:nth-child(2) { font-weight: 620; }
+  table.means td:nth-child(2):not(:last-child) { font-weight: 620; }
   .hint { font-size: var(--sg-size-s); color: var(--sg-ink-2); margin-bottom: var(--sg-3); }
   .one { background: var(--sg-sunken); border-radius: var(--sg-radius-s); padding: var(--sg-3); margin-bottom: var(--sg-4); }
   .one .row { justify-content: space-between; flex-wrap: nowrap; gap: var(--sg-2); }

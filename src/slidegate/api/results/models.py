@@ -20,12 +20,6 @@ class Files(BaseModel):
     items: list[File]
 
 
-class Waiting(BaseModel):
-    """The wish to wait for."""
-
-    wish: str
-
-
 class Size(BaseModel):
     """The size of a level, in its pixels."""
 

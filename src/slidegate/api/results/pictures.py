@@ -152,7 +152,9 @@ def _facts(image: Image) -> list[ChannelFacts]:
         smallest, largest = int(seen[0]), int(seen[-1])
         below = np.cumsum(counts) / counts.sum()
         dark = np.searchsorted(below, 0.5) < (smallest + largest) / 2
-        low, high = (int(np.searchsorted(below, share)) for share in (_DARK_GROUND if dark else _BRIGHT_GROUND))
+        low, high = (
+            int(np.searchsorted(below, share)) for share in (_DARK_GROUND if dark else _BRIGHT_GROUND)
+        )
         edges = np.linspace(smallest, largest + 1, _BINS + 1).round().astype(int)
         bins = np.diff(np.concatenate([[0], np.cumsum(counts)])[edges]).astype(int)
         name = image.channels[channel] or f"Channel {channel + 1}"

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from slidegate_analysis.images import Image, Labels
 
+from slidegate.api.asking import accepted
 from slidegate.api.problems import UnknownTask
 from slidegate.api.results import models, packing
 from slidegate.api.results.archive import zipped
@@ -42,7 +43,7 @@ Place = Annotated[int, _PLACE]
 Version = Annotated[str, Query(max_length=64, description="The version that `picture` or `table` named.")]
 
 _OCTETS: Any = {200: {"content": {"application/octet-stream": {}}, "description": "Numbers, little-endian."}}
-_WAIT: Any = {202: {"model": models.Waiting, "description": "The picture is being made ready: wait for it."}}
+_WAIT: Any = {202: {"description": "The picture is being made ready: the wish to wait for."}}
 _SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
 
@@ -98,8 +99,8 @@ def make_router(guard: Guard, store: Store, cache: Cache | None, clock: Callable
     Parameters
     ----------
     guard
-        Gives, for the name of an action, a dependency that answers with the person who asks, or raises when
-        they may not do that with the Run in the path.
+        Gives, for the name of an action, a dependency that answers with who asks (``person``), or raises
+        when they may not do that with the Run in the path.
     store, cache
         Where results and pictures are found; the api reads no other place.
     clock
@@ -205,7 +206,7 @@ def _add_pictures(router: APIRouter, reading: Reading, may: Callable[..., Any]) 
     only = [Depends(may)]
 
     @router.get("/tasks/{number}/picture", response_model=models.Picture, responses=_WAIT)
-    def see_picture(run: Run, number: Number, person: Annotated[str, Depends(may)]) -> Any:
+    def see_picture(run: Run, number: Number, who: Annotated[Any, Depends(may)]) -> Any:
         """Say what the image is, once its pixels are at hand; until then, which wish to wait for."""
         row = reading.row(run, number)
         if not row["input"]:
@@ -213,8 +214,8 @@ def _add_pictures(router: APIRouter, reading: Reading, may: Callable[..., Any]) 
         try:
             image = reading.image(row)
         except PictureNotAtHand:
-            wish = reading.store.wishes.ask("picture", person, {"task": row["id"]}, reading.clock())
-            return JSONResponse({"wish": wish.id}, 202, {"Retry-After": "1", "Cache-Control": "no-store"})
+            wish = reading.store.wishes.ask("picture", who.person, {"task": row["id"]}, reading.clock())
+            return accepted(wish)
         return _picture(reading, row, image)
 
     @router.get("/tasks/{number}/tiles/{level}/{tile_row}/{column}", responses=_OCTETS,
