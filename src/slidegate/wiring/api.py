@@ -54,7 +54,8 @@ def listening(host: str, port: int, settings: Settings) -> socket.socket:
             "trusted_proxies; or stay with 127.0.0.1. The page Install it for a facility shows how."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # said to be TCP, so that asyncio does not let small answers wait for larger ones
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
