@@ -231,11 +231,12 @@ PROBLEMS: dict[str, Kind] = {
     "too-many-sign-ins": Kind(429, "Too many sign-ins"),
     "too-many-streams": Kind(429, "Too many live views"),
     "internal": Kind(500, "Internal error"),
+    "reconciling": Kind(503, "Restoring from a backup"),
     "store-unusable": Kind(503, "Database away"),
 }
 """Every code that the service itself answers with. A worker's own codes have the status of ``refused``."""
 
-_STORE_RETRY = 2.0
+_RETRY_SECONDS = 2.0
 
 
 class InvalidRequest(ApiProblem):
@@ -279,7 +280,7 @@ def problem(error: SlidegateError, instance: str, request_id: str) -> Response:
     headers = {"Cache-Control": "no-store"}
     wait = getattr(error, "retry_after", None)
     if wait is None and kind.status == PROBLEMS["store-unusable"].status:
-        wait = _STORE_RETRY
+        wait = _RETRY_SECONDS
     if wait is not None:
         headers["Retry-After"] = str(max(1, round(wait)))
     if kind.status == PROBLEMS["not-signed-in"].status:

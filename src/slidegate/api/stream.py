@@ -14,7 +14,7 @@ from slidegate.api.asking import wish_view
 from slidegate.api.guard import Who
 from slidegate.api.problems import TooManyStreams
 from slidegate.api.summaries import for_whom, summary
-from slidegate.domain.errors import SlidegateError, trace_of
+from slidegate.domain.errors import SlidegateError, UnknownRun, trace_of
 from slidegate.domain.text import plain
 from slidegate.domain.values import Digest, RunId
 from slidegate.store.pages import RunRow
@@ -27,7 +27,6 @@ _ACTIVE = 1000
 _NEWEST = 20
 _SHARE = 4  # of the time at most a fourth is spent on looking
 _TROUBLE_SECONDS = 2.0
-_ENDS = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(eq=False)
@@ -73,8 +72,8 @@ class Stream:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._rows: dict[str, RunRow] = {}
-        self._stamps: dict[str, str] = {}
+        self._rows: dict[str, RunRow] | None = None
+        self._stamps: dict[str, str | None] = {}
         self._wishes: dict[str, Any] = {}
         self._titles: dict[str, str] = {}
 
@@ -141,7 +140,7 @@ class Stream:
         while True:
             with self._condition:
                 while not self._watchers and not self._closed:
-                    self._rows.clear()
+                    self._rows = None
                     self._stamps.clear()
                     self._wishes.clear()
                     self._condition.wait()
@@ -175,41 +174,57 @@ class Stream:
 
     def _changed(self, watchers: list[Watcher]) -> list[RunRow]:
         """Return the Runs that are not what they were when this was called last."""
+        found: dict[str, RunRow] = {}
+        if any(watcher.run is None for watcher in watchers):
+            found |= self._changed_of_all(watchers)
+        else:
+            self._rows = None
+        stamps: dict[str, str | None] = {}
+        for run in {watcher.run for watcher in watchers if watcher.run}:
+            stamps[run] = self._stamp(run)
+            if run in self._stamps and self._stamps[run] == stamps[run]:
+                continue
+            row = self._row(run) if stamps[run] else None
+            if row is None:
+                self._gone(watchers, run)
+            else:
+                found[run] = row
+        self._stamps = stamps
+        return list(found.values())
+
+    def _changed_of_all(self, watchers: list[Watcher]) -> dict[str, RunRow]:
+        """Look at all Runs that have not ended, and at the newest."""
         pages = self._parts.store.pages
         rows: dict[str, RunRow] = {}
-        if any(watcher.run is None for watcher in watchers):
-            for state in ("active", "waiting"):
-                rows |= {row.run: row for row in pages.runs_page(state=state, limit=_ACTIVE)[0]}
-            rows |= {row.run: row for row in pages.runs_page(limit=_NEWEST)[0]}
-            ended = [run for run, row in self._rows.items() if run not in rows and row.state not in _ENDS]
-            rows |= self._one_by_one(ended)
-        named = {watcher.run for watcher in watchers if watcher.run is not None}
-        stamps = {run: pages.run_stamp(RunId(run)) for run in named}
-        fresh = {run for run in named if stamps.get(run) != self._stamps.get(run)}
-        rows |= self._one_by_one(fresh - set(rows))
-        self._stamps = dict(stamps)
-        known, first = self._rows, not self._rows
-        self._rows = rows if rows or not known else {}
-        found = [row for run, row in rows.items() if run in fresh or (not first and known.get(run) != row)]
-        self._rows = rows
-        for run in set(known) - set(rows):
-            if known[run].state in _ENDS:
-                continue
-            self._gone(watchers, run)
-        return found
+        for state, limit in (("active", _ACTIVE), ("waiting", _ACTIVE), (None, _NEWEST)):
+            rows |= {row.run: row for row in pages.runs_page(state=state, limit=limit)[0]}
+        known, self._rows = self._rows, rows
+        if known is None:
+            return {}
+        changed = {run: row for run, row in rows.items() if known.get(run) != row}
+        for run in set(known) - set(rows):  # it has ended, is gone, or newer ones have come
+            row = self._row(run)
+            if row is None:
+                self._gone(watchers, run)
+            elif row != known[run]:
+                changed[run] = row
+        return changed
 
-    def _one_by_one(self, runs: Collection[str]) -> dict[str, RunRow]:
-        found = {}
-        for run in runs:
-            try:
-                found[run] = self._parts.store.pages.run_row(run)
-            except SlidegateError:  # it was deleted
-                continue
-        return found
+    def _row(self, run: str) -> RunRow | None:
+        try:
+            return self._parts.store.pages.run_row(run)
+        except UnknownRun:
+            return None
+
+    def _stamp(self, run: str) -> str | None:
+        try:
+            return self._parts.store.pages.run_stamp(RunId(run))
+        except UnknownRun:
+            return None
 
     def _gone(self, watchers: list[Watcher], run: str) -> None:
         for watcher in watchers:
-            if watcher.run == run:
+            if watcher.run in (None, run):
                 watcher.tell("gone", run, json.dumps({"run": run}))
 
     def _titles_of(self, row: RunRow) -> Mapping[str, str]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from slidegate.api.guard import Who
-from slidegate.api.words import event_words, task_words
+from slidegate.api.words import event_words
 from slidegate.domain.causes import waits
 from slidegate.domain.shelf_names import name_in
 from slidegate.domain.states import FINISHED
 from slidegate.domain.text import last_lines, plain
+from slidegate.domain.words import task_words
 from slidegate.store.pages import EventRow, RunRow
 
 _ENDED = frozenset(str(state) for state in FINISHED)
@@ -97,15 +98,16 @@ def task_summary(
     error = None
     if row["error_code"] is not None:
         error = {"code": plain(row["error_code"]), "message": plain(row["error"] or ""), "log": list(log)}
-    waiting = why_queued(row["crews"]) if row["state"] == "queued" else None
+    state = str(row["state"])
+    waiting = why_queued(row["crews"]) if state == "queued" else None
     return {
         "task": row["id"],
         "number": row["number"],
         "name": plain(row["name"]),
         "image": name_in(roots, row["image"]) or plain(row["name"]),
-        "state": str(row["state"]),
+        "state": state,
         "wanted": str(row["wanted"]),
-        "words": task_words(row, waiting),
+        "words": task_words(state, row["error"], row["trouble"], str(row["wanted"]), waiting),
         "attempt": row["attempt"],
         "step": None if row["step"] is None else plain(row["step"]),
         "done": row["done"],

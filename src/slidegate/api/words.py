@@ -1,24 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""States and facts in words for people."""
+"""Facts of a Run in words for people."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from slidegate.domain.text import plain
-
-STATE_WORDS = {
-    "waiting": "waiting",
-    "staging": "bringing the image to the site",
-    "submitting": "handing over",
-    "queued": "queued at the site",
-    "running": "computing",
-    "collecting": "fetching results",
-    "publishing": "putting results in place",
-    "succeeded": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
-_ENDED = ("succeeded", "failed", "cancelled")
 
 _EVENT_WORDS = {
     "run-requested": "asked for",
@@ -40,21 +26,6 @@ _EVENT_WORDS = {
     "cancelled": "cancelled",
     "retried": "another try was asked for",
 }
-
-
-def task_words(task: Mapping[str, Any], waits: str | None) -> str:
-    """A Task's state in words; with the cause when it failed, and with what keeps it from going on."""
-    state = str(task["state"])
-    words = STATE_WORDS[state]
-    if state == "failed" and task["error"]:
-        return f"failed: {plain(task['error'])}"
-    if state in _ENDED:
-        return words
-    if task["trouble"]:
-        return f"{words} ({plain(task['trouble'])})"
-    if task["wanted"] == "cancel":
-        return f"{words}, to be cancelled"
-    return f"{words}: {waits}" if waits else words
 
 
 def event_words(kind: str, body: Mapping[str, Any]) -> str:

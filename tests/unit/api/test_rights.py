@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every route with every role and everybody's Runs: what the table of rights says is what happens."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from slidegate.api.guard import Allowed, OnRun, Public
+from slidegate.api.rights import PUBLIC, RIGHTS, ROLES, reaches
+from tests.unit.api.service import Service, serving
+
+WHOSE = ("own", "group", "other")
+KEY = {"Idempotency-Key": "a key"}
+LAUNCH = {"workflow": "count", "site": "local", "images": ["a:1.tif"]}
+
+# What each route is asked with, for people who are allowed; {run}, {wish} and so on are filled in.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "GET /v1/session": {},
+    "POST /v1/session": {"json": {"person": "nobody", "password": "nothing at all"}},
+    "DELETE /v1/session": {},
+    "GET /login": {"params": {"link": "x"}},
+    "GET /v1/workflows": {},
+    "GET /v1/sites": {},
+    "GET /v1/browse": {},
+    "POST /v1/images/describe": {"json": {"images": ["a:1.tif"]}},
+    "GET /v1/images/thumbnail": {"params": {"image": "a:1.tif"}},
+    "GET /v1/wishes/{wish}": {},
+    "POST /v1/launches": {"json": LAUNCH, "headers": KEY},
+    "GET /v1/launches": {},
+    "POST /v1/estimates": {"json": LAUNCH},
+    "GET /v1/last-used": {"params": {"workflow": "count"}},
+    "POST /v1/previews": {"json": {"workflow": "count", "image": "a:1.tif", "region": [0, 0, 9, 9]}},
+    "GET /v1/previews/{wish}/{picture}": {},
+    "GET /v1/runs": {},
+    "GET /v1/runs/{run}": {},
+    "GET /v1/runs/{run}/events": {},
+    "GET /v1/runs/{run}/costs": {},
+    "POST /v1/runs/{run}/cancel": {},
+    "POST /v1/runs/{run}/retry": {},
+    "DELETE /v1/runs/{run}": {},
+    "GET /v1/runs/{run}/tasks": {},
+    "GET /v1/runs/{run}/tasks/{number}/log": {},
+    "GET /v1/runs/{run}/tasks/{number}/units": {},
+    "GET /v1/events": {},
+    "GET /v1/tokens": {},
+    "POST /v1/tokens": {"json": {"name": "mine"}},
+    "DELETE /v1/tokens/{token}": {},
+    "GET /v1/webhooks": {},
+    "POST /v1/webhooks": {"json": {"url": "https://example.org/hook"}},
+    "DELETE /v1/webhooks/{webhook}": {},
+    "GET /v1/people": {},
+    "POST /v1/people": {"json": {"person": "somebody new"}},
+    "PATCH /v1/people/{person}": {"json": {"group": "here"}},
+    "GET /v1/audit": {},
+    "GET /healthz": {},
+    "GET /readyz": {},
+    "GET /metrics": {},
+    "GET /v1/runs/{run}/tasks/{number}/files": {},
+    "GET /v1/runs/{run}/tasks/{number}/files/{name}": {},
+    "GET /v1/runs/{run}/archive": {},
+    "GET /v1/runs/{run}/tasks/{number}/archive": {},
+    "GET /v1/runs/{run}/tasks/{number}/picture": {},
+    "GET /v1/runs/{run}/tasks/{number}/tiles/{level}/{tile_row}/{column}": {},
+    "GET /v1/runs/{run}/tasks/{number}/labels/{level}/{tile_row}/{column}": {},
+    "GET /v1/runs/{run}/tasks/{number}/table": {},
+    "GET /v1/runs/{run}/tasks/{number}/table/{column}": {},
+    "GET /": {},
+    "GET /runs": {},
+    "GET /runs/{run}": {},
+    "GET /runs/{run}/results/{number}": {},
+    "GET /launch": {},
+    "GET /account": {},
+    "GET /people": {},
+    "GET /sign-in": {},
+    "GET /assets/{name}": {},
+    "GET /{name}": {},
+}
+
+
+@dataclass
+class Town:
+    """People of two groups, a Run of each that has ended and one that has not."""
+
+    service: Service
+    clients: dict[str, httpx.Client]
+    runs: dict[str, str]
+    ended: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    quick = {"wait_seconds": 0.0, "short_wait_seconds": 0.0, "stream_seconds": 0.05}
+    with serving(tmp_path_factory.mktemp("town"), **quick) as service:
+        service.offer()
+        clients = {}
+        for role in ROLES:
+            clients[role] = service.by_token(service.person(f"the {role}", role, "here"))
+        names = [f"the {role}" for role in ROLES]
+        names += [service.person("neighbour", group="here"), service.person("stranger", group="there")]
+        runs = {name: service.run(name, "going") for name in names}
+        ended = {name: service.fail(service.run(name, "ended")) for name in names}
+        yield Town(service, clients, runs, ended)
+
+
+def routes(service: Service) -> list[tuple[str, APIRoute]]:
+    found = [route for route in walk(service.app.routes) if route.path != "/v1/openapi.json"]
+    assert all(isinstance(route, APIRoute) for route in found), found
+    return [(f"{method} {route.path_format}", route) for route in found for method in route.methods]
+
+
+def walk(found: Iterable[Any]) -> Iterator[Any]:
+    for route in found:
+        inside = getattr(getattr(route, "original_router", route), "routes", None)
+        yield from walk(inside) if inside is not None else [route]
+
+
+def guards(route: APIRoute) -> list[Allowed | Public]:
+    return [one.call for one in route.dependant.dependencies if isinstance(one.call, Allowed | Public)]
+
+
+def ask(client: httpx.Client, name: str, **values: str) -> httpx.Response:
+    method, _, path = name.partition(" ")
+    given = {
+        "run": "0" * 12, "number": "1", "wish": "0" * 32, "picture": "plain", "token": "999999",
+        "webhook": "999999", "person": "neighbour", "name": "x",
+    }  # fmt: skip
+    filled = defaultdict(lambda: "0", given | values)
+    return client.request(method, path.format_map(filled), **EXAMPLES[name])
+
+
+def test_every_route_names_one_action_of_the_table_and_is_tried_here(town: Town) -> None:
+    seen = set()
+    for name, route in routes(town.service):
+        found = guards(route)
+        assert len(found) == 1, f"{name} must depend on exactly one of Allowed, OnRun, Public"
+        assert found[0].action == PUBLIC or found[0].action in RIGHTS, name
+        assert ("{run}" not in name) or found[0].action == PUBLIC or isinstance(found[0], OnRun), name
+        seen.add(name)
+    assert seen == set(EXAMPLES)
+
+
+def test_nothing_can_be_asked_without_having_signed_in_but_what_is_public(town: Town) -> None:
+    forged = {
+        "nobody": {},
+        "a forged token": {"headers": {"Authorization": "Bearer sg_" + "x" * 43}},
+        "a forged session": {"cookies": {"slidegate_session": "x" * 43}},
+        "another scheme": {"headers": {"Authorization": "Basic YWRhOmFkYQ=="}},
+    }
+    for who, credentials in forged.items():
+        client = town.service.client(**credentials)
+        for name, route in routes(town.service):
+            status = ask(client, name, run=town.runs["neighbour"]).status_code
+            is_public = guards(route)[0].action == PUBLIC
+            if name == "GET /metrics" and who != "a forged token" and who != "another scheme":
+                assert status == 200  # from this computer
+            elif is_public:
+                assert status not in (403, 500), name
+            else:
+                assert status == 401, (who, name, status)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_does_with_everybodys_runs_what_the_table_says_and_nothing_else(town: Town, role: str) -> None:
+    owners = {"own": f"the {role}", "group": "neighbour", "other": "stranger"}
+    groups = {"own": "here", "group": "here", "other": "there"}
+    tried = 0
+    for name, route in routes(town.service):
+        action = guards(route)[0].action
+        if action == PUBLIC or name == "DELETE /v1/session":
+            continue
+        for whose in WHOSE if "{run}" in name else ("own",):
+            owner = owners[whose]
+            runs = town.ended if name.startswith("DELETE") else town.runs
+            answer = ask(town.clients[role], name, run=runs[owner])
+            found = RIGHTS[action][role]
+            person = owners["own"]
+            allowed = reaches(found, person, "here", owner, groups[whose])
+            seen = reaches(RIGHTS["runs.see"][role], person, "here", owner, groups[whose])
+            code = answer.json().get("code") if "problem" in answer.headers.get("content-type", "") else None
+            where = (name, role, whose, answer.status_code, code)
+            if found == "none" or (seen and not allowed):
+                assert (answer.status_code, code) == (403, "not-allowed"), where
+            elif not seen:
+                assert (answer.status_code, code) == (404, "unknown-run"), where
+            else:
+                assert answer.status_code not in (401, 403, 500) and code != "unknown-run", where
+            tried += 1
+    assert tried > 60
+
+
+def test_the_table_gives_what_it_promises() -> None:
+    changing = [name for name in RIGHTS if name.startswith("runs.") and name != "runs.see"]
+    assert all(RIGHTS[name]["viewer"] == "none" for name in changing)
+    assert all(RIGHTS[name]["researcher"] == "own" for name in changing)
+    assert all(RIGHTS[name]["lead"] != "all" for name in RIGHTS if name != "workflows.see")
+    only = ("people.change", "audit.see", "metrics.see")
+    assert all([RIGHTS[name][role] for role in ROLES[:3]] == ["none"] * 3 for name in only)
+
+
+def test_no_group_is_not_a_group(service: Service) -> None:
+    mine, theirs = service.person("lone ada"), service.person("lone ben")
+    run = service.run(theirs, "lonely")
+    client = service.by_token(mine)
+    assert client.get(f"/v1/runs/{run}").status_code == 404
+    assert client.get("/v1/runs").json()["items"] == []
+
+
+def test_lists_hold_only_what_one_may_see_however_they_are_asked_for(town: Town) -> None:
+    client = town.clients["researcher"]
+    everything = {row["run"] for row in client.get("/v1/runs", params={"limit": 500}).json()["items"]}
+    assert town.runs["neighbour"] in everything and town.runs["stranger"] not in everything
+    for asked in ({"person": "stranger"}, {"group": "there"}, {"person": "stranger", "group": "here"}):
+        assert client.get("/v1/runs", params=asked).json()["items"] == [], asked
+    mine = client.get("/v1/runs", params={"mine": True}).json()["items"]
+    assert {row["person"] for row in mine} == {"the researcher"}
+    everybody = town.clients["administrator"].get("/v1/runs", params={"group": "there"}).json()["items"]
+    assert {row["person"] for row in everybody} == {"stranger"}
+
+
+def test_a_wish_is_its_own_persons(town: Town) -> None:
+    asked = town.clients["researcher"].post("/v1/launches", json=LAUNCH, headers={"Idempotency-Key": "w"})
+    wish = asked.json()["id"]
+    assert town.clients["researcher"].get(f"/v1/wishes/{wish}").status_code == 200
+    for role in ("lead", "administrator", "viewer"):
+        assert town.clients[role].get(f"/v1/wishes/{wish}").json()["code"] == "unknown-wish"
+        assert town.clients[role].get("/v1/events", params={"wish": wish}).status_code == 404
