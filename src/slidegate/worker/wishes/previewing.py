@@ -69,7 +69,10 @@ class _Work:
 
 def preview(desk: Desk, asked: Asked) -> dict[str, Any]:
     """Run a workflow on a region of an image and make a picture of what it finds; safe to repeat."""
-    gate = desk.preview
+    gate, note = desk.preview, f"descriptions/{digest_of(['preview', asked.id])}.json"
+    known = desk.cache.note(note)
+    if known is not None and desk.cache.file(f"previews/{asked.id}/picture.png") is not None:
+        return known
     workflow = asked.text("workflow")
     if asked.body.get("version"):
         workflow = f"{workflow}@{asked.text('version')}"
@@ -87,8 +90,9 @@ def preview(desk: Desk, asked: Asked) -> dict[str, Any]:
         tree = _computed(gate, asked, work)
         asked.note("drawing")
         fetch_tree(gate, tree, made / "result")
-        gate.release([work.attempt])
         answer = _draw(desk, asked, made / "image", made / "result", release)
+        desk.cache.put(note, json.dumps(answer).encode())
+        gate.release([work.attempt])  # last: it cannot be computed again under this name
     gate.close()
     return answer
 
@@ -124,7 +128,7 @@ def _computed(gate: Gate, asked: Asked, work: _Work) -> Digest:
     """
     gate.put_contents([work.plan, work.tree])
     asked.note("starting")
-    gate.submit(Digest(hashlib.sha256(work.tree).hexdigest()))
+    answers = gate.submit(Digest(hashlib.sha256(work.tree).hexdigest()))["attempts"]
     until = time.monotonic() + _SECONDS
     cursor = ""
     said: Mapping[str, Any] = {"state": "queued"}
@@ -136,7 +140,10 @@ def _computed(gate: Gate, asked: Asked, work: _Work) -> Digest:
         time.sleep(_POLL_SECONDS)
         news = gate.status(cursor)
         cursor = news.cursor
-        said = next((one for one in news.attempts if one["attempt"] == work.attempt), said)
+        heard = next((one for one in news.attempts if one["attempt"] == work.attempt), None)
+        if heard is None and news.complete and answers.get(work.attempt) != "accepted":
+            raise PreviewFailed("The work was let go of before its result was seen. Ask again.")
+        said = heard or said
         if said["state"] == "running":
             asked.note(plain(str(said.get("step") or "computing"))[:60], said.get("done"), said.get("total"))
         elif said["state"] == "queued":
