@@ -11,7 +11,7 @@ SOURCES := $(shell find analysis/slidegate_analysis workflows -type f -not -name
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install install-dev demo demo-cluster test test-fast lint bench proof clean
+.PHONY: help install install-dev wheels demo demo-cluster test test-fast lint bench proof clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
@@ -47,6 +47,10 @@ install: $(VENV)/.installed $(WORKFLOWS)/.bundled $(PAGES)  ## the slidegate com
 
 install-dev: install $(VENV)/.installed-dev  ## and what the tests need
 	@:
+
+wheels: install  ## what is installed elsewhere, in dist/
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist ./gate ./analysis .
 
 demo: install  ## find nuclei on a real image and on a synthetic slide, and show the results
 	$(BIN)/python scripts/demo $(ARGS)
