@@ -201,6 +201,10 @@ class KeyTest(HomeTest):
     def test_a_key_is_added_replaced_listed_and_removed(self):
         self.good("key", "add", "lab", "--workflow", "b", "--workflow", "a")
         self.good("key", "add", "other", "--workflow", "*")
+        said = self.good("key", "add", "lab", "--workflow", "b", "--workflow", "c")
+        self.assertIn("lab can no longer start a:", said)
+        self.assertNotIn("start b", said)
+        self.assertNotIn("no longer", self.good("key", "add", "lab", "--workflow", "c", "--workflow", "b"))
         self.good("key", "add", "lab", "--workflow", "c")
         self.assertEqual(self.good("key", "list"), "lab  c\nother  *\n")
         self.assertIn("c is not installed yet", self.good("key", "add", "lab", "--workflow", "c"))

@@ -134,6 +134,10 @@ class DoorTest(SelftestCase):
             file.write("pty " + line.split('omero" ')[1] + "\n")
         self.assertIn("let in with other rights by line 2 of " + self.file, self.bad()[0])
 
+    def test_a_line_whose_python_is_gone_is_found(self):
+        self.edit("exec " + sys.executable, "exec /usr/bin/python3.1")
+        self.assertIn("/usr/bin/python3.1 is gone: run `authorize` for 'omero' again", self.bad()[0])
+
     def test_a_line_for_a_key_that_was_removed_is_found(self):
         self.good("key", "remove", "omero")
         self.assertIn("'omero' is no key here", self.bad()[0])

@@ -18,12 +18,14 @@ from slidegate_gate.workflows.releases import find_releases
 
 
 def add(asked: Namespace) -> None:
-    """Let a key start the workflows that are named; what it could start before is replaced."""
+    """Let a key start the workflows that are named; say what else it could start before, and can no more."""
     check_word(asked.name)
     with locked_home(asked.home) as config:
-        keys = config.setdefault("keys", {})
-        keys[asked.name] = dict(keys.get(asked.name, {}), workflows=sorted(set(asked.workflow)))
+        settings = config.setdefault("keys", {}).setdefault(asked.name, {})
+        before, settings["workflows"] = settings.get("workflows", []), sorted(set(asked.workflow))
         write_config(asked.home, config)
+    for name in sorted(set(before) - set(asked.workflow)):
+        print("{} can no longer start {}: name all that it may start".format(asked.name, name))
     for name in sorted(set(asked.workflow) - {"*"} - {one["name"] for one in find_releases(asked.home)}):
         print("{} is not installed yet: see `gatectl workflow list`".format(name))
 
@@ -63,11 +65,10 @@ def authorize(asked: Namespace) -> None:
     """Let a public key in under a name that ``key add`` made; print the line.  A repeat changes nothing."""
     with locked_home(asked.home) as config:
         _settings(config, asked.key)
-        key = _public_key(asked.public_key)
         source = _addresses(asked.source) if asked.source else ""
         until = _expiry(asked.until) if asked.until else ""
         command = lines.command_of(asked.home, sys.executable, asked.key)
-        line = lines.make(key, command, asked.key, source, until)
+        line = lines.make(_public_key(asked.public_key), command, asked.key, source, until)
         done = keyfile.add(line, asked.home)
     print(line.decode("ascii"))
     print("The key is in {} ({}).".format(keyfile.path(), done))
@@ -82,8 +83,7 @@ def deauthorize(asked: Namespace) -> None:
         raise UnknownName("Say which: KEY.pub, or --key NAME for all keys of a name.")
 
     def chosen(line: bytes) -> bool:
-        is_key = wanted in (None, lines.split(line)[1])
-        return is_key and asked.key in (None, lines.name_in(line, asked.home))
+        return wanted in (None, lines.split(line)[1]) and asked.key in (None, lines.name_in(line, asked.home))
 
     with files.locked(os.path.join(asked.home, ".lock")):  # also where config.json has a mistake
         gone = keyfile.remove(asked.home, chosen)

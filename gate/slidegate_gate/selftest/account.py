@@ -30,14 +30,12 @@ def shell_is_silent(home: str, config: Dict[str, Any]) -> None:
     shell = account.pw_shell or "/bin/sh"
     variables = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "SHELL": shell}
     variables.update(PATH="/usr/bin:/bin", SSH_CLIENT=CLIENT, SSH_CONNECTION=CLIENT)
-    settings: Any = {"env": variables, "cwd": account.pw_dir, "stdout": PIPE, "stderr": STDOUT}
     ours, its = socket.socketpair()  # as from sshd; bash looks at it
     ours.close()
+    settings: Any = {"env": variables, "cwd": account.pw_dir, "stdin": its, "stdout": PIPE, "stderr": STDOUT}
     with its:
         try:
-            done = subprocess.run(
-                [shell, "-c", "true"], stdin=its.fileno(), timeout=SHELL_SECONDS, **settings
-            )
+            done = subprocess.run([shell, "-c", "true"], timeout=SHELL_SECONDS, **settings)
         except subprocess.TimeoutExpired:
             raise Unfit("{} took over {} s: look at what it reads".format(shell, SHELL_SECONDS))
     said = done.stdout.decode("utf-8", "replace").strip()
@@ -53,5 +51,7 @@ def lines_are_exact(home: str, config: Dict[str, Any]) -> None:
         demand(name in config.get("keys", {}), words.format(name))
         words = "a line for {0!r} was changed by hand: run `gatectl deauthorize --key {0}`, then `authorize`"
         demand(line.is_exact(each), words.format(name))
+        python = each.partition(b'="exec ')[2].partition(b" ")[0].decode("ascii")
+        demand(os.access(python, os.X_OK), "{} is gone: run `authorize` for {!r} again".format(python, name))
         words = "the key of {!r} is let in with other rights by {}: remove that line"
         demand(not keyfile.rival(each, home), words.format(name, keyfile.rival(each, home)))

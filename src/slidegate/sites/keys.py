@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from slidegate.domain.errors import BadRequest, SlidegateError
+from slidegate.sites.notes import write_note
 
 NAME = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 _PUBLIC = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/]{68}) slidegate:([a-z0-9_-]{1,40})")
@@ -288,10 +289,7 @@ class Keys:
             ) from None
 
     def _write_note(self, folder: Path, note: dict[str, Any]) -> None:
-        part = folder / "key.json.part"
-        part.write_text(json.dumps({"format": 1, **note}, sort_keys=True), encoding="utf-8")
-        part.chmod(0o600)
-        part.replace(folder / "key.json")
+        write_note(folder / "key.json", json.dumps({"format": 1, **note}, sort_keys=True))
 
 
 def _ended(note: dict[str, Any], ended: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import Any
 from slidegate.domain.errors import BadRequest, UnknownSite
 from slidegate.sites.errors import LinkDown, SiteError
 from slidegate.sites.keys import NAME
+from slidegate.sites.notes import write_note
 from slidegate.sites.ssh import SshHost, meaning_of
 
 LOCAL = "local"
@@ -174,14 +175,14 @@ class Registry:
         if (target / "site.json").exists():
             if not replace_it and (target / "known_hosts").read_text() != _pins(site.name, keys):
                 raise SiteExists(f"The site {site.name!r} has other host keys; --replace changes them.")
-            _write(target / "known_hosts", _pins(site.name, keys))
-            _write(target / "site.json", _text(site))
+            write_note(target / "known_hosts", _pins(site.name, keys))
+            write_note(target / "site.json", _text(site))
             return
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
         try:
-            _write(made / "known_hosts", _pins(site.name, keys))
-            _write(made / "site.json", _text(site))
+            write_note(made / "known_hosts", _pins(site.name, keys))
+            write_note(made / "site.json", _text(site))
             made.rename(target)
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -272,17 +273,6 @@ def _text(site: Site) -> str:
 
 def _pins(name: str, keys: Collection[str]) -> str:
     return "".join(f"{name} {key}\n" for key in keys)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def read_host_key(line: str) -> str:
