@@ -123,6 +123,7 @@ class Words:
             "cursor": "",
             "digest": digest,
             "log": True,
+            "units": True,
         }
         right.update(length=1, offset=0, plan=digest, round=1, since=0, size=6, attempt=digest)
         for verb, shapes in messages.REQUESTS.items():
@@ -235,11 +236,14 @@ class Words:
             fields.update(
                 offset=self.chance.choice([0, 0, 5, 1 << 40]), length=self.chance.choice([0, 9, 1 << 23])
             )
-            fields.update(
-                {"digest": self._digest()}
-                if self.chance.random() < 0.6
-                else {"attempt": self.chance.choice(self.attempts + self.foreign), "log": True}
-            )
+            pick = self.chance.random()
+            if pick < 0.6:
+                fields.update(digest=self._digest())
+            elif pick < 0.8:
+                fields.update(attempt=self.chance.choice(self.attempts + self.foreign), log=True)
+            else:
+                fields = {"id": fields["id"], "verb": verb, "units": True}
+                fields["attempt"] = self.chance.choice(self.attempts + self.foreign)
         if verb == "audit":
             fields["since"] = self.chance.choice([0, 10, 10**6])
         if self.chance.random() < 0.35:

@@ -50,6 +50,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def serve(argv: List[str]) -> int:
     """Put the gate together for one key and let it answer."""
+    from slidegate_gate import config as settings
     from slidegate_gate import errors, folders
     from slidegate_gate.protocol import frames
     from slidegate_gate.schedulers import adapter
@@ -62,7 +63,7 @@ def serve(argv: List[str]) -> int:
     asked = parser.parse_args(argv)
     os.umask(0o077)
     try:
-        config = layout.load_config(asked.home)
+        config = settings.load_config(asked.home)
         scheduler_class = adapter(config)
     except ValueError:
         print("This gate's config.json cannot be read: `gatectl selftest` says why.", file=sys.stderr)

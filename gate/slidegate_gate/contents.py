@@ -11,7 +11,7 @@ import shutil
 import stat
 from typing import Dict, Iterable, List, Tuple
 
-from .errors import MissingBlobs
+from .errors import BadOutput, MissingBlobs
 from .protocol.canonical import digest_of
 from .serve import files, trees
 from .serve.layout import Layout
@@ -84,12 +84,14 @@ def link_outputs(layout: Layout, found: Dict[str, str]) -> List[trees.Entry]:
 def link_output(layout: Layout, path: str) -> Tuple[int, str]:
     """Make the file that a job wrote at `path` a blob, without copying it; return size and digest.
 
-    The file stays where it is and becomes read-only.  Safe to repeat.
+    The file stays where it is and becomes read-only.  Safe to repeat.  Raises BadOutput where another file
+    takes its place meanwhile.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb"):
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError("{} is no plain file".format(path))
+        opened = os.fstat(handle)
+        if not stat.S_ISREG(opened.st_mode):
+            raise BadOutput("{} is no plain file.".format(os.path.basename(path)))
         hashed, size = trees.hash_of(handle)
         os.fsync(handle)
     digest = hashed.hexdigest()
@@ -97,6 +99,9 @@ def link_output(layout: Layout, path: str) -> Tuple[int, str]:
         files.make_dirs(layout.parts)
         name = files.temporary(layout.parts)
         os.link(path, name)
+        if not os.path.samestat(opened, os.lstat(name)):  # what was hashed is what must be kept
+            os.unlink(name)
+            raise BadOutput("{} was replaced while it was read.".format(os.path.basename(path)))
         _adopt(layout, name, digest)
     return size, digest
 

@@ -11,12 +11,14 @@ from typing import Any
 __all__ = [
     "AttemptConflict",
     "BadFrame",
+    "BadOutput",
     "BadParameters",
     "BadPlan",
     "BadRequest",
     "BadTree",
     "Busy",
     "DigestMismatch",
+    "Failure",
     "GateError",
     "Gone",
     "Idle",
@@ -218,3 +220,13 @@ class Internal(GateError):
 
     code = "internal"
     transient = True
+
+
+class Failure(GateError):
+    """Why a try of a Unit failed; `transient` says that a new Attempt may succeed with nothing changed."""
+
+
+class BadOutput(Failure):
+    """What the workflow wrote is not what its manifest promises."""
+
+    code = "bad-output"

@@ -12,8 +12,9 @@ import time
 
 import slidegate_gate
 from slidegate_gate import contents
+from slidegate_gate.config import load_config
 from slidegate_gate.serve import files, trees
-from slidegate_gate.serve.layout import Layout, load_config
+from slidegate_gate.serve.layout import Layout
 
 PACKAGE = os.path.dirname(os.path.abspath(slidegate_gate.__file__))
 KEY = "test"

@@ -13,11 +13,12 @@ import tempfile
 import unittest
 from unittest import mock
 
+from slidegate_gate.config import load_config
 from slidegate_gate.errors import SchedulerUnknown
 from slidegate_gate.protocol import frames
 from slidegate_gate.protocol.canonical import canonical
 from slidegate_gate.serve import files
-from slidegate_gate.serve.layout import Layout, load_config
+from slidegate_gate.serve.layout import Layout
 from slidegate_gate.serve.loop import Gate
 
 GATE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

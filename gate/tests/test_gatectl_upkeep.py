@@ -11,8 +11,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from gatectl_home import HomeTest
 from slidegate_gate import contents
+from slidegate_gate.config import load_config
 from slidegate_gate.serve import audit, files
-from slidegate_gate.serve.layout import Layout, load_config
+from slidegate_gate.serve.layout import Layout
 from support import Process
 
 SUBMISSION = "5" * 32

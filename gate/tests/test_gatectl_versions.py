@@ -13,8 +13,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import slidegate_gate
 from gatectl_home import HomeTest
+from slidegate_gate.config import load_config
 from slidegate_gate.serve import files
-from slidegate_gate.serve.layout import Layout, load_config
+from slidegate_gate.serve.layout import Layout
 from small_site import until
 from support import Process
 
@@ -155,7 +156,7 @@ class RemoveTest(VersionTest):
         records = {
             self.layout.plan(SUBMISSION): {"tree": "t", "program": "p", "attempts": [entry]},
             self.layout.owner(ATTEMPT): {"submission": SUBMISSION},
-            self.layout.intent(SUBMISSION, "cpu", 1): {"cpu": {"name": "sg-lab.x"}},
+            self.layout.crew("intent", SUBMISSION, "cpu", 1): {"cpu": {"name": "sg-lab.x"}},
         }
         for path, record in records.items():
             files.make_dirs(os.path.dirname(path))

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import base64
 import re
 import unittest
 
@@ -14,7 +15,11 @@ GOOD = {
     "submit": [{"plan": D, "round": 1}],
     "status": [{"cursor": ""}, {"cursor": "0123456789abcdef.12"}],
     "cancel": [{"attempts": [D]}],
-    "read": [{"digest": D, "offset": 0, "length": 1}, {"attempt": D, "log": True, "offset": 0, "length": 1}],
+    "read": [
+        {"digest": D, "offset": 0, "length": 1},
+        {"attempt": D, "log": True, "offset": 0, "length": 1},
+        {"attempt": D, "units": True},
+    ],
     "release": [{"attempts": []}],
     "audit": [{"since": 0}],
 }
@@ -73,10 +78,23 @@ class Messages(unittest.TestCase):
                         good = (name == "cursor" and value == "") or (
                             name in ("attempts", "blobs") and value == []
                         )
-                        good = good or (name == "log" and value is True)
+                        good = good or (name in ("log", "units") and value is True)
                         if not good:
                             with self.assertRaises(BadRequest, msg="{} {} {!r}".format(verb, name, value)):
                                 self.check(dict(fields, **{"id": "1f", "verb": verb, name: value}))
+
+    def test_a_grid_is_a_shape_cut_into_squares_and_nothing_else(self):
+        good = {"shape": [300, 1], "side": 128}
+        self.assertTrue(messages.grid(good))
+        for name in good:
+            for value in HOSTILE + [0, [1, 0], [1, 2, 3], [1, True]]:
+                self.assertFalse(messages.grid(dict(good, **{name: value})), (name, value))
+        for value in HOSTILE + [dict(good, more=1), {"shape": [1, 1]}]:
+            self.assertFalse(messages.grid(value), value)
+
+    def test_a_bitmap_has_a_bit_for_each_flag_from_the_lowest_on(self):
+        for flags, octets in (([], b""), ([True], b"\x01"), ([False] * 8 + [False, True], b"\x00\x02")):
+            self.assertEqual(base64.b64decode(messages.bitmap(flags)), octets)
 
     def test_ids_and_verbs_are_refused_unless_they_are_known(self):
         for name in (None, "", "G", "1F", "a" * 65, 1, ["a"], "a\n"):

@@ -138,7 +138,7 @@ class Crews(unittest.TestCase):
 
     def test_the_members_of_a_second_array_leave_without_effect(self):
         (attempt,) = self.site.begin({})
-        files.create_json(self.site.layout.claim("5" * 32, "cpu", 1), {"array": "the first"})
+        files.create_json(self.site.layout.crew("claim", "5" * 32, "cpu", 1), {"array": "the first"})
         self.assertEqual(self.site.run(array="the second"), [0])
         self.assertIsNone(self.site.result(attempt))
         self.assertEqual(self.site.tried(), [])

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -185,10 +186,12 @@ class StepProcesses(unittest.TestCase):
     def test_a_process_that_dies_before_it_has_read_its_request_tells_its_exit_code(self):
         self.assertIn("status 5", self.crash("raise SystemExit(5)", text="y" * 1000000))
 
-    def test_a_process_that_is_told_to_end_gives_its_member_time_to_be_told_too(self):
-        before = time.monotonic()
-        self.assertIn("signal 15", self.crash("import os; input(); os.kill(os.getpid(), 15); input()"))
-        self.assertGreater(time.monotonic() - before, step_process.END_SECONDS)
+    def test_a_process_that_is_ended_by_a_signal_gives_its_member_time_to_be_told_too(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            before = time.monotonic()
+            die = "import os; input(); os.kill(os.getpid(), {:d}); input()".format(number)
+            self.assertIn("signal {:d}".format(number), self.crash(die))
+            self.assertGreater(time.monotonic() - before, step_process.KILL_SECONDS)
 
     def test_a_member_that_is_told_to_leave_says_so_in_the_log_and_ends_the_process(self):
         def leave():

@@ -4,6 +4,7 @@ import unittest
 
 from slidegate_gate import schemas
 from slidegate_gate.errors import BadParameters, BadPlan
+from slidegate_gate.protocol import messages
 from slidegate_gate.serve import checks
 from support import RELEASE, SCHEMA, key_of
 
@@ -109,7 +110,7 @@ class Names(unittest.TestCase):
             "a" * 100,
             "/".join("abcdefghijkl"),
         ):
-            self.assertTrue(checks.is_name(name), name)
+            self.assertTrue(messages.is_name(name), name)
 
     def test_names_that_could_lead_elsewhere_are_refused(self):
         for name in (
@@ -139,7 +140,7 @@ class Names(unittest.TestCase):
             1,
             b"a",
         ):
-            self.assertFalse(checks.is_name(name), name)
+            self.assertFalse(messages.is_name(name), name)
 
 
 class Plans(unittest.TestCase):

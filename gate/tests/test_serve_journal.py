@@ -56,8 +56,8 @@ class Submitting(SiteTest):
         first = self.site.submit([1])
         layout = self.site.layout()
         crew = status.Crew(first["submission"], "cpu", 1)
-        orders = files.read_json(layout.intent(*crew))
-        files.write_json(layout.intent(*crew), orders["cpu"])  # each crew's alone
+        orders = files.read_json(layout.crew("intent", *crew))
+        files.write_json(layout.crew("intent", *crew), orders["cpu"])  # each crew's alone
         files.write_json(os.path.join(layout.state, "usage.json"), [29000000, 3])  # requests of a minute
         self.site.reconnect()
         self.assertEqual(self.assert_ok(self.site.submit([1]))["crews"], first["crews"])
@@ -229,7 +229,7 @@ class Rounds(SiteTest):
         self.assertEqual(len(self.site.scheduler.arrays()), 1)
 
     def test_the_claim_counts_more_than_the_receipt(self):
-        files.create_json(self.site.layout().claim(self.submission, "small", 1), {"array": "late"})
+        files.create_json(self.site.layout().crew("claim", self.submission, "small", 1), {"array": "late"})
         self.assertEqual(self.again(1)["crews"][0]["array"], "late")
 
 
@@ -264,7 +264,7 @@ class LostAnswers(SiteTest):
 
     def test_an_array_whose_receipt_a_power_cut_took_is_adopted(self):
         (crew,) = self.assert_ok(self.site.submit([1]))["crews"]
-        receipt = self.site.layout().receipt(self.site.plan([1])[:32], "cpu", 1)
+        receipt = self.site.layout().crew("receipt", self.site.plan([1])[:32], "cpu", 1)
         for spoiled in (b"", b"\0" * 40):
             with open(receipt, "wb") as file:
                 file.write(spoiled)
@@ -314,7 +314,7 @@ class LostAnswers(SiteTest):
         (array,) = self.site.scheduler.arrays()
         os.unlink(os.path.join(self.site.scheduler.folder, array))
         plan = self.site.plan([1])
-        files.create_json(self.site.layout().claim(plan[:32], "cpu", 1), {"array": array})
+        files.create_json(self.site.layout().crew("claim", plan[:32], "cpu", 1), {"array": array})
         self.site.scheduler.after_submit = lambda: None
         answer = self.assert_ok(self.site.ask("submit", plan=plan, round=1))
         self.assertEqual(answer["crews"][0]["array"], array)

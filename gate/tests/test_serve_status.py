@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import base64
+import json
 import os
 import shutil
 import unittest
@@ -125,7 +127,7 @@ class Changes(SiteTest):
         self.assertEqual(self.site.scheduler.asked, before)
 
     def test_an_intended_crew_without_receipt_is_shown_as_unknown(self):
-        os.unlink(self.site.layout().receipt(self.submission, "cpu", 1))
+        os.unlink(self.site.layout().crew("receipt", self.submission, "cpu", 1))
         self.assertEqual(
             [(crew["array"], crew["state"]) for crew in self.changes()["crews"]], [("", "unknown")]
         )
@@ -243,9 +245,98 @@ class Looking(SiteTest):
         (crew,) = self.site.ask("status", cursor="")["crews"]
         self.site.scheduler.cancel(crew["array"])
         self.assertEqual([crew["state"] for crew in self.site.ask("status", cursor="")["crews"]], ["ended"])
-        files.create_json(self.site.layout().claim(self.submission, "cpu", 1), {"array": "late"})
+        files.create_json(self.site.layout().crew("claim", self.submission, "cpu", 1), {"array": "late"})
         (crew,) = self.site.ask("status", cursor="")["crews"]
         self.assertEqual((crew["array"], crew["state"]), ("late", "running"))
+
+
+class Units(SiteTest):
+    """Which Units are done, as a picture of them needs it."""
+
+    grid = {"shape": [300, 129], "side": 128}
+
+    def setUp(self):
+        super().setUp()
+        self.submission = self.site.submit([1, 2])["submission"]
+
+    def work_file(self, name, record):
+        self.site.work_file(self.submission, key_of(1), name, record)
+
+    def ask(self, number=1, key="one"):
+        return self.site.ask("read", key=key, attempt=key_of(number), units=True)
+
+    def units(self):
+        answer = self.assert_ok(self.ask())
+        self.assertEqual(answer["size"], len(self.site.body))
+        told = json.loads(self.site.body.decode("ascii"))
+        return dict(told, done=base64.b64decode(told["done"]))
+
+    def plan(self, names=("b0", "b1", "b2", "b3", "b4", "b5"), **result):
+        self.work_file("done/plan.all", {"units": list(names), "result": result, "try": "plan.all.0"})
+
+    def test_each_unit_is_waiting_worked_on_or_done(self):
+        self.work_file("leases/plan.all.0", {})
+        plan = {"step": "plan", "units": 1, "grid": None, "done": b"\0", "current": [0]}
+        self.assertEqual(self.units(), plan)
+        self.plan(grid=self.grid)
+        detect = {"step": "detect", "units": 6, "grid": self.grid, "done": b"\0", "current": []}
+        self.assertEqual(self.units(), detect)
+        for name in ("b0.0", "b4.0", "b4.1", "b5.0"):
+            self.work_file("leases/detect." + name, {})
+        self.work_file("done/detect.b5", {})
+        self.assertEqual(self.units(), dict(detect, done=b"\x20", current=[0, 4]))
+
+    def test_the_picture_stays_when_the_steps_after_it_have_begun(self):
+        self.plan(grid=self.grid)
+        for name in ("b0", "b1", "b2", "b3", "b4", "b5"):
+            self.work_file("done/detect." + name, {})
+        self.work_file("leases/finish.all.0", {})
+        done = {"step": "detect", "units": 6, "grid": self.grid, "done": b"\x3f", "current": []}
+        self.assertEqual(self.units(), done)
+        self.work_file("done/finish.all", {})
+        self.assertEqual(self.units(), done)
+
+    def test_nobody_works_on_what_has_ended(self):
+        self.plan()
+        self.work_file("leases/detect.b1.0", {})
+        self.assertEqual(self.units()["current"], [1])
+        self.site.ask("cancel", attempts=[key_of(1)])
+        self.assertEqual(self.units()["current"], [])
+
+    def test_a_grid_is_passed_on_only_where_it_is_one(self):
+        for grid in (None, "x", [], {"shape": [1, 1]}, {"shape": [1, "x"], "side": 1}, {"x": "y" * 1000000}):
+            self.plan(grid=grid)
+            self.assertIsNone(self.units()["grid"])
+
+    def test_of_very_many_units_the_first_are_told(self):
+        with mock.patch.multiple(status, MAX_UNITS=3, MAX_CURRENT=2):
+            self.plan()
+            for name in ("b0", "b1", "b2"):
+                self.work_file("leases/detect.{}.0".format(name), {})
+            told = self.units()
+        self.assertEqual((told["units"], len(told["done"]), told["current"]), (3, 1, [0, 1]))
+
+    def test_what_was_not_begun_or_is_foreign_or_let_go_is_not_told(self):
+        self.assert_refused(self.ask(), "gone")
+        self.plan()
+        self.assert_ok(self.ask())
+        self.assert_refused(self.ask(3), "not-found")
+        self.assert_refused(self.ask(key="two"), "not-found")
+        self.site.ask("cancel", attempts=[key_of(1)])
+        self.site.ask("release", attempts=[key_of(1)])
+        self.assert_refused(self.ask(), "gone")
+
+    def test_asking_again_and_again_counts_and_leaves_no_record(self):
+        self.plan()
+        before = self.ask()["head"]
+        used = self.site.gate().limits.values["requests_per_minute"]
+        self.assertEqual(self.ask()["head"], before)
+        with open(self.site.layout().requests) as file:
+            counted = json.load(file)[1]
+        self.ask()
+        with open(self.site.layout().requests) as file:
+            self.assertIn(json.load(file)[1], (1, counted + 1))
+        self.assertLess(counted, used)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import unittest
 from unittest import mock
 
 from slidegate_gate import contents
-from slidegate_gate.errors import BadTree, MissingBlobs
+from slidegate_gate.errors import BadOutput, BadTree, MissingBlobs
 from slidegate_gate.protocol.canonical import canonical
 from slidegate_gate.serve import files, trees
 from support import Process, SiteTest, digest_of
@@ -333,8 +333,25 @@ class Trees(SiteTest):
             contents.link_output(self.site.layout(), path)
         os.unlink(path)
         os.mkfifo(path)
-        with self.assertRaises(ValueError):
+        with self.assertRaises(BadOutput):
             contents.link_output(self.site.layout(), path)
+
+    def test_what_takes_the_place_of_an_output_while_it_is_read_is_not_kept_for_it(self):
+        layout, path = self.site.layout(), os.path.join(self.site.home, "out")
+        with open(path, "wb") as file:
+            file.write(b"result")
+
+        def hash_of(handle, real=trees.hash_of):
+            found = real(handle)
+            with open(path + ".other", "wb") as file:
+                file.write(b"others")
+            os.rename(path + ".other", path)
+            return found
+
+        with mock.patch.object(trees, "hash_of", hash_of), self.assertRaises(BadOutput):
+            contents.link_output(layout, path)
+        self.assertEqual(os.listdir(layout.parts), [])
+        self.assertFalse(os.path.exists(layout.blob(digest_of(b"result"))))
 
 
 if __name__ == "__main__":

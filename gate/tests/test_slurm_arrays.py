@@ -117,6 +117,20 @@ class Arrays(unittest.TestCase):
         self.assertEqual((told, umask), (given, 0o077))
         self.assertEqual(slurm.Scheduler.identity(told), ("7", "3"))
 
+    def test_a_launcher_that_says_what_it_must_is_left_alone_and_any_other_is_replaced(self):
+        self.slurm.tell("sbatch", "1\n")
+        self.submit()
+        launcher = os.path.join(self.state, "launcher")
+        first = os.stat(launcher)
+        self.submit()
+        again = os.stat(launcher)
+        self.assertEqual((first.st_ino, first.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
+        with open(launcher, "a") as file:
+            file.write("# of another version\n")
+        self.submit()
+        with open(launcher) as file:
+            self.assertEqual(file.read(), slurm.LAUNCHER.format(sys.executable))
+
     def test_what_sbatch_says_is_an_array_a_refusal_or_unknown(self):
         for what, ((code, answer, words), meaning) in SBATCH.items():
             shutil.rmtree(self.state, True)

@@ -313,7 +313,7 @@ class OneEffect(RuleBasedStateMachine):
         submission = request["attempt"]["submission"]
         argv = self.scheduler.arrays[actor.part["array"]]["argv"]
         named = dict(zip(argv[4::2], argv[5::2], strict=False))
-        claim = self.layout.claim(submission, named["--class"], int(named["--round"]))
+        claim = self.layout.crew("claim", submission, named["--class"], int(named["--round"]))
         assert (files.read_json(claim) or {}).get("array") == actor.part["array"]
         assert named["--submission"] == submission
         owner = json.loads(Path(self.layout.owner(request["attempt"]["key"])).read_bytes())

@@ -134,7 +134,7 @@ MITIGATIONS: dict[str, list[Change]] = {
         gate("serve/trees.py", "fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass")
     ],
     "hole": [never("serve/trees.py", "offset != begun")],
-    "tree-names": [gate("serve/checks.py", " and NAME.fullmatch(name) is not None", "")],
+    "tree-names": [gate("protocol/messages.py", " and NAME.fullmatch(name) is not None", "")],
     "long-list": [gate("serve/trees.py", "MAX_TREE = 32 << 20", "MAX_TREE = 32 << 30")],
     "parameters": [
         gate("serve/checks.py", "if word in rules and not keeps(rules[word], value):", "if False:")
@@ -174,10 +174,8 @@ MITIGATIONS: dict[str, list[Change]] = {
         ),
         gate("contents.py", "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDONLY | os.O_NONBLOCK"),
     ],
-    "replaced-folder": [
-        gate("produced.py", "[] if os.path.islink(folder) else os.walk(folder)", "os.walk(folder)")
-    ],
-    "output-names": [never("runner/outputs.py", "not checks.is_name(name) or not is_plain(path)")],
+    "replaced-folder": [gate("produced.py", "[] if os.path.islink(folder) else os.walk(", "os.walk(")],
+    "output-names": [never("runner/outputs.py", "not messages.is_name(name) or not is_plain(path)")],
     "words-of-steps": [
         gate("runner/step_process.py", 'CODE = re.compile("[a-z0-9-]{1,60}")', 'CODE = re.compile("(?s).*")')
     ],

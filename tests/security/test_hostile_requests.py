@@ -253,6 +253,7 @@ def questions(release: str, blob: str, tree: str, plan: str, attempt: str) -> di
         "read": {"verb": "read", "digest": blob, "offset": 0, "length": 100},
         "read-tree": {"verb": "read", "digest": tree, "offset": 0, "length": 100},
         "log": {"verb": "read", "attempt": attempt, "log": True, "offset": 0, "length": 100},
+        "units": {"verb": "read", "attempt": attempt, "units": True},
         "submit": {"verb": "submit", "plan": plan, "round": 1},
         "release": {"verb": "release", "attempts": [attempt]},
         "cancel": {"verb": "cancel", "attempts": [attempt]},

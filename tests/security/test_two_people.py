@@ -68,6 +68,7 @@ def test_neither_knows_the_ids_contents_or_cursors_of_the_other(
     assert other.ask("have", blobs=[[secret, 13], [view["tree"], 1]])["missing"] == [secret, view["tree"]]
     assert other.code("read", digest=secret, offset=0, length=10) == "gone"
     assert other.code("read", attempt=view["attempt"], log=True, offset=0, length=10) == "not-found"
+    assert other.code("read", attempt=view["attempt"], units=True) == "not-found"
     assert view["attempt"] not in json.dumps(other.ask("status", cursor=cursor))
     assert other.ask("release", attempts=[view["attempt"]])["released"] == []
     other.ask("cancel", attempts=[view["attempt"]])

@@ -95,13 +95,14 @@ def run(request: Request) -> dict[str, Any]:
 
 
 def plan_step(request: Request) -> dict[str, Any]:
-    """Write ``plan.json``: levels, geometry, blocks."""
+    """Write ``plan.json``: levels, geometry, blocks. The result tells how these cover the image."""
     start = time.monotonic()
     plan = make_plan(open_image(request.image), request.parameters)
     write_plan(plan, request.out / PLAN)
     cost = _note_cost(request.out, start)
     units = list(plan.blocks())
-    return {"units": units, "result": {"blocks": len(units), "channel": plan.channel, **cost}}
+    grid = {"shape": list(plan.plane), "side": plan.block_px}
+    return {"units": units, "result": {"blocks": len(units), "channel": plan.channel, "grid": grid, **cost}}
 
 
 def detect_step(request: Request) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _cancel(scheduler: Any, work: List[Tuple[Any, str, Dict[str, Any]]]) -> int:
     for layout, submission, _ in work:
         for crew in status.crews_of(layout, submission):
             array = status.array_of(layout, crew)
-            orders = files.read_json(layout.intent(*crew))
+            orders = files.read_json(layout.crew("intent", *crew))
             arrays.update([array] if array else scheduler.find(orders[crew.name]["name"]))
     for array in sorted(arrays):
         scheduler.cancel(array)

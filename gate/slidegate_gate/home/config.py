@@ -9,6 +9,7 @@ import re
 from typing import Any, Dict, Iterator, List
 
 from .. import folders
+from ..config import load_config
 from ..errors import GateError
 from ..schedulers import adapter
 from ..serve import files, layout
@@ -46,7 +47,7 @@ def open_home(home: str) -> Dict[str, Any]:
     found = os.path.exists(os.path.join(home, "config.json"))
     words = "{}: mend {}/config.json." if found else "{}: run `gatectl install --home {}` first."
     try:
-        return _checked(layout.load_config(home))
+        return _checked(load_config(home))
     except (ValueError, TypeError, AttributeError) as error:
         raise NoHome(words.format(error, home)) from error
 

@@ -6,7 +6,7 @@ import re
 from argparse import Namespace
 from typing import Any, Dict, Tuple
 
-from ..serve import layout
+from ..config import CONFIG_FORMAT
 from . import slurm
 from .config import UnknownName, check_word
 
@@ -24,7 +24,7 @@ def first_config(asked: Namespace) -> Dict[str, Any]:
     on_slurm = asked.scheduler == "slurm"
     scheduler, members = _slurm(asked) if on_slurm else _computer(asked)
     return {
-        "format": layout.CONFIG_FORMAT,
+        "format": CONFIG_FORMAT,
         "site": asked.site,
         "state": os.path.abspath(asked.state or os.path.join(asked.home, "state")),
         "data": os.path.abspath(asked.data or os.path.join(asked.home, "data")),

@@ -16,7 +16,8 @@ put      take the next piece of a content (the body)                next committ
 submit   start a plan's Attempts, or one more crew (round) for it   submission attempts crews
 status   what changed since this cursor? (more: ask again at once)  cursor more attempts crews
 cancel   these Attempts, known or not, shall have no effect         attempts
-read     a piece of a content, or of an Attempt's log (the body)    size
+read     a piece of a content, or of an Attempt's log (the body);   size
+         or how far its Units are (JSON, the body)
 release  these Attempts were collected, their folders may go        released
 audit    the records after this number, and what was used           records usage
 =======  =========================================================  ========================================
@@ -24,6 +25,7 @@ audit    the records after this number, and what was used           records usag
 No field holds a command, a path or a host name.  Requests are handled in order; all of them may be repeated.
 """
 
+import base64
 import re
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -34,8 +36,10 @@ Check = Callable[[Any], bool]
 
 DIGEST = re.compile("[0-9a-f]{64}")
 REQUEST_ID = re.compile("[0-9a-f]{1,64}")
+NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,11}")
 CURSOR = re.compile("|[0-9a-f]{16}[.][0-9]{1,15}")
 MAX_BYTES = 1 << 50
+MAX_NAME = 512
 
 
 def text(pattern: "re.Pattern[str]") -> Check:
@@ -59,17 +63,45 @@ def some(check: Check, most: int) -> Check:
     return holds
 
 
+def yes(value: Any) -> bool:
+    """The word true."""
+    return value is True
+
+
 def pair(first: Check, second: Check) -> Check:
     """A list of two values."""
     return lambda value: isinstance(value, list) and len(value) == 2 and first(value[0]) and second(value[1])
 
 
+def is_name(name: Any) -> bool:
+    """Say whether `name` may stand in a Tree: relative, no part begins with a dot, plain characters only."""
+    return isinstance(name, str) and len(name) <= MAX_NAME and NAME.fullmatch(name) is not None
+
+
+def is_entry(entry: Tuple[str, int, str]) -> bool:
+    """Say whether (name, size, digest) may stand in a Tree: a safe name, a size, a digest."""
+    return is_name(entry[0]) and offset(entry[1]) and digest(entry[2])
+
+
+def grid(value: Any) -> bool:
+    """How Units cover an image of (y, x) pixels: ``{"shape":[y,x],"side":s}``, squares, row by row."""
+    good = isinstance(value, dict) and set(value) == {"shape", "side"}
+    return good and pair(size, size)(value["shape"]) and size(value["side"])
+
+
+def bitmap(flags: List[bool]) -> str:
+    """Return flags in base64: flag ``i`` is bit ``i % 8``, counted from the lowest, of byte ``i // 8``."""
+    number = int("0" + "".join("01"[flag] for flag in reversed(flags)), 2)
+    return base64.b64encode(number.to_bytes((len(flags) + 7) // 8, "little")).decode("ascii")
+
+
 digest = text(DIGEST)
 attempts = some(digest, 1000)
 offset = integer(0, MAX_BYTES)
+size = integer(1, MAX_BYTES)
 piece = {"offset": offset, "length": integer(0, MAX_BODY)}
 
-# verb -> the sets of fields that it may have (only ``read`` has two)
+# verb -> the sets of fields that it may have (only ``read`` has three)
 REQUESTS: Dict[str, List[Dict[str, Check]]] = {
     "hello": [{}],
     "have": [{"blobs": some(pair(digest, offset), 5000)}],
@@ -77,7 +109,11 @@ REQUESTS: Dict[str, List[Dict[str, Check]]] = {
     "submit": [{"plan": digest, "round": integer(1, 1000)}],
     "status": [{"cursor": text(CURSOR)}],
     "cancel": [{"attempts": attempts}],
-    "read": [dict(piece, digest=digest), dict(piece, attempt=digest, log=lambda value: value is True)],
+    "read": [
+        dict(piece, digest=digest),
+        dict(piece, attempt=digest, log=yes),
+        {"attempt": digest, "units": yes},
+    ],
     "release": [{"attempts": attempts}],
     "audit": [{"since": integer(0, MAX_BYTES)}],
 }

@@ -16,12 +16,13 @@ import time
 from contextlib import closing
 from typing import Any, Dict, Iterator, List
 
+from ..config import load_config
 from ..errors import GateError
 from ..kernel import usage_of
 from ..produced import flush
 from ..schedulers import adapter
 from ..serve import files
-from ..serve.layout import Layout, class_of, load_config
+from ..serve.layout import Layout, class_of
 from ..serve.status import owned
 from ..workflows.releases import step_command
 from . import outputs
@@ -48,7 +49,7 @@ def main(argv: List[str]) -> int:
     array, element = adapter(config).identity(os.environ)
     # A scheduler may start two arrays for one request, when the answer to the first was lost.  The members of
     # all but one of them leave here, without having done anything.
-    claim = layout.claim(asked["submission"], asked["class"], int(asked["round"]))
+    claim = layout.crew("claim", asked["submission"], asked["class"], int(asked["round"]))
     if files.create_json(claim, {"array": array}) or files.read_json(claim)["array"] == array:
         Member(layout, asked["submission"], asked["class"], "{}.{}".format(array, element)).work()
     return 0

@@ -9,12 +9,13 @@ import errno
 from typing import Any, Dict
 
 from .. import contents
-from ..errors import GateError, MissingBlobs, NoSpace
-from ..produced import files_in, is_plain
-from ..serve import checks, files
+from ..errors import BadOutput, Failure, GateError, MissingBlobs, NoSpace
+from ..produced import MAX_FILES, files_in, is_plain
+from ..protocol import messages
+from ..serve import files
 from ..serve.layout import Layout
 from .attempt import Attempt
-from .step_process import BadOutput, Failure, InputVanished
+from .step_process import InputVanished
 
 
 def inputs(layout: Layout, attempt: Attempt) -> Dict[str, str]:
@@ -50,12 +51,12 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
     found: Dict[str, str] = {}
     for folder in [attempt.path("shared")] + attempt.folders_of(attempt.steps[-1]["do"]):
         found.update(files_in(folder))
-    if len(found) > 100000:
+    if len(found) > MAX_FILES:
         raise BadOutput("There are {} output files, too many for one Tree.".format(len(found)))
     for path in [output["path"] for output in promised.values()]:
         if not any((name + "/").startswith(path + "/") for name in found):
             raise BadOutput("The workflow did not write its output {}.".format(path))
     for name, path in found.items():
-        if not checks.is_name(name) or not is_plain(path):
-            raise BadOutput("The output {!r} is no plain file with a plain name.".format(name))
+        if not messages.is_name(name) or not is_plain(path):
+            raise BadOutput("The output {!r} is no readable file with a plain name.".format(name))
     return contents.write_tree(layout, contents.link_outputs(layout, found))

@@ -16,7 +16,7 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from ..errors import GateError
+from ..errors import Failure
 from ..kernel import oom_kills
 
 MAX_ANSWER = 8 << 20
@@ -24,6 +24,7 @@ MAX_LOG = 10 << 20
 MAX_UNITS = 100000
 LOOK_SECONDS = 0.5  # how often a member looks whether the work is still wanted
 END_SECONDS = 2.0  # how long a process that closed its output may take to end
+KILL_SECONDS = 1.0  # when one was killed, and the member is not told to end for so long, it may try again
 
 UNIT_NAME = re.compile("[a-z0-9_]{1,40}")
 CODE = re.compile("[a-z0-9-]{1,60}")
@@ -32,10 +33,6 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 # which GPUs the scheduler has given to this job
 ENVIRONMENT.update((name, os.environ[name]) for name in os.environ if name.endswith("_VISIBLE_DEVICES"))
 ENVIRONMENT.update((name + "_NUM_THREADS", "1") for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLOSC"))
-
-
-class Failure(GateError):  # noqa: N818 - a situation is named as what it is
-    """Why a try of a Unit failed; `transient` says that a new Attempt may succeed with nothing changed."""
 
 
 class StepFailed(Failure):
@@ -59,12 +56,6 @@ class InputVanished(Failure):
 
     code = "input-vanished"
     transient = True
-
-
-class BadOutput(Failure):
-    """What the workflow wrote is not what its manifest promises."""
-
-    code = "bad-output"
 
 
 class NotWanted(Failure):
@@ -139,8 +130,8 @@ class StepProcess:
     def _end(self) -> Exception:
         """Return what the end of the process means."""
         status = self.process.wait(END_SECONDS) if self.process else 0
-        if status == -signal.SIGTERM:
-            time.sleep(END_SECONDS)  # a scheduler that ends a job tells all of its processes, this one too
+        if status < 0:
+            time.sleep(KILL_SECONDS)  # a scheduler that ends a job tells all of its processes, this one too
         if status == -signal.SIGKILL and oom_kills() > self.kills:
             return OutOfMemory(
                 "Memory was used up: the class of this job has memory_mb {}.".format(self.memory_mb)

@@ -33,7 +33,6 @@ import sys
 import time
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
-from ..protocol.canonical import canonical
 from ..serve import files
 from . import SchedulerError, SchedulerUnknown
 from .local_holder import try_lock
@@ -74,9 +73,13 @@ class Scheduler:
         It has at most ``max_array`` members, as Slurm's MaxArraySize limits it: a crew is one array, and any
         number of members can do all of its work.
         """
-        with open(files.temporary(self.logs), "w") as new:
-            new.write(LAUNCHER.format(sys.executable))
-        os.replace(new.name, self.launcher)
+        text, told = LAUNCHER.format(sys.executable), ""
+        with contextlib.suppress(FileNotFoundError), open(self.launcher) as old:
+            told = old.read()
+        if told != text:
+            with open(files.temporary(self.logs), "w") as new:
+                new.write(text)
+            os.replace(new.name, self.launcher)
         log = os.path.join(self.logs, name)
         last = str(min(count, self.config.get("max_array", 1000)) - 1)
         varies = dict(resources, name=name, last=last, log=log.replace("%", "%%"), launcher=self.launcher)
@@ -110,9 +113,7 @@ class Scheduler:
             # not flushed: after a power cut all requests have settled
             kept = files.read_unflushed(self.queue) or {"tried": 0, "asked": 0, "arrays": {}, "begun": {}}
             yield kept
-            with open(self.queue + ".new", "wb") as new:
-                new.write(canonical(kept))
-            os.replace(new.name, self.queue)
+            files.write_json(self.queue, kept, flush=False)
 
     def _look(self) -> Dict[str, Any]:
         """Return what is kept, asking Slurm where it is time to; raise SchedulerUnknown where that failed."""

@@ -11,16 +11,14 @@ what is not understood here could not be enforced here.
 """
 
 import re
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional
 
 from ..errors import BadParameters, BadPlan
 from ..protocol import messages
 from ..protocol.canonical import canonical
 from ..protocol.messages import Check
 
-NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,11}")
 WORD = re.compile("[a-z][a-z0-9_]{0,39}")
-MAX_NAME = 512
 MAX_NOTE = 4096
 MAX_ATTEMPTS = 1000
 MAX_INPUTS = 20
@@ -46,17 +44,6 @@ RULES: Dict[str, Callable[[Any, Any], bool]] = {
     "maxLength": lambda rule, value: len(value) <= rule,
     "pattern": lambda rule, value: PATTERNS[rule].fullmatch(value) is not None,
 }
-
-
-def is_name(name: Any) -> bool:
-    """Say whether `name` may stand in a Tree: relative, no part begins with a dot, plain characters only."""
-    return isinstance(name, str) and len(name) <= MAX_NAME and NAME.fullmatch(name) is not None
-
-
-def is_entry(entry: Tuple[str, int, str]) -> bool:
-    """Say whether (name, size, digest) may stand in a Tree: a safe name, a size, a digest."""
-    name, size, digest = entry
-    return is_name(name) and messages.offset(size) and messages.digest(digest)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -99,7 +99,7 @@ class Journal:
                 orders = {}
             fresh = [Crew(submission, name, number) for name in sorted(orders)]
             for crew in fresh:
-                files.create_json(self._layout.intent(*crew), orders, flush=False)
+                files.create_json(self._layout.crew("intent", *crew), orders, flush=False)
             for folder in (self._layout.attempts, self._layout.submission_dir(submission)):
                 files.fsync_dir(folder)
             started = [self._start(crew, orders[crew.name], fresh=not begun) for crew in fresh]
@@ -121,8 +121,7 @@ class Journal:
         for entry in plan["attempts"]:
             checks.check_inputs(release["manifest"]["inputs"], entry["inputs"])
             entry["parameters"] = checks.check_parameters(release["schema"], entry["parameters"])
-            work = [plan["release"], entry["inputs"], entry["parameters"]]
-            entry["work"] = digest_of(canonical(work))
+            entry["work"] = digest_of(canonical([plan["release"], entry["inputs"], entry["parameters"]]))
         return dict(plan, tree=digest, program=self._program)
 
     def _orders(self, submission: str, plan: Dict[str, Any], number: int, crews: List[Crew]) -> Orders:
@@ -168,11 +167,9 @@ class Journal:
     def _needed(self, submission: str, plan: Dict[str, Any], number: int, entries: List[Any]) -> Orders:
         """Return the order of a crew for each class that has work for these Attempts."""
         manifest = self._release(plan["release"])["manifest"]
-        classes = {step["do"]: class_of(self._layout.config, step["class"]) for step in manifest["steps"]}
-        found = [
-            status.progress(self._layout, submission, entry["attempt"], manifest["steps"])
-            for entry in entries
-        ]
+        steps = manifest["steps"]
+        classes = {step["do"]: class_of(self._layout.config, step["class"]) for step in steps}
+        found = [status.progress(self._layout, submission, entry["attempt"], steps) for entry in entries]
         orders = {}
         for crew, settings in dict(classes[each["step"]] for each in found).items():
             count = min(settings["members"], manifest.get("workers", {}).get("max", 1000))
@@ -215,7 +212,7 @@ class Journal:
 
     def _intent(self, crew: Crew) -> Dict[str, Any]:
         """Return the orders of a crew's round, or its own alone, as the first gates wrote them."""
-        found = files.read_json(self._layout.intent(*crew))
+        found = files.read_json(self._layout.crew("intent", *crew))
         return found if crew.name in found else {crew.name: found}
 
     def _living(self, crews: List[Crew], sure: bool = False) -> Dict[Crew, str]:
@@ -243,7 +240,7 @@ class Journal:
             found = [] if fresh else sorted(self._scheduler.find(order["name"]))
             array = found[0] if found else self._scheduler.submit(**order)
             # if a power cut takes it, the array is asked for again
-            files.write_json(self._layout.receipt(*crew), {"array": array, "at": _now()}, flush=False)
+            files.write_json(self._layout.crew("receipt", *crew), {"array": array, "at": _now()}, flush=False)
         return {"class": crew.name, "round": crew.round, "array": status.array_of(self._layout, crew)}
 
     # cancel and release
@@ -289,12 +286,12 @@ class Journal:
                 shutil.rmtree(os.path.join(self._layout.work, submission), ignore_errors=True)
         return {"released": known}
 
-    def log_of(self, attempt: str) -> str:
-        """Return where the log of an Attempt lies; raise NotFound for one that this key does not have."""
+    def work_of(self, attempt: str) -> Tuple[str, str]:
+        """Return Submission and key of an Attempt; raise NotFound for one that this key does not have."""
         owner = files.read_json(self._layout.owner(attempt))
         if owner is None:
             raise errors.NotFound()
-        return self._layout.log(owner["submission"], attempt)
+        return owner["submission"], attempt
 
     def _submissions_of(self, attempts: List[str]) -> List[Tuple[str, Dict[str, Any]]]:
         owners = [files.read_json(self._layout.owner(attempt)) for attempt in attempts]

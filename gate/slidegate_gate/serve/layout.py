@@ -16,22 +16,6 @@ import os
 from typing import Any, Dict, Tuple
 
 from ..errors import UnknownClass
-from . import files
-
-CONFIG_FORMAT = 1
-
-
-def load_config(home: str) -> Dict[str, Any]:
-    """Return ``<home>/config.json`` with the defaults of ``state`` and ``data`` filled in.
-
-    Raises ``ValueError`` where the file is missing, is no object, or has a format that this version cannot
-    read.
-    """
-    config = files.read_json(os.path.join(home, "config.json"))
-    if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
-        raise ValueError("no config.json of format {} in {}".format(CONFIG_FORMAT, home))
-    roots = {root: config.get(root) or os.path.join(home, root) for root in ("state", "data")}
-    return dict(config, **{root: os.path.abspath(path) for root, path in roots.items()})
 
 
 def class_of(config: Dict[str, Any], name: str) -> Tuple[str, Dict[str, Any]]:
@@ -103,16 +87,8 @@ class Layout:
     def submission_released(self, submission: str) -> str:
         return os.path.join(self.submissions, submission, "released.json")
 
-    def intent(self, submission: str, crew_class: str, number: int) -> str:
-        return self._crew(submission, crew_class, number, "intent")
-
-    def receipt(self, submission: str, crew_class: str, number: int) -> str:
-        return self._crew(submission, crew_class, number, "receipt")
-
-    def claim(self, submission: str, crew_class: str, number: int) -> str:
-        return self._crew(submission, crew_class, number, "claim")
-
-    def _crew(self, submission: str, crew_class: str, number: int, what: str) -> str:
+    def crew(self, what: str, submission: str, crew_class: str, number: int) -> str:
+        """Return where the intent, the receipt or the claim of a crew lies."""
         name = "{}.{}.{}.json".format(crew_class, number, what)
         return os.path.join(self.submissions, submission, name)
 

@@ -17,7 +17,7 @@ import errno
 import os
 import signal
 import traceback
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Set, Tuple
 
 from ..errors import BadFrame, GateError, Internal, NoSpace, OverLimit
 from ..protocol import frames, messages
@@ -66,17 +66,15 @@ class Gate:
         body = answer.pop("body", b"")
         return dict(answer, id=name, ok=True, head=self._audit.head), body
 
-    def refuse(
-        self, reason: Exception, name: str = "", verb: str = "?", fields: Optional[Fields] = None
-    ) -> Fields:
+    def refuse(self, error: Exception, name: str = "", verb: str = "?", fields: Any = None) -> Fields:
         """Return the answer to what is refused, and record it as long as that does not happen too often."""
-        told = self._explain(reason)
+        told = self._explain(error)
         with contextlib.suppress(OSError, OverLimit):  # a full disk must not keep the answer back
             if verb in limits.UNCOUNTED:
                 self.limits.count_request()  # which takes its time where there were too many
             self._audit.record(verb, name, _summary(fields or {}), told.code)
-        error = {"code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}
-        return {"id": name, "ok": False, "head": self._audit.head, "error": error}
+        what = {"code": told.code, "message": str(told), "transient": told.transient, "detail": told.detail}
+        return {"id": name, "ok": False, "head": self._audit.head, "error": what}
 
     def _explain(self, error: Exception) -> GateError:
         if isinstance(error, GateError):
@@ -101,8 +99,12 @@ class Gate:
         return {"next": place, "committed": committed, "record": committed}
 
     def _read(self, fields: Fields, frame: frames.Frame) -> Fields:
-        is_log = "log" in fields
-        path = self._journal.log_of(fields["attempt"]) if is_log else self._layout.blob(fields["digest"])
+        work = self._journal.work_of(fields["attempt"]) if "attempt" in fields else ("", "")
+        if "units" in fields:
+            self.limits.count_request()
+            body = canonical(status.units_of(self._layout, *work))
+            return {"size": len(body), "body": body, "record": False}
+        path = self._layout.log(*work) if "log" in fields else self._layout.blob(fields["digest"])
         size, body = trees.read_piece(path, fields["offset"], fields["length"])
         first = path not in self._read_before
         if first:

@@ -23,16 +23,21 @@ import time
 from collections import OrderedDict
 from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
-from ..errors import SchedulerUnknown
+from ..errors import Gone, SchedulerUnknown
+from ..protocol import messages
 from ..protocol.canonical import canonical
 from . import files
 from .layout import Layout
 
 # the workers of a Submission; `name` is that of their resource class
 Crew = NamedTuple("Crew", [("submission", str), ("name", str), ("round", int)])
-
 View = Dict[str, Any]
+# a step of an Attempt: the records that list its Units (none where it has a single one), Units, what is done
+Stage = NamedTuple("Stage", [("step", str), ("lists", List[View]), ("units", List[str]), ("done", Set[str])])
+
 MAX_ANSWER = 1 << 19
+MAX_UNITS = 1 << 20  # of which one answer tells; nobody sees more on a picture
+MAX_CURRENT = 1000
 THOROUGH_SECONDS = 60.0
 SETTLE_SECONDS = 2.0  # two changes of a folder that lie so far apart have different times everywhere
 RESULT = ("state", "tree", "error", "usage")
@@ -69,27 +74,57 @@ def crews_of(layout: Layout, submission: str) -> List[Crew]:
 
 def array_of(layout: Layout, crew: Crew) -> str:
     """Return the array that does a crew's work: the one that claimed it, else the one that was started."""
-    record = files.read_json(layout.claim(*crew)) or files.read_unflushed(layout.receipt(*crew))
+    claim = files.read_json(layout.crew("claim", *crew))
+    record = claim or files.read_unflushed(layout.crew("receipt", *crew))
     return str(record["array"]) if record else ""
 
 
-def progress(layout: Layout, submission: str, attempt: str, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """Return the first step that is not complete (or the last one), and how many of its Units are done.
+def stages(layout: Layout, submission: str, attempt: str, steps: List[View]) -> Iterator[Stage]:
+    """Yield the steps whose turn has come: each is ready when all Units of the one before are done.
 
-    A step that does the Units of another step has as many as that one's records list.
+    A step that does the Units of another step has those that this one's records list, in their order.
     """
     folder = os.path.join(layout.work_dir(submission, attempt), "done")
     done: Dict[str, List[str]] = {}
     for name in files.names_in(folder):
         done.setdefault(name.partition(".")[0], []).append(name)
-    found: Dict[str, Any] = {"step": "", "done": 0, "total": 0}
     for step in steps:
-        listed = [files.read_json(os.path.join(folder, name)) for name in done.get(step.get("units", ""), [])]
-        total = sum(len(record["units"]) for record in listed if record) if "units" in step else 1
-        found = {"step": step["do"], "done": len(done.get(step["do"], [])), "total": total}
-        if found["done"] < total:
-            break
+        records = [files.read_json(os.path.join(folder, one)) for one in done.get(step.get("units", ""), [])]
+        lists = [record for record in records if record]
+        units = [unit for record in lists for unit in record["units"]] if "units" in step else ["all"]
+        ended = set(done.get(step["do"], []))
+        yield Stage(step["do"], lists, units, ended)
+        if len(ended) < len(units):
+            return
+
+
+def progress(layout: Layout, submission: str, attempt: str, steps: List[View]) -> View:
+    """Return the first step that is not complete (or the last one), and how many of its Units are done."""
+    found: View = {"step": "", "done": 0, "total": 0}
+    for stage in stages(layout, submission, attempt, steps):
+        found = {"step": stage.step, "done": len(stage.done), "total": len(stage.units)}
     return found
+
+
+def units_of(layout: Layout, submission: str, attempt: str) -> View:
+    """Return which Units are done: of the last step that has many, or of the first before there are any.
+
+    ``current`` are those that were begun and are not done; ``grid`` is what the step that listed them has
+    said of how they cover an image, null where it has not.  Raises Gone where nothing was begun or is left.
+    """
+    folder = layout.work_dir(submission, attempt)
+    release = files.read_json(layout.release(files.read_json(layout.plan(submission))["release"]))
+    if release is None or not os.path.isdir(folder):
+        raise Gone()
+    found = list(stages(layout, submission, attempt, release["manifest"]["steps"]))
+    step, lists, units, done = ([stage for stage in found if stage.lists] or found)[-1]
+    flags = [step + "." + unit in done for unit in units[:MAX_UNITS]]
+    leases = {tuple(name.split(".")[:2]) for name in files.names_in(os.path.join(folder, "leases"))}
+    open_ones = [] if os.path.exists(layout.result(attempt)) else list(enumerate(zip(units, flags)))
+    current = [place for place, (unit, is_done) in open_ones if (step, unit) in leases and not is_done]
+    said = lists[0]["result"].get("grid") if len(lists) == 1 else None
+    told = {"step": step, "units": len(flags), "done": messages.bitmap(flags)}
+    return dict(told, grid=said if messages.grid(said) else None, current=current[:MAX_CURRENT])
 
 
 def states_of(scheduler: Any, arrays: List[str]) -> Dict[str, Dict[str, Any]]:
@@ -169,8 +204,9 @@ class Board:
             if work.again(self._layout.attempt_dir(name), inside + "/done", inside + "/leases"):
                 self._examine(submission, work, name)
 
-    def _has_ended(self, name: Any) -> bool:
-        return name in self._told and self._told[name][1]["state"] in FINAL
+    def _has_ended(self, name: Any, array: str = "") -> bool:
+        view = self._told[name][1] if name in self._told else {"state": ""}
+        return view["state"] in FINAL and view.get("array", "") == array
 
     def _examine(self, submission: str, work: Work, name: str) -> None:
         owner = files.read_json(self._layout.owner(name)) or {"submission": ""}
@@ -182,18 +218,14 @@ class Board:
         elif owner["submission"] and not self._has_ended(name):
             view = progress(self._layout, submission, name, work.steps)
             leases = files.names_in(os.path.join(self._layout.work_dir(submission, name), "leases"))
-            result = files.read_json(self._layout.result(name)) or {
-                "state": ("queued", "running")[bool(leases)]
-            }
+            view["state"] = "running" if leases else "queued"
+            result = files.read_json(self._layout.result(name)) or {}
             view.update((field, result[field]) for field in RESULT if field in result)
             self._tell(name, dict(view, attempt=name, submission=submission))
 
     def _ask_for_crews(self) -> None:
         crews = [(crew, array) for work in self._works.values() for crew, array in work.arrays.items()]
-        same = {
-            crew for crew, array in crews if self._has_ended(crew) and self._told[crew][1]["array"] == array
-        }
-        asked = {crew: array for crew, array in crews if crew not in same}
+        asked = {crew: array for crew, array in crews if not self._has_ended(crew, array)}
         states = states_of(self._scheduler, list(asked.values()))
         for crew, array in asked.items():
             known = {"submission": crew.submission, "class": crew.name, "round": crew.round, "array": array}

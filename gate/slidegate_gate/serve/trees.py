@@ -29,9 +29,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from ..errors import BadRequest, BadTree, Busy, DigestMismatch, Gone, MissingBlobs, WrongOffset
-from ..protocol import frames
+from ..protocol import frames, messages
 from ..protocol.canonical import canonical, digest_of
-from . import checks
 from .layout import Layout
 
 Entry = Tuple[str, int, str]
@@ -195,7 +194,7 @@ def load_tree(layout: Layout, digest: str) -> List[Entry]:
         entries = [(name, size, blob) for name, size, blob in frames.parse_object(data)["entries"]]
         names = [name for name, _, _ in entries]
         folders = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
-        plain = tree_bytes(entries) == data and all(map(checks.is_entry, entries))
+        plain = tree_bytes(entries) == data and all(map(messages.is_entry, entries))
         good = plain and names == sorted(set(names)) and not folders & set(names)
     except (ValueError, KeyError, TypeError):
         good = False

@@ -12,10 +12,9 @@ import re
 from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 from ..errors import GateError
-from ..protocol.messages import Check, integer, text
+from ..protocol.messages import Check, integer, is_name, text
 from ..schemas import check_schema
 from ..serve import files
-from ..serve.checks import is_name
 
 __all__ = ["BadWorkflow", "Workflow", "read_workflow"]
 

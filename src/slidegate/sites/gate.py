@@ -5,7 +5,9 @@ All of it may be repeated. A :class:`Gate` opens its Link when it is first neede
 what a broken Link interrupted is raised as LinkDown, and repeating it continues where it stopped.
 """
 
+import base64
 import hashlib
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,8 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from slidegate_gate.protocol import messages
+
 from slidegate.domain.values import AttemptKey, Digest, Release, digest_of
-from slidegate.sites.errors import AuditBroken, BadAnswer, LinkDown, LinkNoise, Refused
+from slidegate.sites.errors import AuditBroken, BadAnswer, Gone, LinkDown, LinkNoise, Refused
 from slidegate.sites.link import Frame, Link, Message
 from slidegate.sites.trees import Entry
 
@@ -36,6 +40,7 @@ _KEYS = 1000
 _VIEWS_MOST = 1_000_000  # of Attempts and crews in all answers to one question: no gate has so many
 _RECORDS_MOST = 1_000_000  # that are followed at once
 _LOG_MOST = 64 << 20
+_UNITS_MOST = 1 << 20
 _IDLE_SECONDS = 60.0  # a gate ends a channel that is silent for long: after so much, a new one is opened
 _T = TypeVar("_T")
 
@@ -218,6 +223,31 @@ class Gate:
             if not body or offset >= min(answer["size"], _LOG_MOST):
                 return
 
+    def units(self, attempt: AttemptKey) -> Message | None:
+        """Ask which Units of an Attempt are done: of its last step that has many, else of the first step.
+
+        Returns
+        -------
+        ``{"step", "units", "grid", "done", "current"}``: the name of the step; how many Units it has; how
+        they cover the image, ``{"shape": [y, x], "side": pixels}`` cut into squares row by row, None where
+        that is not known; base64 in which bit ``i % 8``, from the lowest on, of byte ``i // 8`` says
+        whether Unit ``i`` is done; the numbers of those that are being worked on. None where the site cannot
+        tell: nothing was begun or is left, or its gate is too old to be asked.
+
+        Raises
+        ------
+        BadAnswer, Refused, LinkDown
+        """
+        try:
+            ((_answer, body),) = self.stream([({"verb": "read", "attempt": attempt, "units": True}, b"")])
+        except Gone:
+            return None
+        except Refused as error:
+            if error.code == "bad-request":
+                return None
+            raise
+        return _units(body)
+
     def audit(self, since: int) -> Message:
         """Return ``{"records": [...], "usage": {...}}``: what was asked of the gate after a record."""
         return self._ask({"verb": "audit", "since": since})
@@ -376,6 +406,28 @@ def _check_news(answer: Message) -> None:
         good = good and isinstance(values, list) and all(_has(one, form) for one in values)
     if not (good and all(_has(one, _STATE_FIELDS.get(one["state"], {})) for one in answer["attempts"])):
         raise BadAnswer("The site's answer to what has changed does not make sense.")
+
+
+def _units(body: bytes) -> Message:
+    """Return what the gate says of Units as far as it makes sense; a grid that does not fit them is none."""
+    try:
+        told = json.loads(bytes(body))
+        step, count, current = told["step"], told["units"], told["current"]
+        done = base64.b64decode(told["done"], validate=True)
+        good = isinstance(step, str) and type(count) is int and 0 <= count <= _UNITS_MOST
+        good = good and len(done) == (count + 7) // 8 and isinstance(current, list)
+        good = good and all(type(place) is int and 0 <= place < count for place in current)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadAnswer("The site's answer to how far the work is cannot be read.") from error
+    if not good:
+        raise BadAnswer("The site's answer to how far the work is does not make sense.")
+    grid = told.get("grid")
+    if messages.grid(grid):
+        rows, columns = (-(-pixels // grid["side"]) for pixels in grid["shape"])
+        grid = grid if rows * columns == count else None
+    else:
+        grid = None
+    return {"step": step, "units": count, "grid": grid, "done": told["done"], "current": current}
 
 
 def _has(value: object, form: Mapping[str, type]) -> bool:

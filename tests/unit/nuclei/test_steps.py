@@ -150,6 +150,13 @@ def test_a_request_that_cannot_be_met_says_why(tmp_path, processes, parameters, 
     assert "\n" not in answer["message"]
 
 
+def test_a_plan_tells_how_its_units_cover_the_image_row_by_row(tmp_path, processes):
+    image = stage(tmp_path, np.zeros((1, 130, 300), np.uint16))
+    answer = processes[0].ask(plan_request(tmp_path, image, {"block_px": 128}))
+    assert answer["result"]["grid"] == {"shape": [130, 300], "side": 128}
+    assert answer["units"] == ["b000_000", "b000_001", "b000_002", "b001_000", "b001_001", "b001_002"]
+
+
 def test_a_channel_can_be_named_or_numbered(tmp_path, processes):
     image = stage(tmp_path, np.zeros((3, 40, 40), np.uint16))
     for wanted, number in (("GFP", 1), ("2", 2), ("DAPI 2", 2), ("0", 0)):

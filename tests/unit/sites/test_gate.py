@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -310,6 +311,83 @@ def test_of_a_log_without_an_end_only_the_beginning_is_read(monkeypatch: pytest.
     monkeypatch.setattr("slidegate.sites.gate._LOG_MOST", 3 * MIB)
     pieces = list(Gate(lambda: Says({"size": 1 << 60}, bytes(MIB))).log(AttemptKey("2" * 64)))
     assert sum(map(len, pieces)) == 3 * MIB
+
+
+UNITS = {
+    "step": "detect",
+    "units": 6,
+    "grid": {"shape": [300, 129], "side": 128},
+    "done": "IQ==",
+    "current": [1],
+}
+
+
+@pytest.fixture
+def begun(gate_home: Path, key: str, key_data: Path) -> Iterator[AttemptKey]:
+    """An Attempt of this test's key at the real gate, which has done the first and the last of six Units."""
+    attempt, submission = "a" * 64, "5" * 32
+    release = {"name": "x", "manifest": {"steps": [{"do": "plan"}, {"do": "detect", "units": "plan"}]}}
+    names = [f"u{number}" for number in range(6)]
+    work, state = key_data / "work" / submission / attempt, gate_home / "state" / "keys" / key
+    made = {
+        gate_home / "releases" / ("e" * 64) / "release.json": release,
+        state / "attempts" / attempt / "owner.json": {"submission": submission},
+        state / "submissions" / submission / "plan.json": {"release": "e" * 64, "attempts": []},
+        work / "done" / "plan.all": {"units": names, "result": {"grid": UNITS["grid"]}},
+        work / "done" / "detect.u0": {},
+        work / "done" / "detect.u5": {},
+        work / "leases" / "detect.u1.0": {},
+    }
+    for path, record in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record))
+    yield AttemptKey(attempt)
+    shutil.rmtree(gate_home / "releases" / ("e" * 64))
+
+
+def test_a_gate_tells_how_far_each_unit_is(gate: Gate, begun: AttemptKey) -> None:
+    assert gate.units(begun) == UNITS
+    assert gate.units(AttemptKey("b" * 64)) is None
+
+
+def test_a_gate_that_is_too_old_to_tell_of_units_is_asked_in_vain() -> None:
+    error = {"code": "bad-request", "message": "The fields of read are: ...", "transient": False}
+    assert Gate(lambda: Says({"ok": False, "error": error})).units(AttemptKey("b" * 64)) is None
+    with pytest.raises(Refused):
+        Gate(lambda: Says({"ok": False, "error": error | {"code": "limit"}})).units(AttemptKey("b" * 64))
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        None,
+        7,
+        {},
+        {"shape": [300, 129], "side": 0},
+        {"shape": [300], "side": 9},
+        {"shape": [1, 1], "side": 1},
+    ],
+)
+def test_a_grid_that_does_not_fit_its_units_is_none(grid: object) -> None:
+    body = json.dumps(UNITS | {"grid": grid}).encode()
+    assert Gate(lambda: Says({"size": 9}, body)).units(AttemptKey("b" * 64)) == UNITS | {"grid": None}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        *(json.dumps(UNITS | {"units": count}).encode() for count in (-1, 9, 1.5, True, "6", 1 << 40)),
+        *(json.dumps(UNITS | {"done": done}).encode() for done in ("", "!", 7, None, "IQIQ")),
+        *(json.dumps(UNITS | {"current": places}).encode() for places in (7, [6], [-1], ["a"], [True])),
+        json.dumps(UNITS | {"step": 7}).encode(),
+    ],
+)
+def test_an_answer_about_units_that_makes_no_sense_is_told(wrong: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        Gate(lambda: Says({"size": 9}, wrong)).units(AttemptKey("b" * 64))
 
 
 class Endless:
