@@ -23,8 +23,7 @@ _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: i
 _START_SECONDS = 60.0
 _SETTINGS = {
     "listen_addresses": "",
-    "fsync": "off",  # a killed server loses nothing by it; a computer that loses power would
-    "synchronous_commit": "off",
+    "fsync": "off",  # what is committed survives that the server is killed, not that the computer loses power
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from slidegate.domain.errors import SlidegateError
 
@@ -15,6 +15,13 @@ HEAD = "0004"
 FAR_SECONDS = 600.0
 """Nobody puts anything off for longer; what is due later was put off before the clock was set back."""
 _BUSY_SECONDS = 60
+_MIGRATING = 7_265_140_004
+_CONNECT = {
+    "connect_timeout": 10,
+    "application_name": "slidegate",
+    # who is stopped inside a transaction, or waits for one who is, holds nobody up for ever
+    "options": f"-c idle_in_transaction_session_timeout={_BUSY_SECONDS}s -c lock_timeout={_BUSY_SECONDS}s",
+}
 
 
 class StoreTooNew(SlidegateError):
@@ -37,17 +44,18 @@ class Database:
     Parameters
     ----------
     url
-        A SQLAlchemy URL, ``sqlite:////abs/slidegate.db`` for example.
+        A SQLAlchemy URL: ``sqlite:////abs/slidegate.db``, or ``postgresql+psycopg://account@host/name``.
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(url)
         self._reading: dict[str, Any] = {"only_reads": True}
-        if make_url(url).get_backend_name() != "sqlite":
-            self._reading["isolation_level"] = "REPEATABLE READ"
-        else:
+        if make_url(url).get_backend_name() == "sqlite":
+            self.engine = create_engine(url)
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self._reading |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            self.engine = create_engine(url, pool_pre_ping=True, connect_args=_CONNECT, pool_size=20)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -75,6 +83,8 @@ class Database:
             if _version(connection) == HEAD:
                 return
         with self.write() as connection:
+            if self.engine.dialect.name == "postgresql":  # one after the other; SQLite has them wait anyway
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
             if _version(connection) != HEAD:
                 _upgrade(connection)
 
@@ -94,8 +104,8 @@ def _in_words() -> Iterator[None]:
     """Turn what the database itself refuses into a sentence; what a statement did wrong stays what it is."""
     try:
         yield
-    except DatabaseError as error:
-        if type(error) not in (DatabaseError, OperationalError):
+    except DBAPIError as error:
+        if type(error) not in (DatabaseError, OperationalError, InterfaceError, InternalError):
             raise
         raise StoreUnusable(f"The database of slidegate cannot be used: {error.orig}.") from error
 

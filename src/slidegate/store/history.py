@@ -87,8 +87,11 @@ class History:
                 first = {"seq": 1, "at": at, "changed_at": at, "counts": counts, "state": run_state(counts)}
                 first["request"] = request
                 of_task = {"person": event.person, "claimable": STAGE, "since": at}
-                for change in changes(event.run, event):
-                    _insert(connection, change, first if change.table == "run" else of_task)
+                made = changes(event.run, event)
+                for name, beside in (("run", first), ("task", of_task)):
+                    rows = [{"id": c.key, **c.values, **beside} for c in made if c.table == name]
+                    if rows:
+                        connection.execute(insert(_TABLES[name]), rows)
                 _insert_event(connection, event.run, 1, at, event)
                 for queue in QUEUES:
                     stand_in_line(connection, queue, event.person)
@@ -205,11 +208,7 @@ def _write(connection: Connection, found: Sequence[Change]) -> None:
             values |= claimable(values)
         updated = connection.execute(update(table).where(table.c.id == change.key).values(**values))
         if not updated.rowcount:
-            _insert(connection, change, {})
-
-
-def _insert(connection: Connection, change: Change, beside: dict[str, Any]) -> None:
-    connection.execute(insert(_TABLES[change.table]).values(id=change.key, **change.values, **beside))
+            connection.execute(insert(table).values(id=change.key, **change.values))
 
 
 def _insert_event(connection: Connection, run: RunId, seq: int, at: float, event: Event) -> None:

@@ -236,7 +236,7 @@ class Pages:
         with self._database.read() as connection:
             for site, counts in connection.execute(query):
                 there = found.setdefault(site, {})
-                for state, tasks in counts.items():
+                for state, tasks in (counts or {}).items():
                     there[State(state)] = there.get(State(state), 0) + tasks
         return found
 
@@ -389,7 +389,7 @@ def _rows(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> list[Run
 
 
 def _row(row: Mapping[Any, Any], within: float) -> RunRow:
-    counts: dict[str, int] = dict(row["counts"])
+    counts: dict[str, int] = dict(row["counts"] or {})
     tasks = sum(counts.values())
     behind = sum(
         number * (1.0 if state in FINISHED else _DONE_BY_STATE[State(state)])

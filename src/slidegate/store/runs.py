@@ -84,7 +84,7 @@ class RunRows:
         """Return how many Tasks of each Run are in each state."""
         with self._database.read() as connection:
             rows = connection.execute(select(_R.c.id, _R.c.counts)).all()
-        return {RunId(row.id): {State(s): tasks for s, tasks in row.counts.items()} for row in rows}
+        return {RunId(row.id): {State(s): tasks for s, tasks in (row.counts or {}).items()} for row in rows}
 
     def counts(self, run: RunId) -> dict[State, int]:
         """Return how many Tasks of a Run are in each state; nothing for a Run that is gone."""

@@ -46,7 +46,7 @@ run = Table(
     # beside: what its Tasks are, counted, and what that makes the Run; when the last fact was written, and
     # when the last Task ended, while all have
     Column("state", String(16), nullable=False, server_default="waiting"),
-    Column("counts", JSON, nullable=False, server_default="{}"),
+    Column("counts", JSON(none_as_null=True)),
     Column("changed_at", Double, nullable=False, server_default="0"),
     Column("ended_at", Double),
     # beside: what logs call the request that asked for it

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every test of the store that takes one of these runs twice: on SQLite, and on a real PostgreSQL."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,10 +33,19 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server.drop(url)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of SQLite with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "slidegate.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture(params=BOTH)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
     """The URL of a store that holds nothing yet."""
     if request.param == "sqlite":
+        shutil.copy(migrated_file, tmp_path / "slidegate.db")
         yield f"sqlite:///{tmp_path}/slidegate.db"
         return
     server = request.getfixturevalue("postgres")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import tempfile
-from pathlib import Path
+from collections import Counter
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,31 +9,49 @@ from hypothesis import strategies as st
 from slidegate.domain import events
 from slidegate.domain.errors import IllegalMove, Outdated, RunStillActive, UnknownRun
 from slidegate.domain.events import fold
-from slidegate.domain.states import State
+from slidegate.domain.states import FINISHED, State, run_state
 from slidegate.domain.values import AttemptKey, RunId
 from slidegate.store import Store
 from slidegate.store.history import Held
+from slidegate.store.leases import CANCEL, STEPS
 from tests.unit.domain.histories import Walker, request
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data())
-def test_folding_the_history_gives_the_rows_after_any_history(draw: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store.open(f"sqlite:///{Path(folder)}/s.db")
-        asked = [request(name) for name in ("one", "two")]
-        walkers = [Walker.of(event) for event in asked]
-        for event in asked:
-            assert store.history.request(event, at=1.0)
-        for at in range(draw.draw(st.integers(0, 20))):
-            walker = draw.draw(st.sampled_from(walkers))
-            event = walker.next_event(draw)
-            store.history.append(walker.run, event, at)
-            walker.done(event)
-        for walker in walkers:
-            assert store.runs.view(walker.run) == fold(walker.run, store.history.of(walker.run))
-            assert {task["id"]: task["state"] for task in store.runs.tasks(walker.run)} == walker.state
-        store.close()
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(draw=st.data())
+def test_folding_the_history_gives_the_rows_after_any_history(store: Store, draw: st.DataObject) -> None:
+    word = uuid4().hex
+    asked = [request(f"{name} {word}") for name in ("one", "two")]
+    walkers = [Walker.of(event) for event in asked]
+    for event in asked:
+        assert store.history.request(event, at=1.0)
+    for at in range(draw.draw(st.integers(0, 20))):
+        walker = draw.draw(st.sampled_from(walkers))
+        event = walker.next_event(draw)
+        store.history.append(walker.run, event, at)
+        walker.done(event)
+    for walker in walkers:
+        check(store, walker)
+
+
+def check(store: Store, walker: Walker) -> None:
+    """Fail unless the rows of a Run, and what is kept beside them, are what its history says."""
+    history = store.history.of(walker.run)
+    tasks = store.runs.tasks(walker.run)
+    assert store.runs.view(walker.run) == fold(walker.run, history)
+    assert {task["id"]: task["state"] for task in tasks} == walker.state
+    row = store.pages.run_row(walker.run)
+    assert row.counts == Counter(walker.state.values())
+    assert row.state == run_state(walker.state.values())
+    assert row.seq == len(history)
+    assert (row.ended_at is not None) == (row.state in FINISHED)
+    for task in tasks:
+        step = STEPS.get(State(task["state"]), 0)
+        assert task["claimable"] == (CANCEL if step and task["wanted"] == "cancel" else step)
 
 
 def test_a_run_is_made_once(store: Store) -> None:

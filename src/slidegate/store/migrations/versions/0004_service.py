@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 def _columns() -> None:
     op.add_column("run", sa.Column("state", sa.String(length=16), server_default="waiting", nullable=False))
-    op.add_column("run", sa.Column("counts", sa.JSON(), server_default="{}", nullable=False))
+    op.add_column("run", sa.Column("counts", sa.JSON(none_as_null=True), nullable=True))
     op.add_column("run", sa.Column("changed_at", sa.Double(), server_default="0", nullable=False))
     op.add_column("run", sa.Column("ended_at", sa.Double(), nullable=True))
     op.add_column("run", sa.Column("request", sa.Text(), nullable=True))
