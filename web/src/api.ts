@@ -27,6 +27,7 @@ export interface SchemaProperty {
   description?: string;
   "x-unit"?: string;
   "x-advanced"?: boolean;
+  "x-order"?: number;
 }
 
 export interface Schema {
@@ -173,6 +174,8 @@ export interface RunSummary {
   workflow: string;
   version: string;
   title: string;
+  /** The name of its first image. */
+  first?: string;
   created_at: number;
   changed_at: number;
   heard_at: number | null;

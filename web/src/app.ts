@@ -30,7 +30,7 @@ export class SgApp extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { min-height: 100dvh; display: grid; grid-template-rows: auto 1fr auto; }
+      :host { min-height: 100dvh; display: grid; grid-template: auto 1fr auto / minmax(0, 1fr); }
       .skip { position: absolute; left: var(--sg-4); top: -4rem; z-index: 20; background: var(--sg-accent); color: var(--sg-on-accent); padding: var(--sg-2) var(--sg-4); border-radius: var(--sg-radius-s); }
       .skip:focus { top: var(--sg-2); }
       header { position: sticky; top: 0; z-index: 10; background: color-mix(in srgb, var(--sg-surface) 92%, transparent); backdrop-filter: blur(10px); border-bottom: 1px solid var(--sg-line); }

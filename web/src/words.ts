@@ -97,6 +97,9 @@ export function ended(state: string): boolean {
   return !["waiting", "active", "running", "staging", "submitting", "queued", "collecting", "publishing"].includes(state);
 }
 
+/** With a capital letter. */
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** What is left of an image's long name on a screen: `shelf:folder/slide.tif#2` → `slide.tif`. */
 export function shortName(image: string): string {
   const path = image.slice(image.indexOf(":") + 1);
@@ -116,4 +119,11 @@ export function value(of: unknown): string {
 
 function count3(n: number): string {
   return Number.isInteger(n) ? count(n) : new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(n);
+}
+
+/** What a summary counts, by the workflow's tables of objects: "412 nuclei"; empty where it says nothing. */
+export function headline(summary: Record<string, unknown> | null, outputs: Record<string, { type: string }> = {}): string {
+  const tables = Object.entries(outputs).filter(([, of]) => of.type.startsWith("table"));
+  const said = tables.filter(([name]) => typeof summary?.[name] === "number");
+  return said.map(([name]) => `${count(summary![name] as number)} ${name.replaceAll("_", " ")}`).join(", ");
 }

@@ -126,7 +126,7 @@ export class SgAccount extends LitElement {
 
   override render(): TemplateResult {
     const { session } = this;
-    const looks: [Theme, string][] = [["system", "As the computer is set"], ["light", "Light"], ["dark", "Dark"]];
+    const looks: [Theme, string][] = [["system", "Automatic"], ["light", "Light"], ["dark", "Dark"]];
     return html`<h1>Your account</h1>
       ${trouble(this.problem, this.session ? undefined : () => void this.#load())}
       ${session

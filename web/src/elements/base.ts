@@ -46,6 +46,7 @@ export const shared = css`
   button.danger.primary { background: var(--sg-bad); color: light-dark(#fff, #2b0a0e); border-color: var(--sg-bad); }
   button.quiet, .button.quiet { border-color: transparent; background: transparent; color: var(--sg-accent-ink); padding-inline: 0.625rem; }
   button.quiet:hover:not(:disabled), .button.quiet:hover { background: var(--sg-accent-soft); }
+  button.quiet.danger { color: var(--sg-bad); }
   button.large { min-height: 3rem; padding-inline: 1.5rem; font-size: var(--sg-size-m); }
 
   label, .label { font-weight: 580; font-size: var(--sg-size-s); }

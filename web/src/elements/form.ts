@@ -48,6 +48,16 @@ function pace(of: SchemaProperty): number {
   return of.type === "integer" ? Math.max(1, Math.round(nice)) : nice;
 }
 
+/**
+ * The order of fields. JSON objects have none (and lose theirs on the way), so `x-order` decides; where it is missing: what is
+ * needed, then numbers with a default, then others with one, then what may stay empty.
+ */
+export function ordered(schema: Schema): [string, SchemaProperty][] {
+  const rank = ([name, of]: [string, SchemaProperty]): number =>
+    of["x-order"] ?? (schema.required?.includes(name) ? 1000 : of.default === undefined ? 4000 : of.type === "number" || of.type === "integer" ? 2000 : 3000);
+  return Object.entries(schema.properties ?? {}).sort((a, b) => rank(a) - rank(b) || a[0].localeCompare(b[0]));
+}
+
 /** `values` holds what is set, defaults included; fires `sg-input` with {values, faults} after each change. */
 @customElement("sg-form")
 export class SgForm extends LitElement {
@@ -111,7 +121,7 @@ export class SgForm extends LitElement {
   async check(): Promise<boolean> {
     this.all = true;
     const names = Object.keys(this.faults);
-    const first = Object.keys(this.schema.properties ?? {}).find((name) => names.includes(name));
+    const first = ordered(this.schema).find(([name]) => names.includes(name))?.[0];
     if (!first) return true;
     const details = this.renderRoot.querySelector("details");
     if (details && this.schema.properties?.[first]?.["x-advanced"]) details.open = true;
@@ -227,7 +237,7 @@ export class SgForm extends LitElement {
   }
 
   override render(): TemplateResult {
-    const all = Object.entries(this.schema.properties ?? {}).filter(([, of]) => of.const === undefined);
+    const all = ordered(this.schema).filter(([, of]) => of.const === undefined);
     const plain = all.filter(([, of]) => !of["x-advanced"]);
     const more = all.filter(([, of]) => of["x-advanced"]);
     if (!all.length) return html`<p class="muted">This workflow has no settings.</p>`;

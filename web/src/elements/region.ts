@@ -2,7 +2,7 @@
 /** A picture of a whole image on which a rectangle is drawn, by mouse, finger or keyboard. */
 import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { styleMap } from "lit/directives/style-map.js";
+import { styled } from "./styled.ts";
 import { Problem } from "../api.ts";
 import { count } from "../words.ts";
 import { shared } from "./base.ts";
@@ -141,13 +141,13 @@ export class SgRegion extends LitElement {
     const [y0, x0, y1, x1] = this.region;
     const [rows, columns] = this.shape;
     const percent = (part: number, whole: number): string => `${(100 * part) / whole}%`;
-    const where = styleMap({ top: percent(y0, rows), left: percent(x0, columns), height: percent(y1 - y0, rows), width: percent(x1 - x0, columns) });
+    const where = styled({ top: percent(y0, rows), left: percent(x0, columns), height: percent(y1 - y0, rows), width: percent(x1 - x0, columns) });
     const size = `${count(x1 - x0)} × ${count(y1 - y0)} px`;
     return html`<div class="stage" @pointerdown=${this.#down} @pointermove=${this.#drag} @pointerup=${this.#up} @pointercancel=${this.#up}>
         <div class="fit">
           ${this.address
             ? html`<img src=${this.address} alt="The whole image" draggable="false" />
-                <div class="mask"><button class="box" style=${where} @keydown=${this.#key} aria-label="Region to try, ${size}, at ${count(x0)}, ${count(y0)}. Arrow keys move it, plus and minus change its size."></button></div>`
+                <div class="mask"><button class="box" ${where} @keydown=${this.#key} aria-label="Region to try, ${size}, at ${count(x0)}, ${count(y0)}. Arrow keys move it, plus and minus change its size."></button></div>`
             : nothing}
         </div>
       </div>

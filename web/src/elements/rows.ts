@@ -3,7 +3,7 @@
 import { LitElement, css, html, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import { styleMap } from "lit/directives/style-map.js";
+import { styled } from "./styled.ts";
 import { shared } from "./base.ts";
 
 /**
@@ -87,12 +87,12 @@ export class SgRows extends LitElement {
 
   override render(): TemplateResult {
     const shown = this.items.slice(this.first, this.last).map((item, i) => ({ item, index: this.first + i }));
-    return html`<div class="all" role="list" aria-label=${this.label} style=${styleMap({ height: `${this.items.length * this.rowheight}px` })} @keydown=${this.#moved}>
+    return html`<div class="all" role="list" aria-label=${this.label} ${styled({ height: `${this.items.length * this.rowheight}px` })} @keydown=${this.#moved}>
       ${repeat(
         shown,
         ({ item, index }) => this.key(item as never, index),
         ({ item, index }) => html`<div class="row-box" role="listitem" aria-setsize=${this.items.length} aria-posinset=${index + 1} data-index=${index}
-          style=${styleMap({ transform: `translateY(${index * this.rowheight}px)`, height: `${this.rowheight}px` })}>${this.row(item as never, index)}</div>`,
+          ${styled({ transform: `translateY(${index * this.rowheight}px)`, height: `${this.rowheight}px` })}>${this.row(item as never, index)}</div>`,
       )}
     </div>`;
   }

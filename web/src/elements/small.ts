@@ -2,7 +2,7 @@
 /** Small elements: the state of something, progress, and notices for what is empty, wrong or on its way. */
 import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { styleMap } from "lit/directives/style-map.js";
+import { styled } from "./styled.ts";
 import type { Tone } from "../words.ts";
 import { shared } from "./base.ts";
 import { icon, type Sign } from "./icon.ts";
@@ -60,7 +60,7 @@ export class SgProgress extends LitElement {
     const known = this.value !== null && Number.isFinite(this.value);
     const percent = known ? Math.round(Math.min(1, Math.max(0, this.value!)) * 1000) / 10 : 0;
     return html`<div role="progressbar" aria-label=${this.label} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${known ? Math.round(percent) : nothing}>
-      <i class=${known ? this.tone : "unknown"} style=${styleMap(known ? { width: `${percent}%` } : {})}></i>
+      <i class=${known ? this.tone : "unknown"} ${styled(known ? { width: `${percent}%` } : {})}></i>
     </div>`;
   }
 }

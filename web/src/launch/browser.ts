@@ -42,7 +42,8 @@ export class SgBrowser extends LitElement {
       .tile[aria-selected="true"] .mark { background: var(--sg-accent); color: var(--sg-on-accent); border-color: var(--sg-on-accent); }
       .tile[aria-disabled="true"] .mark { display: none; }
       .name { font-size: var(--sg-size-s); font-weight: 580; line-height: 1.35; overflow-wrap: anywhere; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
-      .what { font-size: var(--sg-size-xs); line-height: 1.4; color: var(--sg-ink-2); min-height: 1.4em; }
+      .what { font-size: var(--sg-size-xs); line-height: 1.4; color: var(--sg-ink-2); min-height: 2.8em; }
+      .what > span { display: block; }
       .what.bad { color: var(--sg-bad); overflow-wrap: anywhere; }
       .hint { margin-top: var(--sg-4); }
       .waiting { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: var(--sg-4); }
@@ -215,7 +216,7 @@ export class SgBrowser extends LitElement {
       <span class="name">${each.name}</span>
       ${facts?.problem
         ? html`<span class="what bad">Cannot be used: ${facts.problem.message}</span>`
-        : html`<span class="what numbers">${facts ? inWords(facts) : "\u00a0"}</span>`}
+        : html`<span class="what numbers">${facts ? inWords(facts).map((line) => html`<span>${line}</span>`) : nothing}</span>`}
     </div>`;
   };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** What is known of images: asked for in small groups, a group after the other, and kept while the page is open. */
 import { Api, type ImageFacts } from "../api.ts";
-import { count, bytes } from "../words.ts";
+import { bytes, count, many } from "../words.ts";
 
 const GROUP = 40;
 
@@ -47,11 +47,9 @@ export class Facts extends EventTarget {
   }
 }
 
-/** An image in a few words: "27,437 × 19,284 px · 3 channels · 2.1 GB". */
-export function inWords(facts: ImageFacts): string {
-  if (!facts.shape) return "";
+/** An image in two lines of few words: "27,437 × 19,284 px", "3 channels · 2.1 GB". */
+export function inWords(facts: ImageFacts): [string, string] {
+  if (!facts.shape) return ["", ""];
   const [c, y, x] = facts.shape;
-  const parts = [`${count(x)} × ${count(y)} px`, `${count(c)} ${c === 1 ? "channel" : "channels"}`];
-  if (facts.bytes) parts.push(bytes(facts.bytes));
-  return parts.join(" · ");
+  return [`${count(x)} × ${count(y)} px`, `${many(c, "channel")}${facts.bytes ? ` · ${bytes(facts.bytes)}` : ""}`];
 }

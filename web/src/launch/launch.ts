@@ -12,7 +12,7 @@ import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import "../elements/thumb.ts";
 import { go, paths } from "../router.ts";
-import { ago, bytes, count, many, span, shortName } from "../words.ts";
+import { ago, bytes, count, many, sentence, shortName, span } from "../words.ts";
 import "./browser.ts";
 import { Facts } from "./facts.ts";
 import { keyFor, forgetKey } from "./once.ts";
@@ -261,7 +261,7 @@ export class SgLaunch extends LitElement {
       const wish = await this.api.launch(body, keyFor(body));
       const answer = await this.api.granted<{ run: string; outcome: string }>(wish.id, (now) => {
         const words = now.trouble ?? now.step ?? "Waiting for its turn";
-        this.launching = now.total ? { words: `${cap(words)}: ${count(now.done ?? 0)} of ${count(now.total)}`, part: (now.done ?? 0) / now.total } : { words: `${cap(words)}…`, part: null };
+        this.launching = now.total ? { words: `${sentence(words)}: ${count(now.done ?? 0)} of ${count(now.total)}`, part: (now.done ?? 0) / now.total } : { words: `${sentence(words)}…`, part: null };
       });
       forgetKey();
       this.launching = null;
@@ -368,7 +368,7 @@ export class SgLaunch extends LitElement {
     if (!parts.length) parts.push("how long it takes is not known before the first run");
     const before = e.queue.queued + e.queue.running;
     parts.push(before ? `${many(before, "image")} before it` : "nothing before it");
-    return cap(parts.join(" · "));
+    return sentence(parts.join(" · "));
   }
 
   #tray(): TemplateResult {
@@ -443,5 +443,3 @@ export function newer(version: string, than: string): boolean {
   }
   return false;
 }
-
-const cap = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -8,8 +8,11 @@ import { icon } from "../elements/icon.ts";
 import "../elements/region.ts";
 import { boxAround, type Box } from "../elements/region.ts";
 import { trouble } from "../elements/small.ts";
-import { shortName, value } from "../words.ts";
+import { count, headline, sentence, shortName } from "../words.ts";
 import type { Facts } from "./facts.ts";
+
+/** What else is worth saying of a region, where the workflow's summary has it. */
+const KNOWN: Record<string, string> = { density_per_mm2: "Per mm²", touching_edge: "Cut by the edge of the region" };
 
 interface Shown {
   wish: string;
@@ -88,7 +91,7 @@ export class SgPreview extends LitElement {
     if (this.image && !facts) this.facts.want([this.image]);
     if (!this.region && facts?.shape) {
       const [, rows, columns] = facts.shape;
-      this.region = boxAround(rows / 2, columns / 2, 1024, 1024, rows, columns);
+      this.region = boxAround(rows / 2, columns / 2, 512, 512, rows, columns);
     }
   }
 
@@ -108,7 +111,7 @@ export class SgPreview extends LitElement {
     try {
       const { wish, answer } = await api.preview(
         { workflow: this.workflow.name, version: this.workflow.version, image: this.image, region: this.region, parameters: this.parameters },
-        (now) => (this.words = now.trouble ?? (now.step ? `${now.step.charAt(0).toUpperCase()}${now.step.slice(1)}…` : "Working…")),
+        (now) => (this.words = now.trouble ?? (now.step ? `${sentence(now.step)}…` : "Working…")),
         asking.signal,
       );
       const [picture, plain] = await Promise.all((["picture", "plain"] as const).map(async (which) => {
@@ -130,13 +133,13 @@ export class SgPreview extends LitElement {
   }
 
   #headline(answer: PreviewAnswer): string {
-    const entry = Object.entries(answer.facts).find(([, each]) => typeof each === "number");
-    return entry ? `${value(entry[1])} ${entry[0].replaceAll("_", " ")} found in this region` : "Done";
+    const found = headline(answer.facts, this.workflow?.outputs);
+    return found ? `${found} in this region` : "Done";
   }
 
   #result(shown: Shown): TemplateResult {
     const old = shown.asked !== this.#asked;
-    const facts = Object.entries(shown.answer.facts).slice(1).filter(([, each]) => each !== null && typeof each !== "object");
+    const facts = Object.entries(KNOWN).filter(([name]) => typeof shown.answer.facts[name] === "number");
     return html`<div class="result">
       <div class="picture ${old ? "old" : ""}">
         <img src=${shown.plain} alt="The region" />
@@ -150,7 +153,7 @@ export class SgPreview extends LitElement {
         </span>
       </div>
       ${old ? html`<p class="old-note">The settings or the region have changed since. Run the preview again to see what they do.</p>` : nothing}
-      ${facts.length ? html`<dl>${facts.map(([name, each]) => html`<dt>${name.replaceAll("_", " ")}</dt><dd>${value(each)}</dd>`)}</dl>` : nothing}
+      ${facts.length ? html`<dl>${facts.map(([name, words]) => html`<dt>${words}</dt><dd>${count(Math.round(shown.answer.facts[name] as number))}</dd>`)}</dl>` : nothing}
     </div>`;
   }
 

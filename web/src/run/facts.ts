@@ -4,9 +4,10 @@ import { LitElement, css, html, nothing, type PropertyValues, type TemplateResul
 import { customElement, property, state } from "lit/decorators.js";
 import { Api, Problem, type Costs, type ResultFile, type Run, type RunEvent, type Task } from "../api.ts";
 import { shared } from "../elements/base.ts";
+import { ordered } from "../elements/form.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
-import { bytes, count, exactly, many, moment, value } from "../words.ts";
+import { bytes, count, exactly, many, moment, sentence, span, value } from "../words.ts";
 
 const facts = css`
   dl.facts { display: grid; grid-template-columns: minmax(10rem, 18rem) minmax(0, 1fr); gap: 0; }
@@ -28,7 +29,7 @@ export class SgRunSettings extends LitElement {
   override render(): TemplateResult {
     const { run } = this;
     const properties = run.schema?.properties ?? {};
-    const names = [...new Set([...Object.keys(properties), ...Object.keys(run.parameters)])];
+    const names = [...new Set([...ordered(run.schema ?? {}).map(([name]) => name), ...Object.keys(run.parameters)])];
     const row = (term: string, what: unknown): TemplateResult => html`<dt>${term}</dt><dd>${what}</dd>`;
     const of = (name: string): string => {
       const given = run.parameters[name];
@@ -60,7 +61,7 @@ export class SgRunHistory extends LitElement {
       ol { display: grid; }
       li { display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: var(--sg-4); padding: var(--sg-2) 0; border-bottom: 1px solid var(--sg-line); }
       time { color: var(--sg-ink-2); font-size: var(--sg-size-s); padding-top: 0.125rem; }
-      li span { overflow-wrap: anywhere; }
+      li span { overflow-wrap: anywhere; line-height: 1.4; }
       .more { margin-top: var(--sg-4); }
       @media (max-width: 42rem) { li { grid-template-columns: 1fr; gap: 0; } }
     `,
@@ -72,6 +73,7 @@ export class SgRunHistory extends LitElement {
   @state() private events: RunEvent[] = [];
   @state() private next: string | number | null = null;
   @state() private problem: Problem | null = null;
+  @state() private names: ReadonlyMap<string, string> = new Map();
   private asking = false;
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -88,15 +90,25 @@ export class SgRunHistory extends LitElement {
       this.events = [...this.events, ...page.items.filter((event) => event.seq > known)];
       this.next = page.next;
       this.problem = null;
+      await this.#name(page.items);
     } catch (thrown) {
       this.problem = Problem.from(thrown);
     }
     this.asking = false;
   }
 
+  /** What the images are called that are spoken of. */
+  async #name(events: RunEvent[]): Promise<void> {
+    const unknown = events.map((event) => event.task).filter((task): task is string => task !== null && !this.names.has(task));
+    for (const page of new Set(unknown.map((task) => Math.floor((Number(task.split(".").at(-1)) - 1) / 200)))) {
+      const { items } = await Api.at(this.base).tasks(this.run, { limit: 200, after: page * 200 });
+      this.names = new Map([...this.names, ...items.map((task): [string, string] => [task.task, task.name])]);
+    }
+  }
+
   override render(): TemplateResult {
     return html`<section class="card">${trouble(this.problem, () => void this.load())}
-      <ol aria-label="What happened, oldest first">${this.events.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${event.words}</span></li>`)}</ol>
+      <ol aria-label="What happened, oldest first">${this.events.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${sentence(event.words)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}</ol>
       ${this.next !== null ? html`<div class="more"><button @click=${this.load}>Show what came after</button></div>` : nothing}
     </section>`;
   }
@@ -108,7 +120,7 @@ export class SgRunCosts extends LitElement {
     shared,
     css`
       .costs { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: var(--sg-4); }
-      .cost { display: grid; gap: var(--sg-1); }
+      .cost { display: grid; gap: var(--sg-1); align-content: start; margin: 0; }
       .cost b { font-size: var(--sg-size-xl); font-weight: 620; letter-spacing: -0.01em; }
     `,
   ];
@@ -133,7 +145,7 @@ export class SgRunCosts extends LitElement {
 
   override render(): TemplateResult {
     const { costs } = this;
-    const hours = (n: number | null): string => (n === null ? "Not known yet" : n < 0.1 ? `${value(n * 60)} minutes` : `${value(n)} hours`);
+    const hours = (n: number | null): string => (n === null ? "Not known yet" : n < 0.1 ? span(n * 3600) : `${value(n)} hours`);
     const size = (n: number | null): string => (n === null ? "Not known yet" : bytes(n));
     const card = (title: string, what: string, about: string): TemplateResult => html`<div class="card cost"><h3>${title}</h3><b class="numbers">${what}</b><p class="muted small">${about}</p></div>`;
     return html`${trouble(this.problem, () => void this.#load())}

@@ -2,7 +2,7 @@
 /** The images of a Run: all of them in a list of which only what is seen is built and asked for anew. */
 import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { Api, Problem, type RunSummary, type Task, type TaskState } from "../api.ts";
+import { Api, Problem, type Run, type Task, type TaskState } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import "../elements/rows.ts";
 import type { SgRows } from "../elements/rows.ts";
@@ -42,7 +42,7 @@ export class SgRunImages extends LitElement {
 
   @property() base = "";
   @property() run = "";
-  @property({ attribute: false }) summary: RunSummary | null = null;
+  @property({ attribute: false }) summary: Run | null = null;
   @state() private tasks: Task[] = [];
   @state() private whole = false;
   @state() private group = "all";
@@ -145,7 +145,7 @@ export class SgRunImages extends LitElement {
   }
 
   #row = (task: Task): TemplateResult =>
-    html`<sg-task-row base=${this.base} run=${this.run} .task=${task} ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
+    html`<sg-task-row base=${this.base} run=${this.run} .task=${task} .outputs=${this.summary?.outputs ?? {}} ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
       @sg-log=${() => void this.log.open(task)} @sg-watch=${() => (this.chosen = task.number)}></sg-task-row>`;
 
   #key = (task: Task): number => task.number;

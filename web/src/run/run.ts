@@ -9,7 +9,7 @@ import type { SgDialog } from "../elements/dialog.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import "../elements/tabs.ts";
-import { go } from "../router.ts";
+import { go, paths } from "../router.ts";
 import { heard, remaining, standing, tally } from "../runs/summary.ts";
 import { ended, exactly, many, moment, runWord } from "../words.ts";
 import "./facts.ts";
@@ -48,6 +48,7 @@ export class SgRun extends LitElement {
   @state() private doing = "";
   @state() private withResults = false;
   @state() private said = "";
+  @state() private site = "";
   @query("#cancel") private cancelDialog!: SgDialog;
   @query("#delete") private deleteDialog!: SgDialog;
   private stop: (() => void) | null = null;
@@ -102,8 +103,14 @@ export class SgRun extends LitElement {
 
   #take(what: Run): void {
     if (this.what && this.what.state !== what.state) this.said = `${runWord(what.state)[0]}. ${standing(what)}`;
+    if (this.what?.site !== what.site) this.#named(what.site);
     this.what = what;
     this.dispatchEvent(new CustomEvent("sg-title", { detail: { title: what.title || what.workflow }, bubbles: true, composed: true }));
+  }
+
+  /** What the place is called where the Run is computed. */
+  #named(site: string): void {
+    this.api.sites().then((sites) => (this.site = (sites.find((each) => each.site === site)?.title ?? "").replace(/^This /, "this ")), () => undefined);
   }
 
   async #act(words: string, act: () => Promise<unknown>): Promise<boolean> {
@@ -140,9 +147,10 @@ export class SgRun extends LitElement {
     const bad = (run.counts.failed ?? 0) + (run.counts.cancelled ?? 0);
     const may = (what: string): boolean => run.may.includes(what);
     return html`<div class="do">
+      ${run.tasks === 1 && run.counts.succeeded === 1 ? html`<a class="button primary" href=${paths.results(run.run, 1)}>Show the results</a>` : nothing}
       ${may("retry") && bad ? html`<button @click=${() => void this.#act("Starting again…", () => this.api.retry(run.run))}>${icon("again", 16)} Try ${run.counts.failed ? "the failed" : "the cancelled"} again</button>` : nothing}
       ${may("cancel") ? html`<button @click=${() => this.cancelDialog.show()}>${icon("stop", 16)} Cancel</button>` : nothing}
-      ${may("again") ? html`<a class="button" href="/launch?step=settings&from=${encodeURIComponent(run.run)}">${icon("plus", 16)} Use again</a>` : nothing}
+      ${may("again") ? html`<a class="button" href="/launch?step=settings&from=${encodeURIComponent(run.run)}">${icon("plus", 16)} Run again</a>` : nothing}
       ${may("delete") ? html`<button class="quiet danger" @click=${() => this.deleteDialog.show()}>${icon("bin", 16)} Delete</button>` : nothing}
     </div>`;
   }
@@ -201,7 +209,7 @@ export class SgRun extends LitElement {
       <div class="head">
         <div>
           <div class="name"><h1>${run.title || run.workflow}</h1><sg-state tone=${tone} word=${word}></sg-state></div>
-          <p class="sub numbers">${many(run.tasks, "image")} · launched <time title=${exactly(run.created_at)}>${moment(run.created_at)}</time> by ${run.person} · on ${run.site === "local" ? "this server's computer" : run.site}</p>
+          <p class="sub numbers">${many(run.tasks, "image")} · launched <time title=${exactly(run.created_at)}>${moment(run.created_at)}</time> by ${run.person} · on ${this.site || (run.site === "local" ? "this computer" : run.site)}</p>
         </div>
         ${this.#actions(run)}
       </div>

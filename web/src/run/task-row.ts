@@ -2,12 +2,12 @@
 /** One image of a Run: a row of fixed height. */
 import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { Task } from "../api.ts";
+import type { Run, Task } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import "../elements/thumb.ts";
 import { paths } from "../router.ts";
-import { count, ended, left, taskWord, value } from "../words.ts";
+import { count, ended, headline, left, sentence, taskWord } from "../words.ts";
 
 /** Fires `sg-log` and `sg-watch` with {task}. */
 @customElement("sg-task-row")
@@ -34,6 +34,7 @@ export class SgTaskRow extends LitElement {
   @property() base = "";
   @property() run = "";
   @property({ attribute: false }) task!: Task;
+  @property({ attribute: false }) outputs: Run["outputs"] = {};
   @property({ type: Boolean }) watched = false;
 
   #words(): TemplateResult {
@@ -45,8 +46,8 @@ export class SgTaskRow extends LitElement {
       const words = [`${count(task.done ?? 0)} of ${count(task.total!)} parts`, task.left_seconds ? left(task.left_seconds) : ""].filter(Boolean).join(" · ");
       return html`<span class="line"><sg-progress thin .value=${(task.done ?? 0) / task.total!} label="Progress of ${task.name}"></sg-progress><span class="words numbers">${words}</span></span>`;
     }
-    const found = task.state === "succeeded" ? headline(task.summary) : "";
-    return html`<span class="words numbers" title=${task.waits ?? nothing}>${found || task.waits || task.words}</span>`;
+    const found = task.state === "succeeded" ? headline(task.summary, this.outputs) : "";
+    return html`<span class="words numbers" title=${task.waits ?? nothing}>${found || sentence(task.waits || task.words)}</span>`;
   }
 
   #tell(name: string): void {
@@ -68,10 +69,4 @@ export class SgTaskRow extends LitElement {
       </div>
     </div>`;
   }
-}
-
-/** The first number of a summary: "412 nuclei". */
-export function headline(summary: Record<string, unknown> | null): string {
-  const first = Object.entries(summary ?? {}).find(([, each]) => typeof each === "number");
-  return first ? `${value(first[1])} ${first[0].replaceAll("_", " ")}` : "";
 }

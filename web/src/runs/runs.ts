@@ -8,8 +8,8 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import { paths } from "../router.ts";
-import { count, ended, exactly, many, moment, runWord } from "../words.ts";
-import { heard, remaining, standing } from "./summary.ts";
+import { count, ended, exactly, many, moment, runWord, sentence } from "../words.ts";
+import { heard, images, remaining, standing } from "./summary.ts";
 
 const KEPT = "slidegate-runs";
 const STATES: [string, string][] = [["", "Any state"], ["active", "Running"], ["waiting", "Waiting"], ["succeeded", "Finished"], ["failed", "Failed"], ["cancelled", "Cancelled"]];
@@ -176,7 +176,7 @@ export class SgRuns extends LitElement {
       const words = wish.trouble ?? wish.step ?? "Waiting for its turn";
       return html`<div class="run launching">
         <b>Launching</b><sg-state tone="busy" word="Launching"></sg-state>
-        <span class="meta numbers">${words.charAt(0).toUpperCase() + words.slice(1)}${wish.total ? ` ${count(wish.done ?? 0)} of ${count(wish.total)}` : ""}</span>
+        <span class="meta numbers">${sentence(words)}${wish.total ? ` ${count(wish.done ?? 0)} of ${count(wish.total)}` : ""}</span>
         <div class="bar"><sg-progress .value=${part} label="Launching"></sg-progress></div>
       </div>`;
     });
@@ -186,7 +186,7 @@ export class SgRuns extends LitElement {
     const [word, tone] = runWord(run.state);
     const over = ended(run.state);
     return html`<a class="run" href=${paths.run(run.run)}>
-      <span><b>${run.title || run.workflow}</b> <span class="meta">· ${many(run.tasks, "image")}${run.person !== this.person ? ` · ${run.person}` : ""}</span></span>
+      <span><b>${run.title || run.workflow}</b> <span class="meta">· ${images(run)}${run.person !== this.person ? ` · ${run.person}` : ""}</span></span>
       <sg-state tone=${tone} word=${word}></sg-state>
       <span class="meta numbers">${standing(run)}</span>
       <time class="when numbers" title=${exactly(run.created_at)}>${moment(run.created_at)}</time>

@@ -40,3 +40,9 @@ export function heard(at: number | null, always = false): string {
   if (!at) return "";
   return always || Date.now() / 1000 - at > 90 ? `Last heard ${ago(at)}.` : "";
 }
+
+/** Which images, as far as a line holds them: "slide-01.tif and 2 more". */
+export function images(run: RunSummary): string {
+  if (!run.first) return many(run.tasks, "image");
+  return run.tasks === 1 ? run.first : `${run.first} and ${count(run.tasks - 1)} more`;
+}
