@@ -166,6 +166,7 @@ class Cache:
         with self.making() as made:
             moved = made / "tree"
             shutil.move(folder, moved)
+            _open_to_group(moved, target.parent.stat().st_mode & 0o777)
             try:
                 moved.rename(target)
             except OSError:
@@ -235,6 +236,12 @@ class Cache:
             return 0
         shutil.rmtree(gone, ignore_errors=True)
         return 1
+
+
+def _open_to_group(folder: Path, mode: int) -> None:
+    """Give folders the mode that those of the cache have: the api may be another account of its group."""
+    for inner, _folders, _names in os.walk(folder):
+        Path(inner).chmod(mode)
 
 
 def _size(folder: Path) -> int:

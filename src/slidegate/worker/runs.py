@@ -15,7 +15,7 @@ from slidegate.domain.errors import (
     UnknownRun,
     UnknownWorkflow,
 )
-from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, Retried, RunRequested
+from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, RunRequested
 from slidegate.domain.parameters import complete
 from slidegate.domain.run import identity, run_id, task_id
 from slidegate.domain.states import FINISHED, State
@@ -97,6 +97,7 @@ class Runs:
         source: str = "folder",
         progress: Progress | None = None,
         since: float | None = None,
+        request_id: str | None = None,
     ) -> Requested:
         """Ask for a Run, or take up the one that the same person asked for before.
 
@@ -122,6 +123,8 @@ class Runs:
         since
             Asking `again` is asking for one that was made at or after this time, seconds since 1970: so a
             request that was interrupted can be repeated without making two.
+        request_id
+            What logs call the request, if it came from outside.
 
         Raises
         ------
@@ -149,7 +152,7 @@ class Runs:
         generation = 0 if known is None else known[1] + 1
         event = self._new_run(person, request, generation, release, values, out, site, described)
         self._store.releases.remember(release)
-        if self._store.history.request(event, self._tools.clock()):
+        if self._store.history.request(event, self._tools.clock(), request_id):
             return Requested(event.run, "created")
         return Requested(event.run, self._take_up(event.run, out))
 
@@ -298,25 +301,14 @@ class Runs:
 
     def cancel(self, run: RunId) -> int:
         """Wish a Run cancelled; it is when its Tasks say so. Returns how many Tasks were not yet to be."""
-        wished = self._store.runs.want_cancelled(run, self._tools.clock())
-        self._store.sites.hurry(self._store.runs.run(run)["site"])
-        return wished
+        return self._store.asking.cancel(run, self._tools.clock())
 
     def retry(self, run: RunId) -> int:
         """Let the Tasks that failed or were cancelled go on; returns how many.
 
         A Task whose result exists goes on from there; another is tried again, as a new Attempt.
         """
-        events: list[Event] = []
-        for task in self._store.runs.tasks(run):
-            state = State(task["state"])
-            name = TaskId(task["id"])
-            if state == State.FAILED and task["output"] is not None:
-                events.append(CollectAgain(name, state))
-            elif state in (State.FAILED, State.CANCELLED):
-                events.append(Retried(name, state, run, task["attempt"] + 1))
-        self._append(run, events)
-        return len(events)
+        return self._store.asking.retry(run, self._tools.clock())
 
     def delete(self, run: RunId, results: bool = False) -> tuple[str, ...]:
         """Delete a Run: its rows, its history and what is kept of it on this computer.

@@ -168,3 +168,11 @@ def test_an_empty_cache_can_be_read_and_swept(cache: Cache) -> None:
 def test_others_than_owner_and_group_may_not_look_into_it(cache: Cache) -> None:
     cache.put(PREVIEW, b"x")
     assert cache.folder.stat().st_mode & 0o007 == 0
+
+
+def test_who_may_look_into_the_cache_may_look_into_its_images(cache: Cache, tmp_path: Path) -> None:
+    made = make_image(tmp_path / "a")
+    (made / "0").chmod(0o700)
+    made.chmod(0o700)
+    kept = cache.keep_tree(made, A)
+    assert kept.stat().st_mode == (kept / "0").stat().st_mode == kept.parent.stat().st_mode

@@ -9,12 +9,14 @@ from typing import Any
 from slidegate.domain.errors import NothingSelected, UnknownSite
 from slidegate.domain.values import ImageRef, RunId, digest_of
 from slidegate.sources.errors import ImageNotFoundError
+from slidegate.store.wishes import Wish
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.errors import BadWish
 
 log = logging.getLogger(__name__)
 
 _MOST_IMAGES = 20_000
+_REQUEST = re.compile("[A-Za-z0-9._:-]{1,64}")
 _PLAIN = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -42,13 +44,16 @@ def launch(desk: Desk, asked: Asked) -> dict[str, Any]:
         site=site,
         progress=lambda done, total: asked.note("reading images", done, total),
         since=asked.asked_at,
+        request_id=request_of(asked.held.wish),
     )
-    request = str(asked.body.get("request") or "-")
-    log.info(
-        "run asked for",
-        extra={"action": "launch", "request": request, "run": found.run, "outcome": found.outcome},
-    )
+    log.info("run asked for", extra={"action": "launch", "run": found.run, "outcome": found.outcome})
     return {"run": found.run, "outcome": found.outcome}
+
+
+def request_of(wish: Wish) -> str | None:
+    """Return what logs call the request that made a wish, if it says so."""
+    found = wish.body.get("request")
+    return found if isinstance(found, str) and _REQUEST.fullmatch(found) else None
 
 
 def _image(desk: Desk, name: str) -> ImageRef:

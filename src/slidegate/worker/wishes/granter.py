@@ -11,10 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 from slidegate.domain.errors import SlidegateError
+from slidegate.domain.logs import about
 from slidegate.store.wishes import KINDS, HeldWish
 from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.telling import in_words, trouble_of
-from slidegate.worker.wishes.asking import delete, launch
+from slidegate.worker.wishes.asking import delete, launch, request_of
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.following import log_of, units
 from slidegate.worker.wishes.looking import browse, describe, thumbnail
@@ -81,34 +82,35 @@ class Granter:
 
     def _do(self, held: HeldWish) -> None:
         """Do what a wish asks for; whatever happens, it has an answer, or is given back."""
+        began = self._desk.tools.clock()
+        with about(wish=held.wish.id, request=request_of(held.wish)):
+            outcome = self._done(held)
+            seconds = round(self._desk.tools.clock() - began, 3)
+            extra = {"action": f"wish_{held.wish.kind}", "outcome": outcome, "seconds": seconds}
+            log.info("wish %s", outcome, extra=extra)
+
+    def _done(self, held: HeldWish) -> str:
+        """Do it; returns what became of it."""
         desk, wishes = self._desk, self._desk.tools.store.wishes
         clock = desk.tools.clock
-        began = clock()
         try:
             with Asked(wishes, held, clock, desk.tools.pace.lease_seconds, self._stop) as asked:
                 answer = GRANTS[held.wish.kind](desk, asked)
-            wishes.grant(held, answer, clock())
+            return "granted" if wishes.grant(held, answer, clock()) else "lost"
         except NoLongerWanted:
             if self._stop is not None and self._stop.is_set():
                 wishes.put_off(held, clock(), "The worker was stopped; another one goes on.")
+            return "given-back"
         except Exception as error:  # noqa: BLE001  (the edge of a worker's step)
-            self._answer(held, in_words(error, f"wish {held.wish.id}"))
-        log.info(
-            "wish done",
-            extra={
-                "action": "wish",
-                "kind": held.wish.kind,
-                "wish": held.wish.id,
-                "seconds": clock() - began,
-            },
-        )
+            return self._answered(held, in_words(error, f"wish {held.wish.id}"))
 
-    def _answer(self, held: HeldWish, error: SlidegateError) -> None:
-        """Refuse a wish, or put it off when what keeps it from being granted may pass."""
+    def _answered(self, held: HeldWish, error: SlidegateError) -> str:
+        """Refuse a wish, or put it off when what keeps it from being granted may pass; returns which."""
         wishes, now = self._desk.tools.store.wishes, self._desk.tools.clock()
         waited = now - held.wish.asked_at
         if error.transient and (held.wish.kind in _PATIENT or waited < _IMPATIENT_SECONDS):
             pause = self._desk.tools.pace.pause(held.tries + 1, transient=True)
             wishes.put_off(held, now + pause, trouble_of(error))
-            return
+            return "put-off"
         wishes.refuse(held, error.code, error.message, now)
+        return "refused"
