@@ -9,7 +9,6 @@ doing it twice is doing it once; the order is always: do it, then write that it 
 import logging
 from collections.abc import Collection
 from threading import Event
-from typing import Any
 
 from slidegate.domain.errors import Outdated, SlidegateError
 from slidegate.domain.events import Cancelled, Failed, StagingBegan
@@ -75,9 +74,8 @@ class Mover:
         """Do one small thing; returns False when there is nothing to be done just now."""
         tools = self._tools
         states, full = self._may()
-        among: Any = {} if states is None and not full else {"states": states, "not_staging_at": full}
         claim = tools.store.queue.claim(
-            self._owner, tools.clock(), tools.pace.lease_seconds, self._runs, **among
+            self._owner, tools.clock(), tools.pace.lease_seconds, self._runs, states, full
         )
         if claim is None:
             return False
@@ -133,7 +131,7 @@ class Mover:
     def _seal_at(self, claim: Claim) -> float:
         """Return when a Task that is ready is handed in: at once if enough are, or no other is on its way."""
         now = self._tools.clock()
-        counts = self._tools.store.runs.states().get(claim.run, {})
+        counts = self._tools.store.runs.counts(claim.run)
         ready = counts.get(State.SUBMITTING, 0)
         coming = counts.get(State.WAITING, 0) + counts.get(State.STAGING, 0)
         enough = ready >= self._tools.pace.seal_tasks

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kill everything at random while many people's Runs proceed: none may be lost, none done twice.
+
+usage: python benchmarks/chaos.py [RUNS] [--seed S] [--database sqlite|postgres ...] [--pause LEAST MOST]
+
+Runs are asked for as the pages ask: by wishes, each of them more than once, with the same key and with
+another. Two worker services and the embedded site carry them out. Meanwhile, chosen at random, workers,
+gates, holders of crews and, where there is one, the database server are killed (SIGKILL) and started again;
+workers are told to end, and must within seconds; some Runs are cancelled under way, some fail because their
+crews were killed too often and are tried again, as people would.
+
+In the end, for each database: every Run that was asked for is there once and has ended; what succeeded was
+published once, and holds what counting in this process gives; what was cancelled was wished so, and nothing
+of it was published; the history of each Run has no gap, and its rows are what its history says.
+"""
+
+import argparse
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+import tifffile  # noqa: E402
+
+from slidegate.domain.errors import SlidegateError  # noqa: E402
+from slidegate.domain.events import CancelWanted, fold  # noqa: E402
+from slidegate.domain.states import State  # noqa: E402
+from slidegate.domain.values import ImageRef, RunId  # noqa: E402
+from slidegate.sources.folder import FolderSource  # noqa: E402
+from slidegate.store import Store  # noqa: E402
+from slidegate.store.wishes import Wish  # noqa: E402
+from tests.acceptance.embedded import Place  # noqa: E402
+from tests.postgres import Postgres, running, what_is_missing  # noqa: E402
+
+DATABASES = ("sqlite", "postgres")
+WORKERS = 2
+IMAGES = 8
+PEOPLE = ("ada", "grace", "mary")
+CANCELLED = 0.1
+AGAIN = 0.3
+AT_ONCE = 16
+ENDS_SECONDS = 10.0
+TRUE_FAILURES = ("step-crashed", "crews-ended")
+REVIVED_SECONDS = 60.0
+
+
+@dataclass
+class Launch:
+    """A Run that somebody wants."""
+
+    number: int
+    person: str
+    images: tuple[int, ...]
+    key: str
+    cancel: bool
+    run: RunId | None = None
+
+
+@dataclass
+class Found:
+    """What was found in the end."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    untrue: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    retried: int = 0
+
+
+class Processes:
+    """The worker services of one place, each started again when it was killed."""
+
+    def __init__(self, place: Place, database: str, chance: random.Random) -> None:
+        self.place = place
+        self.chance = chance
+        self.killed: Counter[str] = Counter()
+        self.slow_ends: list[float] = []
+        self._bag: list[str] = []
+        self._environment = {
+            **os.environ,
+            "SLIDEGATE_HOME": str(place.settings.home),
+            "SLIDEGATE_WORKFLOWS_DIR": str(place.settings.workflows_dir),
+            "SLIDEGATE_CORES": "2",
+            "SLIDEGATE_SHELVES": json.dumps({"in": str(place.root / "images")}),
+            "SLIDEGATE_RESULTS": str(place.out),
+            "SLIDEGATE_DATABASE_URL": database,
+        }
+        self._log = (place.root / "workers.log").open("ab")
+        self.workers = [self._start() for _ in range(WORKERS)]
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        argv = [str(Path(sys.executable).parent / "slidegate"), "worker"]
+        return subprocess.Popen(argv, env=self._environment, stdout=self._log, stderr=self._log)
+
+    def next_death(self, has_server: bool) -> str:
+        """Return what dies next: each kind comes as often as it stands in a bag, in any order."""
+        if not self._bag:
+            self._bag = ["worker"] * 4 + ["gate"] * 3 + ["worker's end", "crew"] + ["database"] * has_server
+            self.chance.shuffle(self._bag)
+        return self._bag.pop()
+
+    def kill_worker(self) -> None:
+        """Kill a worker, and start another in its place."""
+        number = self.chance.randrange(WORKERS)
+        self.workers[number].kill()
+        self.workers[number].wait()
+        self.workers[number] = self._start()
+        self.killed["workers"] += 1
+
+    def end_worker(self) -> None:
+        """Tell a worker to end, wait until it has, and start another in its place."""
+        number = self.chance.randrange(WORKERS)
+        self._end([self.workers[number]])
+        self.workers[number] = self._start()
+        self.killed["workers, told to end"] += 1
+
+    def kill_some(self, name: str, *words: str) -> None:
+        """Kill one of the gates, or of the crews' holders, that run just now."""
+        found = self.place.processes(*words)
+        if found:
+            with suppress(ProcessLookupError):
+                os.kill(self.chance.choice(found), signal.SIGKILL)
+                self.killed[name] += 1
+
+    def _end(self, workers: "list[subprocess.Popen[bytes]]") -> None:
+        began = time.monotonic()
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in workers:
+            worker.wait(60)
+        if time.monotonic() - began > ENDS_SECONDS:
+            self.slow_ends.append(time.monotonic() - began)
+
+    def close(self) -> None:
+        """Let all end."""
+        self._end(self.workers)
+        self._log.close()
+
+
+class People:
+    """Those who want Runs, look after them, and try again."""
+
+    def __init__(self, store: Store, runs: int, chance: random.Random) -> None:
+        self._store = store
+        self._chance = chance
+        self.cancelled: set[RunId] = set()
+        self.retried = 0
+        self.launches = [self._launch(number) for number in range(runs)]
+
+    def _launch(self, number: int) -> Launch:
+        images = tuple(sorted(self._chance.sample(range(IMAGES), self._chance.choice((1, 1, 2)))))
+        key = secrets.token_hex(8)
+        return Launch(number, self._chance.choice(PEOPLE), images, key, self._chance.random() < CANCELLED)
+
+    def look(self) -> bool:
+        """Ask for what is due, cancel, try again; return whether anybody still waits for something."""
+        unfinished = set(self._store.runs.unfinished())
+        open_ones = [one for one in self.launches if one.run is None or one.run in unfinished]
+        for launch in open_ones[:AT_ONCE]:
+            if launch.run is None:
+                self._ask(launch)
+            elif launch.cancel and launch.run not in self.cancelled and self._chance.random() < AGAIN:
+                self._store.runs.want_cancelled(launch.run, time.time())
+                self.cancelled.add(launch.run)
+        return bool(open_ones) or self._try_again()
+
+    def _ask(self, launch: Launch) -> None:
+        self._asked(launch, launch.key)
+        if self._chance.random() < AGAIN:
+            self._asked(launch, launch.key)
+        wish = self._asked(launch, launch.key + ("" if self._chance.random() > AGAIN else "-again"))
+        if wish.state == "refused":
+            raise SystemExit(f"a launch was refused: {wish.error} [{wish.error_code}]")
+        if wish.answer is not None:
+            launch.run = RunId(wish.answer["run"])
+
+    def _asked(self, launch: Launch, key: str) -> Wish:
+        body = {
+            "workflow": "count_bytes",
+            "site": "local",
+            "images": [f"in:image{number}.tif" for number in launch.images],
+            "parameters": {"byte": launch.number % 256},
+            "again": False,
+        }
+        named = f"{key}.{launch.number}"
+        return self._store.wishes.ask("launch", launch.person, body, time.time(), named, float("inf"))
+
+    def _try_again(self) -> bool:
+        """Try again what failed because its crews were killed; return whether something did."""
+        failed = False
+        for launch in self.launches:
+            assert launch.run is not None
+            tasks = self._store.runs.tasks(launch.run)
+            if any(task["state"] == State.FAILED and task["error_code"] in TRUE_FAILURES for task in tasks):
+                self.retried += self._store.asking.retry(launch.run, time.time())
+                failed = True
+        return failed
+
+
+def strike(processes: Processes, database: Postgres | None) -> None:
+    """Let something die."""
+    match processes.next_death(database is not None):
+        case "worker":
+            processes.kill_worker()
+        case "worker's end":
+            processes.end_worker()
+        case "gate":
+            processes.kill_some("gates", "serve")
+        case "crew":
+            processes.kill_some("crews", "run")
+        case "database" if database is not None:
+            database.kill()
+            time.sleep(processes.chance.uniform(0.0, 0.5))
+            _begin_again(database)
+            processes.killed["database servers"] += 1
+
+
+def _begin_again(database: Postgres) -> None:
+    """Start a server that was killed; it refuses while a process of the former one lives."""
+    deadline = time.monotonic() + REVIVED_SECONDS
+    while True:
+        try:
+            database.start()
+            return
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def expected(place: Place) -> list[tuple[int, list[int]]]:
+    """Return, for each image, the bytes of its files as they are staged, and how often each byte occurs."""
+    found = []
+    for number in range(IMAGES):
+        folder = place.root / "expected" / str(number)
+        folder.parent.mkdir(exist_ok=True)
+        FolderSource().stage(ImageRef("folder", str(place.root / "images" / f"image{number}.tif")), folder)
+        data = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+        found.append((len(data), np.bincount(np.frombuffer(data, np.uint8), minlength=256).tolist()))
+    return found
+
+
+def judge(store: Store, people: People, place: Place) -> Found:
+    """Look at everything, undisturbed."""
+    found = Found(retried=people.retried)
+    truth = expected(place)
+    wanted = {launch.run for launch in people.launches}
+    found.doubled += [row["id"] for row in store.runs.all() if row["id"] not in wanted]
+    if len(wanted) != len(people.launches):
+        found.lost.append("two launches are one run")
+    where: Counter[str] = Counter()
+    for launch in people.launches:
+        run = RunId(str(launch.run))
+        history = store.history.of(run)
+        tasks = store.runs.tasks(run)
+        if store.runs.view(run) != fold(run, history) or len(history) != store.runs.run(run)["seq"]:
+            found.broken.append(run)
+        if len(tasks) != len(launch.images):
+            found.lost.append(run)
+        wished = {event.task for event in history if isinstance(event, CancelWanted)}
+        published = Counter(event.task for event in history if event.kind == "published")
+        for task in tasks:
+            found.states[task["state"]] += 1
+            if task["state"] == State.SUCCEEDED:
+                if published[task["id"]] != 1:
+                    found.doubled.append(task["id"])
+                where[task["published"]] += 1
+                summary = json.loads((Path(task["published"]) / "summary.json").read_text())
+                size, counts = truth[int(Path(task["image"]).stem.removeprefix("image"))]
+                if (summary["bytes"], summary["found"]) != (size, counts[launch.number % 256]):
+                    found.untrue.append(f"{task['id']}: {summary}")
+            elif task["state"] != State.CANCELLED or task["id"] not in wished or published[task["id"]]:
+                found.untrue.append(f"{task['id']}: {task['state']} {task['error_code']}")
+    found.doubled += [place for place, times in where.items() if times > 1]
+    there = {str(path.parent) for path in place.out.rglob("summary.json")}
+    found.doubled += sorted(there - set(where))
+    return found
+
+
+def results_at_site(place: Place) -> Counter[str]:
+    """Return how the Attempts ended that the site still knows."""
+    paths = place.site.glob("state/keys/local/attempts/*/result.json")
+    return Counter(json.loads(path.read_bytes())["state"] for path in paths)
+
+
+@contextmanager
+def database_of(kind: str, place: Place) -> Iterator[tuple[str, Postgres | None]]:
+    """Yield the URL of a new database, and its server where it has one."""
+    if kind == "sqlite":
+        yield place.settings.database, None
+        return
+    with running() as server:
+        yield server.create(), server
+
+
+def suffer(kind: str, runs: int, seed: int, pause: tuple[float, float]) -> bool:
+    """Do it on one database; return whether all was well."""
+    chance = random.Random(seed)
+    folder = Path(tempfile.mkdtemp(prefix="sgchaos-"))
+    try:
+        place = Place(folder)
+        place.prepare()
+        for number in range(IMAGES):
+            pixels = np.random.default_rng(number).integers(0, 4000, (48, 48), dtype=np.uint16)
+            (folder / "images").mkdir(exist_ok=True)
+            tifffile.imwrite(folder / "images" / f"image{number}.tif", pixels)
+        with database_of(kind, place) as (url, server):
+            store = Store.open(url)
+            processes = Processes(place, url, chance)
+            people = People(store, runs, chance)
+            began = time.monotonic()
+            try:
+                _until_all_has_ended(people, processes, server, pause, began + 120 + 5 * runs)
+                took = time.monotonic() - began
+            finally:
+                processes.close()
+            found = judge(store, people, place)
+            store.close()
+        return report(kind, runs, took, processes, found)
+    finally:
+        with suppress(OSError):
+            shutil.copy(folder / "workers.log", Path(tempfile.gettempdir()) / f"slidegate-chaos-{kind}.log")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_all_has_ended(
+    people: People, processes: Processes, server: Postgres | None, pause: tuple[float, float], deadline: float
+) -> None:
+    """Look after all Runs and let things die in between, in this thread: a server ends with its parent's."""
+    next_death = time.monotonic() + processes.chance.uniform(*pause)
+    while True:
+        if time.monotonic() > deadline:
+            raise SystemExit("not all Runs have ended in time")
+        with suppress(SlidegateError):  # the database is down just now
+            if not people.look():
+                return
+        if time.monotonic() > next_death:
+            strike(processes, server)
+            next_death = time.monotonic() + processes.chance.uniform(*pause)
+        time.sleep(0.2)
+
+
+def report(kind: str, runs: int, took: float, processes: Processes, found: Found) -> bool:
+    """Print what happened and what was found; return whether all was well."""
+    kills = sum(processes.killed.values())
+    print(f"\n{kind}: {runs} runs in {took:.0f} s, {kills} deaths: {dict(processes.killed)}")
+    print(f"    images ended: {dict(found.states)}; tried again by hand: {found.retried}")
+    for name in ("lost", "doubled", "untrue", "broken"):
+        if getattr(found, name):
+            print(f"    {name}: {getattr(found, name)[:5]}")
+    if processes.slow_ends:
+        print(f"    ends that took long: {processes.slow_ends}")
+    whole = runs - len(set(found.lost))
+    _figure(f"runs kept under chaos ({kind})", f"{whole}/{runs}", "all", whole == runs)
+    _figure(f"runs done twice under chaos ({kind})", str(len(found.doubled)), "0", not found.doubled)
+    wrong = len(found.untrue) + len(found.broken)
+    _figure(f"untrue states or broken histories ({kind})", str(wrong), "0", wrong == 0)
+    _figure(f"deaths survived ({kind})", str(kills), "at least 1 each 4 runs", kills >= runs / 4)
+    return not (found.lost or found.doubled or wrong)
+
+
+def _figure(name: str, value: str, aim: str, met: bool) -> None:
+    print(f"FIGURE {name} = {value} (aim {aim}): {'met' if met else 'missed'}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=int, nargs="?", default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--database", nargs="+", choices=("sqlite", "postgres"), default=["sqlite", "postgres"]
+    )
+    parser.add_argument("--pause", type=float, nargs=2, default=(0.5, 4.0), help="seconds between deaths")
+    asked = parser.parse_args()
+    for kind in asked.database:
+        if kind == "postgres" and (missing := what_is_missing()):
+            print(f"left out: needs {missing}")
+            continue
+        suffer(kind, asked.runs, asked.seed, tuple(asked.pause))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
