@@ -59,7 +59,7 @@ class Service:
         self.parts = ApiParts(self.store, self.cache, self.now, ApiSettings(**{**FAST, **settings}))
         self.app: FastAPI = create_app(self.parts)
         self.parts.accounts = LocalAccounts(self.store, PasswordHasher(1, 64, 1))  # as quick as can be
-        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY only on such
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sends at once only on such
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen(256)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"

@@ -75,7 +75,9 @@ def test_all_parameters_that_do_not_fit_are_named_at_once(service: Service) -> N
         ({"parameters": {"size": 1e400}}, "invalid"),
     ],
 )
-def test_what_cannot_be_launched_is_refused_at_once(service: Service, more: dict[str, Any], code: str) -> None:
+def test_what_cannot_be_launched_is_refused_at_once(
+    service: Service, more: dict[str, Any], code: str
+) -> None:
     import json
 
     client = service.by_token(service.person("wrong"))
