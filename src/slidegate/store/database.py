@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    TimeoutError,
+)
 
 from slidegate.domain.errors import SlidegateError
 
@@ -16,6 +23,7 @@ FAR_SECONDS = 600.0
 """Nobody puts anything off for longer; what is due later was put off before the clock was set back."""
 _BUSY_SECONDS = 60
 _MIGRATING = 7_265_140_004
+_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}
 _CONNECT = {
     "connect_timeout": 10,
     "application_name": "slidegate",
@@ -50,12 +58,12 @@ class Database:
     def __init__(self, url: str) -> None:
         self._reading: dict[str, Any] = {"only_reads": True}
         if make_url(url).get_backend_name() == "sqlite":
-            self.engine = create_engine(url)
+            self.engine = create_engine(url, **_POOL)
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             self._reading |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            self.engine = create_engine(url, pool_pre_ping=True, connect_args=_CONNECT, pool_size=20)
+            self.engine = create_engine(url, pool_pre_ping=True, connect_args=_CONNECT, **_POOL)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -80,13 +88,13 @@ class Database:
     def migrate(self) -> None:
         """Bring the tables up to date; does nothing, cheaply, when they are."""
         with self.read() as connection:
-            if _version(connection) == HEAD:
+            if version_of(connection) == HEAD:
                 return
         with self.write() as connection:
             if self.engine.dialect.name == "postgresql":  # one after the other; SQLite has them wait anyway
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
-            if _version(connection) != HEAD:
-                _upgrade(connection)
+            if version_of(connection) != HEAD:
+                upgrade(connection)
 
     def begins_with(self, column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:
         """Return the condition that a text begins so, in the form that an index of this database answers."""
@@ -104,6 +112,8 @@ def _in_words() -> Iterator[None]:
     """Turn what the database itself refuses into a sentence; what a statement did wrong stays what it is."""
     try:
         yield
+    except TimeoutError as error:
+        raise StoreUnusable("The database of slidegate cannot be used: too many ask it just now.") from error
     except DBAPIError as error:
         if type(error) not in (DatabaseError, OperationalError, InterfaceError, InternalError):
             raise
@@ -134,13 +144,21 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """Return the version of the tables; None where there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection) -> None:
+    """Bring the tables up to date, whatever their version is.
+
+    Raises
+    ------
+    StoreTooNew
+        A later version of slidegate has changed them.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

@@ -181,11 +181,16 @@ class Pages:
         ------
         UnknownRun
         """
-        with self._database.read() as connection:
-            row = connection.execute(stamp_query(run)).one_or_none()
-        if row is None:
+        found = self.run_stamps([run])
+        if run not in found:
             raise UnknownRun(f"There is no run {run}.")
-        return hashlib.sha256(repr(tuple(row)).encode()).hexdigest()[:32]
+        return found[run]
+
+    def run_stamps(self, runs: Collection[str]) -> dict[RunId, str]:
+        """Return such a word for each of several Runs; none for those that are gone."""
+        with self._database.read() as connection:
+            rows = connection.execute(stamp_query(runs)).all()
+        return {RunId(row.id): hashlib.sha256(repr(tuple(row)).encode()).hexdigest()[:32] for row in rows}
 
     def last_used(self, person: str, workflow: str) -> dict[str, Any] | None:
         """Return ``parameters`` and ``site`` of a person's last Run of a workflow, None without one."""
@@ -239,18 +244,6 @@ class Pages:
                 for state, tasks in (counts or {}).items():
                     there[State(state)] = there.get(State(state), 0) + tasks
         return found
-
-    def busy(self, sites: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Return, for each of these sites, how many Tasks wait there or on their way, and how many run."""
-        load = self.load()
-        waiting = [State.WAITING, State.STAGING, State.SUBMITTING, State.QUEUED]
-        return {
-            site: (
-                sum(load.get(site, {}).get(state, 0) for state in waiting),
-                load.get(site, {}).get(State.RUNNING, 0),
-            )
-            for site in sites
-        }
 
     def recent_usage(self, workflow: str, site: str, limit: int = 20) -> list[dict[str, Any]]:
         """Return what the last Tasks of a workflow took at a site, from its newest Runs: for estimates.
@@ -345,8 +338,8 @@ def last_used_query(person: str, workflow: str) -> Select[Any]:
     return query.order_by(_R.c.at.desc()).limit(1)
 
 
-def stamp_query(run: RunId) -> Select[Any]:
-    """Return the query of :meth:`Pages.run_stamp`."""
+def stamp_query(runs: Collection[str]) -> Select[Any]:
+    """Return the query of :meth:`Pages.run_stamps`."""
     t = _T.c
     beside = (
         select(
@@ -360,16 +353,16 @@ def stamp_query(run: RunId) -> Select[Any]:
             func.min(t.step).label("first_step"),
             func.max(t.step).label("last_step"),
         )
-        .where(t.run == run)
+        .where(t.run.in_(list(runs)))
         .group_by(t.run)
         .subquery()
     )
     shown = [column for column in beside.c if column.name != "run"]
     return (
-        select(_R.c.seq, _S.c.heard_at, _S.c.trouble, *shown)
+        select(_R.c.id, _R.c.seq, _S.c.heard_at, _S.c.trouble, *shown)
         .join(beside, beside.c.run == _R.c.id)
         .outerjoin(_S, _S.c.name == _R.c.site)
-        .where(_R.c.id == run)
+        .where(_R.c.id.in_(list(runs)))
     )
 
 

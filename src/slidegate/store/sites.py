@@ -20,20 +20,12 @@ from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import AttemptKey, SubmissionId, TaskId
 from slidegate.store import tables
 from slidegate.store.database import FAR_SECONDS, Database
+from slidegate.store.reconciling import FIRST, begin
 
 _S = tables.site
 _H = tables.heard
 _T = tables.task
-START = "0" * 64
 _AT_ONCE = 1000
-_FIRST: dict[str, Any] = {
-    "head": START,
-    "head_seq": 0,
-    "cursor": "",
-    "poll_at": 0.0,
-    "lease_token": 0,
-    "tries": 0,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,28 +231,14 @@ class KnownSites:
         -------
         The sites: those that Runs are at which have not ended, and those of which anything was heard.
         """
-        r = tables.reconcile
         with self._database.write() as connection:
-            active = select(tables.run.c.site).where(tables.run.c.state.in_(["waiting", "active"]))
-            sites = set(connection.execute(active.distinct()).scalars())
-            sites |= set(connection.execute(select(_S.c.name)).scalars())
-            connection.execute(delete(_H))
-            connection.execute(delete(r))
-            for site in sorted(sites):
-                _row(connection, site)
-                connection.execute(insert(r).values(site=site, since=now))
-            free = {"owner": None, "lease_until": None}
-            start = {"cursor": "", "heard_at": None, "poll_at": 0.0, "tries": 0, "trouble": None}
-            connection.execute(update(_S).values(**start, **free))
-            for table in (_T, tables.wish, tables.delivery):
-                connection.execute(update(table).where(table.c.owner.is_not(None)).values(**free))
-        return sorted(sites)
+            return begin(connection, now)
 
     def row(self, site: str) -> dict[str, Any]:
         """Return all that is remembered of a site."""
         with self._database.read() as connection:
             row = connection.execute(select(_S).where(_S.c.name == site)).mappings().one_or_none()
-        return {"name": site, "heard_at": None, "trouble": None, **_FIRST} if row is None else dict(row)
+        return {"name": site, "heard_at": None, "trouble": None, **FIRST} if row is None else dict(row)
 
 
 def is_due(row: Mapping[str, Any], now: float) -> bool:
@@ -273,7 +251,7 @@ def _row(connection: Connection, site: str) -> dict[str, Any]:
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         with suppress(IntegrityError), connection.begin_nested():  # somebody else may do so meanwhile
-            connection.execute(insert(_S).values(name=site, **_FIRST))
+            connection.execute(insert(_S).values(name=site, **FIRST))
         row = connection.execute(query).mappings().one()
     return dict(row)
 
