@@ -49,7 +49,7 @@ export class SgApp extends LitElement {
       main { width: 100%; max-width: var(--sg-width); margin: 0 auto; padding: var(--sg-6) var(--sg-5) var(--sg-8); }
       main:focus { outline: none; }
       .wide { max-width: none; }
-      footer { padding: var(--sg-5); text-align: center; color: var(--sg-ink-3); font-size: var(--sg-size-xs); }
+      footer { height: 0; }
       @media (max-width: 42rem) {
         .bar { padding: 0 var(--sg-3); gap: var(--sg-2); }
         .brand span, .end a span { display: none; }

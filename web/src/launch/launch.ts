@@ -26,6 +26,7 @@ export class SgLaunch extends LitElement {
   static override styles = [
     shared,
     css`
+      :host { display: flex; flex-direction: column; min-height: calc(100dvh - 3.75rem - var(--sg-6) - var(--sg-8)); }
       .title { display: grid; gap: var(--sg-1); margin-bottom: var(--sg-5); }
       .steps { display: flex; gap: var(--sg-2); align-items: center; font-size: var(--sg-size-s); color: var(--sg-ink-2); margin-bottom: var(--sg-3); }
       .steps li { display: inline-flex; gap: var(--sg-2); align-items: center; }
@@ -44,7 +45,7 @@ export class SgLaunch extends LitElement {
       .flow p { font-size: var(--sg-size-s); color: var(--sg-ink-2); grid-column: 2; line-height: 1.45; margin-top: var(--sg-1); }
       .used { display: flex; flex-wrap: wrap; gap: var(--sg-1) var(--sg-3); align-items: center; justify-content: space-between; font-size: var(--sg-size-s); color: var(--sg-ink-2); background: var(--sg-sunken); border-radius: var(--sg-radius-s); padding: var(--sg-2) var(--sg-2) var(--sg-2) var(--sg-4); }
       .used button { min-height: 2rem; }
-      .tray { position: sticky; bottom: 0; z-index: 5; margin: var(--sg-5) calc(-1 * var(--sg-5)) calc(-1 * var(--sg-8)); padding: 0 var(--sg-5) var(--sg-4); }
+      .tray { position: sticky; bottom: 0; z-index: 5; margin: auto calc(-1 * var(--sg-5)) calc(-1 * var(--sg-8)); padding-top: var(--sg-5) !important; padding: 0 var(--sg-5) var(--sg-4); }
       .tray > div { display: flex; flex-wrap: wrap; gap: var(--sg-3) var(--sg-5); align-items: center; background: var(--sg-raised); border: 1px solid var(--sg-line); border-radius: 14px; padding: var(--sg-3) var(--sg-3) var(--sg-3) var(--sg-5); box-shadow: var(--sg-shadow-high); }
       .tray .facts { flex: 1 1 14rem; min-width: 0; line-height: 1.4; }
       .tray .facts p { font-size: var(--sg-size-s); color: var(--sg-ink-2); }
@@ -146,9 +147,10 @@ export class SgLaunch extends LitElement {
     this.#at("");
     this.#defaults();
     this.filled = "";
+    const before = this.#form;
     try {
       const used = await this.api.lastUsed(name);
-      if (this.name !== name || this.from) return;
+      if (this.name !== name || this.from || this.#form !== before) return; // somebody has begun to write
       if (used.site) this.#at(used.site);
       this.#take(used.parameters, "last");
     } catch {
@@ -206,6 +208,11 @@ export class SgLaunch extends LitElement {
 
   get #usable(): ReadonlyMap<string, string> {
     return new Map([...this.chosen].filter(([image]) => !this.facts.get(image)?.problem));
+  }
+
+  /** What the form holds, also what cannot be read as a value. */
+  get #form(): string {
+    return JSON.stringify([this.values, this.faults]);
   }
 
   get #body(): LaunchBody {

@@ -35,8 +35,10 @@ export class SgRunImages extends LitElement {
       .list { background: var(--sg-surface); border: 1px solid var(--sg-line); border-radius: var(--sg-radius); overflow: clip; box-shadow: var(--sg-shadow); min-width: 0; }
       .two { display: grid; grid-template-columns: minmax(0, 1fr); gap: var(--sg-5); align-items: start; }
       .two.watching { grid-template-columns: minmax(0, 1fr) minmax(0, 24rem); }
+      .two.single { grid-template-columns: minmax(0, 1fr); }
+      .two.single aside { position: static; }
       aside { position: sticky; top: 5rem; padding: var(--sg-4); }
-      @media (max-width: 60rem) { .two.watching { grid-template-columns: minmax(0, 1fr); } .watching aside { order: -1; position: static; } }
+      @media (max-width: 60rem) { .two.watching { grid-template-columns: minmax(0, 1fr); } .watching aside { position: static; } .watching:not(.single) aside { order: -1; } }
     `,
   ];
 
@@ -161,7 +163,7 @@ export class SgRunImages extends LitElement {
             ([name, word]) => html`<button class="numbers" aria-pressed=${this.group === name ? "true" : "false"} @click=${() => (this.group = name)}>${word} ${count(counts.get(name) ?? 0)}</button>`,
           )}</div>`
         : nothing}
-      <div class="two ${watched ? "watching" : ""}">
+      <div class="two ${watched ? "watching" : ""} ${this.tasks.length === 1 ? "single" : ""}">
         <div class="list">
           ${shown.length
             ? html`<sg-rows .items=${shown} .row=${this.#row} .key=${this.#key} rowheight="76" label="Images" @sg-seen=${(event: CustomEvent<{ first: number; last: number }>) => { this.seen = event.detail; this.#soon(); }}></sg-rows>`
@@ -169,7 +171,7 @@ export class SgRunImages extends LitElement {
               ? html`<sg-notice kind="empty" heading="No image is in this state now"><button slot="do" @click=${() => (this.group = "all")}>Show all images</button></sg-notice>`
               : nothing}
         </div>
-        ${watched ? html`<aside class="card" aria-label="The slide that is being computed"><sg-mosaic base=${this.base} run=${this.run} image=${watched.image} name=${watched.name} number=${watched.number} ?active=${watched.state === "running"}></sg-mosaic></aside>` : nothing}
+        ${watched ? html`<aside class="card" aria-label="The slide that is being computed"><sg-mosaic base=${this.base} run=${this.run} image=${watched.image} name=${watched.name} number=${watched.number} ?active=${watched.state === "running"} ?large=${this.tasks.length === 1}></sg-mosaic></aside>` : nothing}
       </div>
       <sg-run-log base=${this.base} run=${this.run}></sg-run-log>`;
   }

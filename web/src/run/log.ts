@@ -63,7 +63,7 @@ export class SgLog extends LitElement {
     const text = this.text ?? (task?.error?.log.length ? task.error.log.join("\n") : null);
     return html`<sg-dialog drawer heading=${task?.name ?? ""} @close=${() => this.asking?.abort()}>
       ${task
-        ? html`<div class="state"><sg-state tone=${tone} word=${word}></sg-state>${task.state === "succeeded" ? nothing : html`<span class="muted small">${sentence(task.waits ?? task.words)}</span>`}</div>
+        ? html`<div class="state"><sg-state tone=${tone} word=${word}></sg-state>${task.state === "succeeded" || task.error ? nothing : html`<span class="muted small">${sentence(task.waits ?? task.words)}</span>`}</div>
             ${task.error ? html`<sg-notice kind="bad" heading="Why it failed">${task.error.message}</sg-notice>` : nothing}
             ${task.trouble && !task.error ? html`<sg-notice kind="warn">${task.trouble}</sg-notice>` : nothing}
             ${task.confirmed_at ? html`<p class="muted small">Try ${task.attempt}. Last heard <time title=${exactly(task.confirmed_at)}>${moment(task.confirmed_at)}</time>.</p>` : nothing}

@@ -25,6 +25,7 @@ export class SgMosaic extends LitElement {
       .stage { position: relative; background: #0b0d12; border-radius: var(--sg-radius); overflow: hidden; display: grid; place-items: center; min-height: 12rem; }
       canvas { display: block; max-width: 100%; max-height: 26rem; grid-area: 1 / 1; }
       canvas[hidden] { display: none; }
+      :host([large]) canvas { max-height: 36rem; }
       figcaption { font-size: var(--sg-size-s); color: var(--sg-ink-2); display: grid; gap: var(--sg-2); }
       figcaption b { color: var(--sg-ink); font-weight: 580; overflow-wrap: anywhere; }
     `,

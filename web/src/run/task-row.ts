@@ -41,7 +41,7 @@ export class SgTaskRow extends LitElement {
     const { task } = this;
     if (task.error && task.state === "failed") return html`<span class="words bad" title=${task.error.message}>${task.error.message}</span>`;
     if (task.trouble && !ended(task.state)) return html`<span class="words warn" title=${task.trouble}>${task.trouble}</span>`;
-    const busy = task.state === "running" && task.total;
+    const busy = task.state === "running" && (task.total ?? 0) > 1;
     if (busy) {
       const words = [`${count(task.done ?? 0)} of ${count(task.total!)} parts`, task.left_seconds ? left(task.left_seconds) : ""].filter(Boolean).join(" · ");
       return html`<span class="line"><sg-progress thin .value=${(task.done ?? 0) / task.total!} label="Progress of ${task.name}"></sg-progress><span class="words numbers">${words}</span></span>`;

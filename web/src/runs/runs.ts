@@ -8,7 +8,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import { paths } from "../router.ts";
-import { count, ended, exactly, many, moment, runWord, sentence } from "../words.ts";
+import { count, ended, exactly, moment, runWord, sentence } from "../words.ts";
 import { heard, images, remaining, standing } from "./summary.ts";
 
 const KEPT = "slidegate-runs";

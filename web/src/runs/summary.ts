@@ -19,6 +19,8 @@ export function standing(run: RunSummary): string {
   const { good, bad, off, all } = tally(run);
   if (ended(run.state)) {
     if (good === all) return all === 1 ? "The image is finished." : `All ${count(all)} images are finished.`;
+    if (all > 1 && bad === all) return `All ${count(all)} images failed.`;
+    if (all > 1 && off === all) return `All ${count(all)} images were cancelled.`;
     const parts = [good ? `${count(good)} finished` : "", bad ? `${count(bad)} failed` : "", off ? `${count(off)} cancelled` : ""].filter(Boolean);
     return `${all > 1 ? `Of ${many(all, "image")}, ` : "The image "}${all > 1 ? parts.join(", ") : bad ? "failed" : "was cancelled"}.`;
   }
