@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from slidegate.cli import catalogue, history, serve, upkeep
+from slidegate.cli.db import db
 from slidegate.cli.key import key
 from slidegate.cli.person import person
 from slidegate.cli.run import run
@@ -51,6 +52,7 @@ app.add_typer(catalogue.workflow, name="workflow")
 app.add_typer(site, name="site")
 app.add_typer(key, name="key")
 app.add_typer(person, name="person")
+app.add_typer(db, name="db")
 app.command()(serve.serve)
 app.command()(serve.api)
 app.command()(serve.worker)

@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 
 from slidegate.domain.errors import SlidegateError
 from slidegate.settings import Settings
@@ -30,10 +29,17 @@ _MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, in a sentence; and what to do, None when all is well."""
+    """What was looked at, in a sentence; and what to do, None when all is well.
+
+    Attributes
+    ----------
+    check
+        Which of the looks it comes from; it names nobody and nothing.
+    """
 
     what: str
     remedy: str | None = None
+    check: str = "sites"
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -45,10 +51,11 @@ def findings(settings: Settings) -> Iterator[Finding]:
         _space,
         _store,
         _workflows,
+        _pages,
         _site,
     )
     for check in checks:
-        yield check(settings)
+        yield replace(check(settings), check=check.__name__.lstrip("_"))
     yield from _sites(settings)
 
 
@@ -96,12 +103,14 @@ def _space(settings: Settings) -> Finding:
 def _store(settings: Settings) -> Finding:
     from slidegate.store import Store
 
-    path = Path(settings.database.removeprefix("sqlite:///"))
-    if not path.exists():
+    path = settings.database_file
+    if path is not None and not path.exists():
         return Finding("There are no runs yet")
     try:
         store = Store.open(settings.database)
     except SlidegateError as error:
+        if path is None:
+            return Finding(f"The database cannot be used: {error.message}", "Ask whoever looks after it.")
         mine = os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)
         remedy = "Restore slidegate.db from your backup." if mine else f"Make {path.parent} writable for you."
         return Finding(f"The runs cannot be read: {error.message}", remedy)
@@ -117,6 +126,14 @@ def _workflows(settings: Settings) -> Finding:
     if not found:
         return Finding(f"No workflow lies in {settings.workflows_dir}", "Run make install.")
     return Finding(f"Workflows that came with this installation: {', '.join(found)}")
+
+
+def _pages(_settings: Settings) -> Finding:
+    from slidegate.wiring.api import PAGES
+
+    if not (PAGES / "index.html").is_file():
+        return Finding("The pages are not built", "Run make install.")
+    return Finding("The pages are there: slidegate serve shows them")
 
 
 def _site(settings: Settings) -> Finding:
@@ -157,7 +174,8 @@ def _people(settings: Settings) -> Iterator[Finding]:
     """Tell of people whose account at a site ends soon; that the store is unusable was told before."""
     from slidegate.store import Store
 
-    if not Path(settings.database.removeprefix("sqlite:///")).exists():
+    path = settings.database_file
+    if path is not None and not path.exists():
         return
     with suppress(SlidegateError):
         store = Store.open(settings.database)

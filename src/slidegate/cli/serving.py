@@ -122,9 +122,7 @@ class Serving:
             well = now - child.began > _WELL_AFTER
             child.deaths = 0 if well else child.deaths + 1
             if child.deaths > _GIVE_UP_AFTER:
-                self._say(
-                    f"The {child.name} ended {child.deaths} times in a row ({_how(code)}): {self._log} says why."
-                )
+                self._say(f"The {child.name} ended {child.deaths} times in a row: {self._log} says why.")
                 return False
             child.not_before = now + (0.0 if well else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**child.deaths))
             self._say(f"The {child.name} ended ({_how(code)}); it is started again, and nothing is lost.")

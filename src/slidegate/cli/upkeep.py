@@ -2,6 +2,7 @@
 """``clean`` and ``doctor``: keeping the installation well."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +31,16 @@ def clean(
     sys.exit(status.returncode)
 
 
-def doctor() -> None:
+def doctor(
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what whoever helps you needs into this ZIP file: no name of a person, an image or a "
+            "computer is in it, and no secret.",
+        ),
+    ] = None,
+) -> None:
     """Say in words what is wrong with the installation, and what to do about it."""
     from rich.markup import escape
 
@@ -38,6 +48,12 @@ def doctor() -> None:
     from slidegate.cli.view import out
     from slidegate.settings import Settings
 
+    if bundle is not None:
+        from slidegate.cli.bundle import write_bundle
+
+        write_bundle(bundle, Settings())
+        typer.echo(f"written: {bundle}", err=True)
+        return
     faults = 0
     for finding in findings(Settings()):
         sign = "[green]ok[/green]   " if finding.remedy is None else "[red]fault[/red]"
