@@ -8,7 +8,6 @@ import typer
 
 from slidegate.cli import catalogue, history, serve, upkeep
 from slidegate.cli.db import db
-from slidegate.cli.db import db
 from slidegate.cli.key import key
 from slidegate.cli.person import person
 from slidegate.cli.run import run
@@ -58,7 +57,6 @@ app.command()(serve.serve)
 app.command()(serve.api)
 app.command()(serve.worker)
 app.add_typer(token, name="token")
-app.add_typer(db, name="db")
 app.command()(login)
 app.command()(logout)
 app.command()(upkeep.clean)
