@@ -223,7 +223,7 @@ def strike(processes: Processes, database: Postgres | None) -> None:
         case "gate":
             processes.kill_some("gates", "serve")
         case "crew":
-            processes.kill_some("crews", "run")
+            processes.kill_some("members of crews", "runner")
         case "database" if database is not None:
             database.kill()
             time.sleep(processes.chance.uniform(0.0, 0.5))

@@ -7,6 +7,7 @@ few times. Not so where the same would only happen again (the time or the memory
 not where somebody at the site has ended the job on purpose.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,8 @@ from slidegate.sites.errors import MissingBlobs, Refused
 from slidegate.worker.errors import BY_CAUSE, CancelledOutside, CrewsEnded, OutOfMemory, TimeLimit
 from slidegate.worker.logs import keep_log
 from slidegate.worker.tools import Tools, at_attempt, digest, key_of
+
+log = logging.getLogger(__name__)
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _HOPELESS = (TimeLimit, OutOfMemory)
@@ -131,6 +134,8 @@ def _another_crew(tools: Tools, gate: Gate, known: Row, left: Sequence[Row]) -> 
         if error.transient:
             raise
         return fail(tools, gate, left, error)
+    extra = {"action": "crew_started", "run": known["run"], "submission": known["id"], "round": number}
+    log.info("another crew was started", extra=extra)
     started = CrewStarted(SubmissionId(known["id"]), number)
     tools.store.history.append(RunId(known["run"]), started, tools.clock())
     return 1

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection
 from threading import Event
 
-from slidegate.domain.errors import Outdated, SlidegateError
+from slidegate.domain.errors import Outdated, SlidegateError, UnknownRun
 from slidegate.domain.events import Cancelled, Failed, StagingBegan
 from slidegate.domain.logs import about
 from slidegate.domain.states import State, Wanted
@@ -33,6 +33,7 @@ QUICK = frozenset({State.SUBMITTING, State.COLLECTING, State.PUBLISHING})
 """Steps that do not wait behind images that are being staged."""
 _WAITS_FOR_EVER = frozenset({"busy", "limit", "scheduler-unknown", "round-too-early"})
 _ELSEWHERE_SECONDS = 1.0
+_REQUESTS_KEPT = 1000
 
 
 class Mover:
@@ -69,6 +70,7 @@ class Mover:
         self._runs = runs
         self._states = states
         self._room = room
+        self._requests: dict[RunId, str | None] = {}
 
     def step(self) -> bool:
         """Do one small thing; returns False when there is nothing to be done just now."""
@@ -79,9 +81,20 @@ class Mover:
         )
         if claim is None:
             return False
-        with about(run=claim.run, task=claim.task):
+        with about(run=claim.run, task=claim.task, request=self._request_of(claim.run)):
             self._do(claim)
         return True
+
+    def _request_of(self, run: RunId) -> str | None:
+        """Return what logs call the request that asked for a Run."""
+        if run not in self._requests:
+            if len(self._requests) >= _REQUESTS_KEPT:
+                self._requests.clear()
+            try:
+                self._requests[run] = self._tools.store.runs.run(run)["request"]
+            except UnknownRun:
+                return None
+        return self._requests[run]
 
     def _may(self) -> tuple[Collection[State] | None, Collection[str]]:
         """Return the states that Tasks may be moved on from now, and the gates where nothing is staged."""

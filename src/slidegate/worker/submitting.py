@@ -7,6 +7,8 @@ Attempt by its key, so nothing starts twice. When another set of Tasks is left, 
 and the site says ``known`` of those Attempts that it has.
 """
 
+import logging
+
 from slidegate.domain.events import Cancelled, Sealed, Submitted
 from slidegate.domain.states import State, Wanted
 from slidegate.sites import Gate
@@ -16,6 +18,8 @@ from slidegate.store.queue import Claim
 from slidegate.worker.holding import Holding
 from slidegate.worker.plans import Plan, make_plan
 from slidegate.worker.tools import Tools
+
+log = logging.getLogger(__name__)
 
 _MOST = 1000
 
@@ -55,6 +59,8 @@ def _hand_in(tools: Tools, claims: list[Claim], plan: Plan, gate: Gate) -> None:
         conflict = error.detail.get("attempt")
         _restage(tools, [each for each in claims if each.row["attempt_key"] == conflict], str(error))
         return
+    extra = {"action": "handed_in", "submission": plan.submission, "tasks": len(claims)}
+    log.info("handed in", extra=extra)
     for each in claims:
         if answers.get(each.row["attempt_key"]) == "cancelled":
             tools.append(each, Cancelled(each.task, State.SUBMITTING))
