@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from slidegate.api import problems
+from slidegate.api import document, problems
 from slidegate.api.door import Door
 from slidegate.api.guard import OnRun
 from slidegate.api.known import Releases
@@ -86,5 +86,6 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(make_router(OnRun, parts.store, parts.cache, parts.clock))
     app.include_router(pages.router)
     problems.install(app)
+    document.complete(app)
     app.add_middleware(Door, parts=parts)
     return app

@@ -33,8 +33,9 @@ async def ask_and_wait(
         How old an answer to the same question may be.
     """
     parts = parts_of(request)
+    asked = {**body, "request": request_id(request)}
     wish = await run_in_threadpool(
-        parts.store.wishes.ask, kind, who.person, dict(body), parts.clock(), None, fresh_seconds
+        parts.store.wishes.ask, kind, who.person, asked, parts.clock(), None, fresh_seconds
     )
     return await parts.waiting.until_ended(wish, seconds)
 
@@ -82,6 +83,3 @@ def answer_of(wish: Wish, headers: Mapping[str, str] | None = None) -> Response:
 def refusal(wish: Wish) -> SlidegateError:
     """Return a refused wish as an error."""
     return Refused(plain(wish.error or "") or None, code=wish.error_code)
-
-
-__all__ = ["accepted", "answer_of", "ask_and_wait", "refusal", "request_id", "wish_view"]

@@ -179,12 +179,13 @@ class Stream:
             found |= self._changed_of_all(watchers)
         else:
             self._rows = None
-        stamps: dict[str, str | None] = {}
-        for run in {watcher.run for watcher in watchers if watcher.run}:
-            stamps[run] = self._stamp(run)
-            if run in self._stamps and self._stamps[run] == stamps[run]:
+        named = {watcher.run for watcher in watchers if watcher.run}
+        known = self._parts.store.pages.run_stamps(named) if named else {}
+        stamps = {run: known.get(RunId(run)) for run in named}
+        for run, stamp in stamps.items():
+            if run in self._stamps and self._stamps[run] == stamp:
                 continue
-            row = self._row(run) if stamps[run] else None
+            row = None if stamp is None else self._row(run)
             if row is None:
                 self._gone(watchers, run)
             else:
@@ -213,12 +214,6 @@ class Stream:
     def _row(self, run: str) -> RunRow | None:
         try:
             return self._parts.store.pages.run_row(run)
-        except UnknownRun:
-            return None
-
-    def _stamp(self, run: str) -> str | None:
-        try:
-            return self._parts.store.pages.run_stamp(RunId(run))
         except UnknownRun:
             return None
 

@@ -122,7 +122,8 @@ class Service:
         run = run_id(digest, 0)
         made = events.RunRequested(
             run=run, identity=digest, generation=0, person=person, site=site, workflow="count",
-            version="1.0", release=RELEASE.digest, parameters={"size": 8.0, "channel": "0"}, out="folder:/out",
+            version="1.0", release=RELEASE.digest, parameters={"size": 8.0, "channel": "0"},
+            out="folder:/out",
             tasks=tuple(
                 events.NewTask(
                     task_id(run, n), "folder", f"/images/{n}.tif", f"{n}.tif", f"f{n}", digest_of([name, n])

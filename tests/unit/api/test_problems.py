@@ -109,7 +109,7 @@ def database_away(asker: Asker) -> httpx.Response:
 
 
 def too_many(asker: Asker) -> httpx.Response:
-    with serving(asker.service.cache.folder.parent / "few", person_burst=1) as few:
+    with serving(asker.service.cache.folder.parent / "few", person_burst=1, person_per_second=0.01) as few:
         client = few.by_token(few.person("ada"))
         client.get("/v1/session")
         return client.get("/v1/session")

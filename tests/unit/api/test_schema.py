@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The OpenAPI document is true: nonsense that is made from it finds no fault, and no answer that it denies."""
+"""The OpenAPI document is true: nonsense made from it finds no fault, and no answer that it denies."""
 
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from schemathesis.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.core.failures import FailureGroup
 
 from tests.unit.api.service import Service, serving
 
@@ -53,13 +55,13 @@ def attack(operation: Any, client: httpx.Client, run: str) -> list[str]:
 
     @schemathesis_examples(operation)
     def one(case: Any) -> None:
-        if "run" in case.path_parameters and hash(repr(case)) % 2:
+        if "run" in case.path_parameters and zlib.crc32(repr(case.path_parameters).encode()) % 2:
             case.path_parameters["run"] = run
         response = case.call(base_url=str(client.base_url), headers=dict(client.headers), timeout=20)
         try:
             case.validate_response(response, checks=CHECKS)
-        except Exception as error:  # noqa: BLE001
-            found.append(f"{operation.label}: {error}"[:1500])
+        except FailureGroup as error:
+            found.append(f"{operation.label}: {error.exceptions}"[:1500])
 
     one()
     return found[:2]
@@ -73,7 +75,7 @@ def schemathesis_examples(operation: Any) -> Any:
         generation_mode=GenerationMode.NEGATIVE
     )
     quick = settings(
-        max_examples=12, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+        max_examples=6, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     return lambda test: quick(given(case=cases)(test))
