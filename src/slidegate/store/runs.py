@@ -177,6 +177,7 @@ class RunRows:
         """
         tasks = select(_T.c.id).where(_T.c.run == run)
         with self._database.write() as connection:
+            connection.execute(select(_R.c.id).where(_R.c.id == run).with_for_update())
             if not _finished(connection, run):
                 raise RunStillActive
             connection.execute(delete(tables.artifact).where(tables.artifact.c.task.in_(tasks)))
