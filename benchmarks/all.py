@@ -29,6 +29,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "gate_put": ([], [], None),
     "fuzz_gate": (["15000", "--seed", "7"], ["100000"], ["1000000"]),
     "overhead": ([], ["--full"], None),
+    "preview_speed": ([], ["--full"], None),
     "gate_ssh": ([], ["--full"], None),
     "status_size": ([], ["--full"], None),
     "slurm_queries": ([], ["--full"], None),
@@ -37,6 +38,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "nuclei_on_cluster": ([], [], ["--full"]),
     "one_effect_slurm": (["100"], ["200"], ["1000"]),
     "one_effect": (["30"], ["100"], ["1000", "--every-crash-point"]),
+    "chaos": (["12", "--database", "sqlite"], ["40"], ["200"]),
 }
 
 

@@ -163,7 +163,7 @@ def test_another_run_on_purpose_is_made_once_however_often_it_is_tried(site: Off
     Granter(site.desk).step()
     assert (site.store.wishes.get(wish.id).answer or {})["run"] == answer["run"]
     for row in site.store.runs.all():
-        site.store.runs.want_cancelled(row["id"], site.now)
+        site.desk.runs.cancel(RunId(row["id"]))
         site.work(row["id"])
         site.answer("delete", {"run": row["id"]})
 
