@@ -170,13 +170,13 @@ class TooManyStreams(ApiProblem):
 class PictureGone(ApiProblem):
     """The picture is not kept any more: ask for it again."""
 
-    code = "picture-gone"
+    code = "picture-not-kept"
 
 
 class Refused(ApiProblem):
     """A worker could not do what was asked."""
 
-    code = "refused"
+    code = "wish-refused"
 
 
 class Broken(ApiProblem):
@@ -213,7 +213,7 @@ PROBLEMS: dict[str, Kind] = {
     "run-still-active": Kind(409, "Still active"),
     "person-exists": Kind(409, "Person exists"),
     "link-used": Kind(410, "Link used"),
-    "picture-gone": Kind(410, "Picture gone"),
+    "picture-not-kept": Kind(410, "Picture gone"),
     "body-too-long": Kind(413, "Too long"),
     "wrong-media-type": Kind(415, "Not JSON"),
     "wrong-host": Kind(421, "Wrong name of the service"),
@@ -224,7 +224,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid": Kind(422, "Request does not fit"),
     "key-reused": Kind(422, "Idempotency-Key used for something else"),
     "nothing-selected": Kind(422, "Nothing selected"),
-    "refused": Kind(422, "Refused"),
+    "wish-refused": Kind(422, "Refused"),
     "unknown-site": Kind(422, "No such site"),
     "unknown-workflow": Kind(422, "No such workflow"),
     "too-many-requests": Kind(429, "Too many requests"),
@@ -234,7 +234,7 @@ PROBLEMS: dict[str, Kind] = {
     "reconciling": Kind(503, "Restoring from a backup"),
     "store-unusable": Kind(503, "Database away"),
 }
-"""Every code that the service itself answers with. A worker's own codes have the status of ``refused``."""
+"""Every code that the service itself answers with. A worker's own codes have the status of ``wish-refused``."""
 
 _RETRY_SECONDS = 2.0
 
@@ -258,7 +258,7 @@ def kind_of(error: SlidegateError) -> Kind:
     known = PROBLEMS.get(error.code)
     if known is not None:
         return known
-    status = getattr(error, "status", PROBLEMS["refused"].status)
+    status = getattr(error, "status", PROBLEMS["wish-refused"].status)
     return Kind(int(status), error.code.replace("-", " ").capitalize())
 
 

@@ -48,7 +48,7 @@ def key_reused(asker: Asker) -> httpx.Response:
 
 def refused(asker: Asker) -> httpx.Response:
     def refuse(_body: object) -> dict[str, Any]:
-        raise Said("refused", "No.")
+        raise Said("wish-refused", "No.")
 
     with asker.service.worker(browse=refuse):
         return asker.admin.get("/v1/browse")
@@ -149,7 +149,7 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
     "run-still-active": lambda a: a.admin.delete(f"/v1/runs/{a.waiting}"),
     "person-exists": lambda a: a.admin.post("/v1/people", json={"person": "ada"}),
     "link-used": lambda a: a.nobody.get("/login", params={"link": "x"}),
-    "picture-gone": picture_gone,
+    "picture-not-kept": picture_gone,
     "body-too-long": long_body,
     "wrong-media-type": wrong_type,
     "wrong-host": lambda a: a.nobody.get("/healthz", headers={"Host": "evil"}),
@@ -160,7 +160,7 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
     "invalid": lambda a: a.launch(workflow=7),
     "key-reused": key_reused,
     "nothing-selected": lambda a: a.launch(images=[]),
-    "refused": refused,
+    "wish-refused": refused,
     "unknown-site": lambda a: a.launch(site="nowhere"),
     "unknown-workflow": lambda a: a.launch(workflow="unheard-of"),
     "too-many-requests": too_many,

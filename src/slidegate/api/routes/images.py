@@ -20,7 +20,7 @@ SEE = Allowed("images.see", changes=False)
 _BROWSE_FRESH = 2.0
 _DESCRIBE_FRESH = 30.0
 _PICTURE_FRESH = 600.0
-_ANSWERS = {**ACCEPTED, **problems("refused", "bad-image-name", "not-allowed")}
+_ANSWERS = {**ACCEPTED, **problems("wish-refused", "bad-image-name", "not-allowed")}
 
 
 @router.get("/v1/browse", responses=_ANSWERS)
@@ -57,7 +57,7 @@ async def describe_images(
             "description": "The picture; X-Image-Scale: how many pixels of the image one of it is.",
         },
         **_ANSWERS,
-        **problems("picture-gone"),
+        **problems("picture-not-kept"),
     },
 )
 async def thumbnail(

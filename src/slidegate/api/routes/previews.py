@@ -56,7 +56,7 @@ def preview(
     responses={
         200: {"content": {"image/png": {}}, "description": "The picture."},
         **ACCEPTED,
-        **problems("unknown-wish", "picture-gone", "refused"),
+        **problems("unknown-wish", "picture-not-kept", "wish-refused"),
     },
 )
 def preview_picture(

@@ -50,7 +50,7 @@ def list_tasks(
 
 @router.get(
     "/v1/runs/{run}/tasks/{number}/log",
-    responses={**ACCEPTED, **problems("unknown-run", "unknown-task", "refused")},
+    responses={**ACCEPTED, **problems("unknown-run", "unknown-task", "wish-refused")},
 )
 async def show_log(run: str, number: Number, request: Request, who: Annotated[Who, Depends(SEE)]) -> Response:
     """Show the end of what the steps of an image wrote; 202 while a worker fetches it."""
@@ -59,7 +59,7 @@ async def show_log(run: str, number: Number, request: Request, who: Annotated[Wh
 
 @router.get(
     "/v1/runs/{run}/tasks/{number}/units",
-    responses={**ACCEPTED, **problems("unknown-run", "unknown-task", "refused")},
+    responses={**ACCEPTED, **problems("unknown-run", "unknown-task", "wish-refused")},
 )
 async def show_units(
     run: str, number: Number, request: Request, who: Annotated[Who, Depends(SEE)]
