@@ -32,6 +32,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "preview_speed": ([], ["--full"], None),
     "gate_ssh": ([], ["--full"], None),
     "status_size": ([], ["--full"], None),
+    "tile_speed": ([], ["--full"], None),
     "slurm_queries": ([], ["--full"], None),
     "ssh_staging": ([], ["--full"], None),
     "crew_or_array": ([], ["--full"], None),

@@ -2,6 +2,7 @@
 """Kill everything at random while many people's Runs proceed: none may be lost, none done twice.
 
 usage: python benchmarks/chaos.py [RUNS] [--seed S] [--database sqlite|postgres ...] [--pause LEAST MOST]
+                                  [--keep FOLDER]
 
 Runs are asked for as the pages ask: by wishes, each of them more than once, with the same key and with
 another. Two worker services and the embedded site carry them out. Meanwhile, chosen at random, workers,
@@ -101,34 +102,41 @@ class Processes:
             "SLIDEGATE_RESULTS": str(place.out),
             "SLIDEGATE_DATABASE_URL": database,
         }
-        self._log = (place.root / "workers.log").open("ab")
-        self.workers = [self._start() for _ in range(WORKERS)]
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        argv = [str(Path(sys.executable).parent / "slidegate"), "worker"]
-        return subprocess.Popen(argv, env=self._environment, stdout=self._log, stderr=self._log)
+        self.workers = [Worker(place.root, self._environment) for _ in range(WORKERS)]
 
     def next_death(self, has_server: bool) -> str:
         """Return what dies next: each kind comes as often as it stands in a bag, in any order."""
         if not self._bag:
-            self._bag = ["worker"] * 4 + ["gate"] * 3 + ["worker's end", "crew"] + ["database"] * has_server
+            self._bag = ["worker"] * 3 + ["gate"] * 3 + ["worker's end", "crew"] + ["database"] * has_server
             self.chance.shuffle(self._bag)
+            self._bag.append("worker")
+        if self._bag[-1].startswith("worker") and self._any_ripe() is None:
+            return "nobody"
         return self._bag.pop()
 
     def kill_worker(self) -> None:
         """Kill a worker, and start another in its place."""
-        number = self.chance.randrange(WORKERS)
-        self.workers[number].kill()
-        self.workers[number].wait()
-        self.workers[number] = self._start()
-        self.killed["workers"] += 1
+        number = self._any_ripe()
+        if number is not None:
+            self.workers[number].process.kill()
+            self.workers[number].process.wait()
+            self._replace(number, "workers")
 
     def end_worker(self) -> None:
         """Tell a worker to end, wait until it has, and start another in its place."""
-        number = self.chance.randrange(WORKERS)
-        self._end([self.workers[number]])
-        self.workers[number] = self._start()
-        self.killed["workers, told to end"] += 1
+        number = self._any_ripe()
+        if number is not None:
+            self._end([self.workers[number]])
+            self._replace(number, "workers, told to end")
+
+    def _any_ripe(self) -> int | None:
+        """Return one of the workers that have had time to do something, None when there is none."""
+        ripe = [number for number, worker in enumerate(self.workers) if worker.is_ripe()]
+        return self.chance.choice(ripe) if ripe else None
+
+    def _replace(self, number: int, name: str) -> None:
+        self.workers[number] = Worker(self.place.root, self._environment)
+        self.killed[name] += 1
 
     def kill_some(self, name: str, *words: str) -> None:
         """Kill one of the gates, or of the crews' holders, that run just now."""
@@ -138,19 +146,41 @@ class Processes:
                 os.kill(self.chance.choice(found), signal.SIGKILL)
                 self.killed[name] += 1
 
-    def _end(self, workers: "list[subprocess.Popen[bytes]]") -> None:
+    def _end(self, workers: list["Worker"]) -> None:
         began = time.monotonic()
         for worker in workers:
-            worker.send_signal(signal.SIGTERM)
+            worker.process.send_signal(signal.SIGTERM)
         for worker in workers:
-            worker.wait(60)
+            worker.process.wait(60)
         if time.monotonic() - began > ENDS_SECONDS:
             self.slow_ends.append(time.monotonic() - began)
 
     def close(self) -> None:
         """Let all end."""
         self._end(self.workers)
-        self._log.close()
+
+
+class Worker:
+    """One worker service; what it says goes into a file of its own."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        argv = [str(Path(sys.executable).parent / "slidegate"), "worker"]
+        self._said = folder / "said" / secrets.token_hex(8)
+        self._said.parent.mkdir(exist_ok=True)
+        self._started_at = time.monotonic()
+        self._began_at: float | None = None
+        with self._said.open("wb") as said:
+            self.process = subprocess.Popen(argv, env=environment, stdout=said, stderr=said)
+
+    def is_ripe(self) -> bool:
+        """Say whether it has begun, and has worked for as long as it took to begin.
+
+        One that is killed earlier, always, never does anything, and so loses nothing either.
+        """
+        now = time.monotonic()
+        if self._began_at is None and b"worker_begins" in self._said.read_bytes():
+            self._began_at = now
+        return self._began_at is not None and now - self._began_at > self._began_at - self._started_at
 
 
 class People:
@@ -309,8 +339,8 @@ def database_of(kind: str, place: Place) -> Iterator[tuple[str, Postgres | None]
         yield server.create(), server
 
 
-def suffer(kind: str, runs: int, seed: int, pause: tuple[float, float]) -> bool:
-    """Do it on one database; return whether all was well."""
+def suffer(kind: str, runs: int, seed: int, pause: tuple[float, float], keep: Path | None) -> bool:
+    """Do it on one database; return whether all was well. What workers said is copied to `keep`."""
     chance = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="sgchaos-"))
     try:
@@ -334,8 +364,8 @@ def suffer(kind: str, runs: int, seed: int, pause: tuple[float, float]) -> bool:
             store.close()
         return report(kind, runs, took, processes, found)
     finally:
-        with suppress(OSError):
-            shutil.copy(folder / "workers.log", Path(tempfile.gettempdir()) / f"slidegate-chaos-{kind}.log")
+        if keep is not None:
+            shutil.copytree(folder / "said", keep / f"{kind}-{seed}", dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -387,12 +417,13 @@ def main() -> int:
         "--database", nargs="+", choices=("sqlite", "postgres"), default=["sqlite", "postgres"]
     )
     parser.add_argument("--pause", type=float, nargs=2, default=(0.5, 4.0), help="seconds between deaths")
+    parser.add_argument("--keep", type=Path, help="a folder for what the workers said")
     asked = parser.parse_args()
     for kind in asked.database:
         if kind == "postgres" and (missing := what_is_missing()):
             print(f"left out: needs {missing}")
             continue
-        suffer(kind, asked.runs, asked.seed, tuple(asked.pause))
+        suffer(kind, asked.runs, asked.seed, tuple(asked.pause), asked.keep)
     return 0
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 FIGURE = re.compile(r"FIGURE (.+?) = (\S+).*?\((.+?)\): (met|missed)")
 NAMES = re.findall(r'^    "(\w+)": \(\[', (ROOT / "benchmarks" / "all.py").read_text("utf-8"), re.M)
-WITH_A_TEST_OF_THEIR_OWN = {"nuclei_on_cluster", "one_effect"}
+WITH_A_TEST_OF_THEIR_OWN = {"chaos", "nuclei_on_cluster", "one_effect"}
 WITHOUT_A_CLOCK = {"fuzz_gate", "one_effect_slurm", "same_answer", "quality", "staging", "big_slide_memory"}
 
 
