@@ -91,8 +91,11 @@ class Served:
 
     def client(self) -> Client:
         """Return a client that is ada."""
-        token = self.call("token", "make", "test").stdout.strip()
-        return Client(self.url, token)
+        return Client(self.url, self.token())
+
+    def token(self) -> str:
+        """Return a new token of ada's."""
+        return self.call("token", "make", "test").stdout.strip()
 
     def children(self, part: str = "") -> list[int]:
         """Return the processes below it: the api, the worker, or both."""

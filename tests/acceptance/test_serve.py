@@ -3,10 +3,14 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import jsonschema
@@ -14,7 +18,8 @@ import pytest
 
 from slidegate.cli import main
 from slidegate.client import Client, NotSignedIn, Refused
-from tests.acceptance.served import ROOT, Served, note_of, until
+from slidegate.domain.hooks import SIGNATURE, TIMESTAMP, signature
+from tests.acceptance.served import ROOT, SLIDEGATE, Served, note_of, until
 
 pytestmark = pytest.mark.slow
 SCHEMA = json.loads((ROOT / "src" / "slidegate" / "cli" / "answer.schema.json").read_text())
@@ -170,6 +175,75 @@ def test_the_commands_work_on_a_server_as_they_do_here(
     gone = type_("show", run, *server)
     assert (gone.status, "unknown-run" in gone.err) == (2, True)
     assert "forgotten" in type_("logout", *server).err
+
+
+@pytest.fixture(scope="module")
+def page(served: Served, client: Client) -> str:
+    """The page Script it, for these pages and a workflow that takes a second."""
+    for day, number in (("day1", 3), ("day2", 4)):
+        (served.images / day).mkdir()
+        (served.images / f"image{number}.tif").rename(served.images / day / f"slide{number}.tif")
+    text = (ROOT / "docs" / "how-to" / "script-it.md").read_text("utf-8")
+    for written, here in (
+        ("https://slidegate.example.org", served.url),
+        ("slides:", "images:"),
+        ('summary["nuclei"]', 'summary["files"]'),
+        ("nuclei", "count_bytes"),
+        ("diameter_um", "byte"),
+    ):
+        text = text.replace(written, here)
+    return text
+
+
+def test_the_python_of_the_page_script_it_works_as_it_is_written(
+    page: str,
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    secret = "told once"
+    names: dict[str, Any] = {"json": json, "secret": secret, "token": served.token()}
+    blocks = re.findall("^```python\n(.*?)^```", page, re.S | re.M)
+    for block in blocks:
+        exec(compile(block, "script-it.md", "exec"), names)
+    assert len(blocks) == 4
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "succeeded {'succeeded': 1}"
+    assert printed[1].startswith("slide3.tif ")
+    assert printed[2].split(" ")[1:] == ["['byte']"]
+    assert (tmp_path / "results" / "slide3.tif" / "summary.json").exists()
+
+    body, now = b'{"run": "r", "state": "failed"}', int(time.time())
+    headers = {TIMESTAMP: str(now), SIGNATURE: signature(secret, now, body)}
+    assert names["received"](headers, body) == 204
+    assert names["received"]({}, body) == 403
+    assert capsys.readouterr().out == "r failed\n"
+
+
+def test_the_commands_of_the_page_script_it_work_as_they_are_written(
+    page: str, served: Served, tmp_path: Path
+) -> None:
+    token = served.token()
+    served.call("login", "--server", served.url, "--fd", 0, given=token)
+    blocks = re.findall("^```sh\n(.*?)^```", page, re.S | re.M)
+    path = f"{SLIDEGATE.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**served.environment, "PATH": path, "TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(blocks) == 2
+    assert json.loads((tmp_path / "answer.json").read_text())["state"] == "succeeded"
+    assert (tmp_path / "results" / "day1" / "slide3" / "summary.json").exists()
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        assert any(name.endswith("summary.json") for name in archive.namelist())
 
 
 def test_pages_that_others_could_read_on_the_way_are_not_served(served: Served) -> None:

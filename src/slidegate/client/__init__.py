@@ -14,6 +14,7 @@ from slidegate.client.errors import (
     TookTooLong,
     Unreachable,
 )
+from slidegate.client.hooks import is_signed
 from slidegate.client.values import (
     Entry,
     Estimate,
@@ -53,5 +54,6 @@ __all__ = [
     "Unreachable",
     "Wish",
     "Workflow",
+    "is_signed",
     "sign_in",
 ]

@@ -269,6 +269,22 @@ class Client:
         removed = self._answer(self._wire.ask("DELETE", f"/v1/runs/{run}", query={"results": results}))
         return [str(words) for words in removed.get("removed", ())]
 
+    # being told
+
+    def add_webhook(self, url: str) -> tuple[int, str]:
+        """Let the end of each of your Runs be told to an address; see `is_signed` for who receives it.
+
+        Returns
+        -------
+        The webhook's number, and its secret, which is not shown again.
+        """
+        made = self._wire.ask("POST", "/v1/webhooks", body={"url": url}, once=True)
+        return int(made["id"]), str(made["secret"])
+
+    def remove_webhook(self, number: int) -> None:
+        """Tell an address nothing any more."""
+        self._wire.ask("DELETE", f"/v1/webhooks/{number}")
+
     # results
 
     def files(self, run: str, number: int) -> list[File]:

@@ -230,7 +230,15 @@ class Wish(_Told):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the server says by itself: `kind` is ``run`` or ``wish``, `body` as it came."""
+    """What the server says by itself.
+
+    Attributes
+    ----------
+    kind
+        ``hello`` (it begins: look at what you show), ``run`` (one has changed), ``gone`` (one was deleted).
+    body
+        As it came: of ``run`` that of a `Run`.
+    """
 
     kind: str
     body: Mapping[str, Any]

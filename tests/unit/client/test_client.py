@@ -20,8 +20,10 @@ from slidegate.client import (
     Refused,
     TookTooLong,
     Unreachable,
+    is_signed,
     sign_in,
 )
+from slidegate.domain.hooks import SIGNATURE, TIMESTAMP, signature
 
 Answer = tuple[int, dict[str, str], bytes]
 RUN = {
@@ -232,3 +234,15 @@ def test_signing_in_makes_a_token_and_ends_the_session(told: Told) -> None:
         ("DELETE", "/v1/session"),
     ]
     assert told.asked[1][2]["X-CSRF-Token"] == "c"
+
+
+def test_what_the_server_signs_is_believed_and_nothing_else() -> None:
+    body = b'{"run": "r"}'
+    headers = {TIMESTAMP.upper(): "1000", SIGNATURE: signature("secret", 1000, body)}
+    assert is_signed("secret", headers, body, 1100.0)
+    assert not is_signed("other", headers, body, 1100.0)
+    assert not is_signed("secret", headers, body + b" ", 1100.0)
+    assert not is_signed("secret", headers, body, 1301.0), "an old one may be sent by anybody who kept it"
+    assert not is_signed("secret", headers, body)
+    assert not is_signed("secret", {}, body)
+    assert not is_signed("secret", {**headers, TIMESTAMP.upper(): "1e3"}, body, 1100.0)
