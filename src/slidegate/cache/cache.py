@@ -27,6 +27,7 @@ from slidegate.domain.values import Digest
 PREVIEW_SECONDS = 3600.0
 _ABANDONED_SECONDS = 24 * 3600.0
 _USED_SECONDS = 60.0
+_WEIGH_SECONDS = 300.0
 _SPARED = 0.8
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile(
@@ -53,6 +54,7 @@ class Cache:
         self.folder = folder.absolute()
         self.most_bytes = most_bytes
         self._sizes: dict[str, int] = {}
+        self._weighed_at = 0.0
 
     # reading
 
@@ -180,6 +182,8 @@ class Cache:
     def sweep(self, now: float) -> int:
         """Remove old previews, what killed workers left, and, over `most_bytes`, what was not used longest.
 
+        The size is looked at every few minutes, however often this is called.
+
         Parameters
         ----------
         now
@@ -191,6 +195,9 @@ class Cache:
         """
         removed = sum(self._drop(path) for path in self._older("previews", now - PREVIEW_SECONDS))
         removed += sum(self._drop(path) for path in self._older("making", now - _ABANDONED_SECONDS))
+        if abs(now - self._weighed_at) < _WEIGH_SECONDS:
+            return removed
+        self._weighed_at = now
         found = [(path, *self._use_and_size(path)) for name in ("trees", *_SMALL) for path in self._in(name)]
         total = sum(size for _path, _used, size in found)
         if total <= self.most_bytes:

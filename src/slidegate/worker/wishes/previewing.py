@@ -79,10 +79,11 @@ def preview(desk: Desk, asked: Asked) -> dict[str, Any]:
     ref = desk.shelves.image(asked.text("image"))
     source = desk.tools.source(ref)
     bounds = _bounds(asked.body.get("region"), source.describe(ref).shape)
-    asked.note("reading the region")
+    asked.note("getting ready")
     release = choose_release(gate.hello(), workflow, desk.runs.preferred)
     values = complete(release.schema, asked.mapping("parameters"))
     with desk.cache.making() as made:
+        asked.note("reading the region")
         source.crop(ref, bounds, made / "image")
         entries = describe_folder(made / "image")
         put_tree(gate, made / "image", entries)
