@@ -22,12 +22,12 @@ export class SgRows extends LitElement {
 
   @property({ attribute: false }) items: readonly unknown[] = [];
   @property({ attribute: false }) row: (item: never, index: number) => unknown = () => html``;
-  @property({ attribute: false }) key: (item: never, index: number) => unknown = (_item, index) => index;
   @property({ type: Number }) rowheight = 64;
   @property() label = "";
   @state() private first = 0;
   @state() private last = 30;
   private looking = 0;
+  private spare = 40;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -87,10 +87,11 @@ export class SgRows extends LitElement {
 
   override render(): TemplateResult {
     const shown = this.items.slice(this.first, this.last).map((item, i) => ({ item, index: this.first + i }));
+    while (this.spare < shown.length) this.spare = shown.length + 8;
     return html`<div class="all" role="list" aria-label=${this.label} ${styled({ height: `${this.items.length * this.rowheight}px` })} @keydown=${this.#moved}>
       ${repeat(
         shown,
-        ({ item, index }) => this.key(item as never, index),
+        ({ index }) => index % this.spare, // a row that leaves the view becomes one that enters it
         ({ item, index }) => html`<div class="row-box" role="listitem" aria-setsize=${this.items.length} aria-posinset=${index + 1} data-index=${index}
           ${styled({ transform: `translateY(${index * this.rowheight}px)`, height: `${this.rowheight}px` })}>${this.row(item as never, index)}</div>`,
       )}

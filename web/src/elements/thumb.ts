@@ -23,20 +23,28 @@ async function turn<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** An address (blob:) of the picture; the same for each asker. Throws Problem. */
-export function pictureOf(base: string, image: string, side: 256 | 1024): Promise<string> {
+const GONE = new Error("nobody looks any more");
+
+/**
+ * An address (blob:) of the picture; the same for each asker. Throws Problem; or something else, when its turn came and
+ * `wanted` said no.
+ */
+export function pictureOf(base: string, image: string, side: 256 | 1024, wanted: () => boolean = () => true): Promise<string> {
   const key = `${base}\n${side}\n${image}`;
   const known = kept.get(key);
   if (known) return known;
-  const wanted = turn(async () => URL.createObjectURL(await Api.at(base).thumbnail(image, side)));
-  kept.set(key, wanted);
-  wanted.catch(() => kept.delete(key));
+  const made = turn(async () => {
+    if (!wanted()) throw GONE;
+    return URL.createObjectURL(await Api.at(base).thumbnail(image, side));
+  });
+  kept.set(key, made);
+  made.catch(() => kept.delete(key));
   if (kept.size > KEPT) {
     const [oldest, address] = kept.entries().next().value as [string, Promise<string>];
     kept.delete(oldest);
     address.then((url) => URL.revokeObjectURL(url), () => undefined);
   }
-  return wanted;
+  return made;
 }
 
 const seen = new IntersectionObserver(
@@ -91,14 +99,14 @@ export class SgThumb extends LitElement {
     if (this.asked === image) return;
     this.asked = image;
     this.dispatchEvent(new CustomEvent("sg-visible", { bubbles: true, composed: true, detail: { image } }));
-    pictureOf(this.base, image, this.side).then(
+    pictureOf(this.base, image, this.side, () => this.isConnected && this.image === image).then(
       (address) => {
         if (this.asked === image) this.address = address;
       },
       (thrown: unknown) => {
         if (this.asked !== image) return;
-        this.failed = true;
-        if (Problem.from(thrown).status === 0) this.asked = "";
+        if (thrown === GONE) this.asked = "";
+        else this.failed = Problem.from(thrown).status !== 0;
       },
     );
   }

@@ -261,7 +261,7 @@ export class SgSlide extends LitElement {
     canvas.addEventListener("pointermove", (event) => this.#point(event));
     canvas.addEventListener("pointerleave", () => this.#tell(null));
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", `Picture of ${this.picture?.name ?? "the image"}. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter chooses the nucleus in the middle.`);
+    canvas.setAttribute("aria-label", `Picture of ${this.picture?.name ?? "the image"}. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter chooses the nucleus that is nearest to the middle.`);
   }
 
   #key(event: OpenSeadragon.CanvasKeyEvent): void {
@@ -277,7 +277,7 @@ export class SgSlide extends LitElement {
     else if (key === "0" || key === "Home") this.fit();
     else if (key === "Enter") {
       const { x, y } = this.middle();
-      const row = this.nuclei?.nearest(x, y, 60 / this.ratio) ?? -1;
+      const row = this.nuclei?.nearest(x, y, this.clientHeight / 2 / this.ratio) ?? -1;
       this.dispatchEvent(new CustomEvent("sg-pick", { detail: row }));
     } else if (key === "Escape") this.dispatchEvent(new CustomEvent("sg-pick", { detail: -1 }));
     else return;

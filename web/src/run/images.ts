@@ -150,8 +150,6 @@ export class SgRunImages extends LitElement {
     html`<sg-task-row base=${this.base} run=${this.run} .task=${task} .outputs=${this.summary?.outputs ?? {}} ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
       @sg-log=${() => void this.log.open(task)} @sg-watch=${() => (this.chosen = task.number)}></sg-task-row>`;
 
-  #key = (task: Task): number => task.number;
-
   override render(): TemplateResult {
     const counts = this.#counts();
     const shown = this.#shown;
@@ -166,7 +164,7 @@ export class SgRunImages extends LitElement {
       <div class="two ${watched ? "watching" : ""} ${this.tasks.length === 1 ? "single" : ""}">
         <div class="list">
           ${shown.length
-            ? html`<sg-rows .items=${shown} .row=${this.#row} .key=${this.#key} rowheight="76" label="Images" @sg-seen=${(event: CustomEvent<{ first: number; last: number }>) => { this.seen = event.detail; this.#soon(); }}></sg-rows>`
+            ? html`<sg-rows .items=${shown} .row=${this.#row} rowheight="76" label="Images" @sg-seen=${(event: CustomEvent<{ first: number; last: number }>) => { this.seen = event.detail; this.#soon(); }}></sg-rows>`
             : this.whole
               ? html`<sg-notice kind="empty" heading="No image is in this state now"><button slot="do" @click=${() => (this.group = "all")}>Show all images</button></sg-notice>`
               : nothing}
