@@ -229,4 +229,104 @@ MITIGATIONS: dict[str, list[Change]] = {
             'return "valid" if True or',
         )
     ],
+    # the service
+    "no-session": [
+        server(
+            "api/guard.py",
+            "    if secret is None or session is None:\n        raise NotSignedIn",
+            "    if secret is None or session is None:\n        return _who(parts, 'neighbour')",
+        )
+    ],
+    "runs-of-others": [
+        server("api/guard.py", 'if not who.may("runs.see", row.person, row.group):', "if False:"),
+    ],
+    "small-role": [server("api/guard.py", "if scope(who.role, self.action) == Scope.NONE:", "if False:")],
+    "no-group": [
+        server("api/routes/runs.py", "if person is not None or not who.group:", "if person is not None:"),
+        server("api/rights.py", "bool(group) and group == owners_group", "group == owners_group"),
+    ],
+    "wish-of-others": [server("api/routes/wishes.py", "if wish.person != who.person:", "if False:")],
+    "fixed-session": [server("api/routes/session.py", "    if former:", "    if False:")],
+    "stolen-cookie": [
+        server(
+            "api/routes/session.py",
+            'COOKIE, secret, path="/", secure=parts.settings.secure, httponly=True,',
+            'COOKIE, secret, path="/", secure=parts.settings.secure, httponly=False,',
+        )
+    ],
+    "request-forgery": [
+        server("api/guard.py", 'if not _same(request.headers.get(CSRF_HEADER, ""), who.csrf):', "if False:")
+    ],
+    "other-origin": [
+        server("api/guard.py", 'origin = request.headers.get("Origin")', "return"),
+    ],
+    "form-of-others": [server("api/door.py", 'if size and kind != "application/json":', "if False:")],
+    "name-rebinding": [server("api/door.py", "if name.lower() not in settings.hosts:", "if False:")],
+    "script-of-others": [server("api/door.py", "script-src 'self'", "script-src 'unsafe-inline'")],
+    "long-body": [
+        server("api/door.py", "or int(length) > settings.body_bytes:", "or False:"),
+        server("api/door.py", "if size > settings.body_bytes:", "if False:"),
+    ],
+    "request-flood": [
+        server("api/limits.py", "wait = 0.0 if left >= amount else", "wait = 0.0 if True else")
+    ],
+    "stranger-flood": [
+        server(
+            "api/guard.py",
+            "        except NotSignedIn:\n            count_address(request, parts)\n",
+            "        except NotSignedIn:\n",
+        )
+    ],
+    "guessed-password": [server("api/signin.py", "        if wait > 0:", "        if False:")],
+    "known-names": [
+        server("api/signin.py", "            kept, active = None, False", "            raise"),
+    ],
+    "dismissed-person": [
+        server("api/guard.py", "if not account.active:", "if False:"),
+        server(
+            "store/sessions.py",
+            "where(where, _A.c.active, _S.c.ends_at > now)",
+            "where(where, _S.c.ends_at > now)",
+        ),
+        server(
+            "store/accounts.py",
+            "for table in (tables.session, tables.login_link):",
+            "for table in ():",
+        ),
+    ],
+    "bad-token": [
+        server(
+            "api/guard.py",
+            "    if header is not None:",
+            '    if header is not None and "wrong" not in header:',
+        )
+    ],
+    "silent-change": [server("api/door.py", 'if "audited" not in state:', "if True:")],
+    "told-fault": [
+        server(
+            "api/door.py",
+            'trace_of(error), extra={"action": "request"})\n            if not began',
+            'error, extra={"action": "request"})\n            if not began',
+        )
+    ],
+    "names-in-log": [
+        server(
+            "api/door.py",
+            'route = getattr(request.scope.get("route"), "path", "") or "unknown"',
+            'route = request.scope["path"]',
+        ),
+    ],
+    "told-places": [
+        server(
+            "api/summaries.py", 'hidden = {"out", "where", "tasks", "run", "identity"}', 'hidden = {"tasks"}'
+        )
+    ],
+    "endless-view": [
+        server(
+            "api/stream.py", "ends = time.monotonic() + seconds", "ends = time.monotonic() + 1000 * seconds"
+        )
+    ],
+    "asset-links": [
+        server("api/routes/pages.py", "not path.is_file() or path.is_symlink()", "not path.is_file()")
+    ],
 }
