@@ -206,7 +206,7 @@ class People:
             if launch.run is None:
                 self._ask(launch)
             elif launch.cancel and launch.run not in self.cancelled and self._chance.random() < AGAIN:
-                self._store.runs.want_cancelled(launch.run, time.time())
+                self._store.asking.cancel(launch.run, time.time())
                 self.cancelled.add(launch.run)
         return bool(open_ones) or self._try_again()
 

@@ -152,7 +152,7 @@ def test_progress_of_a_task_that_is_not_wanted_any_more_ends_the_work(store: Sto
         assert store.runs.task(held.task)["done"] == 1
         note(2, 10)
         assert store.runs.task(held.task)["done"] == 1
-        store.runs.want_cancelled(asked.run, 2.0)
+        store.asking.cancel(asked.run, 2.0)
         clock.now += 1
         with pytest.raises(NoLongerWanted):
             note(3, 10)

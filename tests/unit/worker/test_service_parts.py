@@ -143,7 +143,7 @@ def test_no_more_is_staged_for_a_site_that_has_enough_waiting(
     stager = Mover(tools, "me", Event(), states=STAGES, room=room)
     assert room.full() == {"local"}
     assert not stager.step()
-    store.runs.want_cancelled(request(tasks=5).run, 3.0)
+    store.asking.cancel(request(tasks=5).run, 3.0)
     assert stager.step()  # what is not wanted any more does not wait
     assert "cancelled" in {store.runs.task(task)["state"] for task in tasks}
     less = Mover(tools, "me", Event(), states=STAGES, room=Room(store, clock, tmp_path, 0, ahead=99))

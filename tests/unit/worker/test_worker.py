@@ -222,7 +222,7 @@ def test_a_worker_goes_quietly_when_the_database_cannot_be_used(
 def test_a_cancelled_task_is_not_begun(
     store: Store, worker: Worker, source: Source, clock: Clock, task: str
 ) -> None:
-    store.runs.want_cancelled(task.partition(".")[0], 3.0)
+    store.asking.cancel(task.partition(".")[0], 3.0)
     assert worker.step()
     assert store.runs.task(task)["state"] == "cancelled"
     assert source.staged == []
