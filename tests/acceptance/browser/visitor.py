@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 AXE = Path(__file__).parents[3] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS = 30
@@ -26,6 +26,7 @@ def visiting(
         base_url=url, storage_state=state, color_scheme=theme, viewport={"width": width, "height": 860}
     )
     context.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
     page = context.new_page()
     errors: list[str] = []
 

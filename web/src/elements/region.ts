@@ -78,7 +78,9 @@ export class SgRegion extends LitElement {
   #down(event: PointerEvent): void {
     if (event.button !== 0 || !this.address) return;
     const place = this.#place(event);
-    const inside = (event.target as HTMLElement).classList.contains("box");
+    const [y0, x0, y1, x1] = this.region;
+    const most = y1 - y0 > 0.9 * this.shape[0] && x1 - x0 > 0.9 * this.shape[1]; // there is nowhere to drag it to
+    const inside = !most && (event.target as HTMLElement).classList.contains("box");
     this.from = { ...place, move: inside ? [...this.region] : null };
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
   }

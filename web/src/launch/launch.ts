@@ -80,6 +80,7 @@ export class SgLaunch extends LitElement {
   @state() private problem: Problem | null = null;
   @state() private failed: Problem | null = null;
   @state() private launching: { words: string; part: number | null } | null = null;
+  @state() private showing = false;
   @state() private known: { run: string; outcome: string } | null = null;
   @query("sg-form") private form?: SgForm;
   @query("#known") private knownDialog!: SgDialog;
@@ -388,7 +389,7 @@ export class SgLaunch extends LitElement {
       ${n ? html`<div class="chosen" aria-hidden="true">${[...this.#usable.keys()].slice(0, 4).map((image) => html`<sg-thumb base=${this.base} image=${image}></sg-thumb>`)}</div>` : nothing}
       <div class="facts numbers">
         <b aria-live="polite">${n ? many(n, "image") + " chosen" : "No image chosen yet"}</b>${size ? html` <span class="muted">· ${size}</span>` : nothing}
-        ${n ? html`<button class="quiet" @click=${() => this.chosenDialog.show()}>Show</button>` : nothing}
+        ${n ? html`<button class="quiet" @click=${() => { this.showing = true; void this.chosenDialog.show(); }}>Show</button>` : nothing}
         ${bad ? html`<p class="why">${many(bad, "image")} cannot be used and ${bad === 1 ? "is" : "are"} left out.</p>` : nothing}
         ${this.launching
           ? html`<p role="status">${this.launching.words}</p><sg-progress thin .value=${this.launching.part} label="Launching"></sg-progress>`
@@ -411,8 +412,8 @@ export class SgLaunch extends LitElement {
       this.#choose(chosen);
       if (!chosen.size) this.chosenDialog.close();
     };
-    return html`<sg-dialog id="chosen" heading="${many(this.chosen.size, "image")} chosen">
-        <ul class="list">${[...this.chosen].map(([image, name]) => html`<li><sg-thumb base=${this.base} image=${image}></sg-thumb><span>${name || shortName(image)}${this.facts.get(image)?.problem ? html`<br /><span class="small muted">Cannot be used: ${this.facts.get(image)!.problem!.message}</span>` : nothing}</span><button class="quiet" aria-label="Leave out ${name}" @click=${() => drop(image)}>${icon("cross", 16)}</button></li>`)}</ul>
+    return html`<sg-dialog id="chosen" heading="What is chosen" @close=${() => (this.showing = false)}>
+        <ul class="list">${(this.showing ? [...this.chosen] : []).map(([image, name]) => html`<li><sg-thumb base=${this.base} image=${image}></sg-thumb><span>${name || shortName(image)}${this.facts.get(image)?.problem ? html`<br /><span class="small muted">Cannot be used: ${this.facts.get(image)!.problem!.message}</span>` : nothing}</span><button class="quiet" aria-label="Leave out ${name}" @click=${() => drop(image)}>${icon("cross", 16)}</button></li>`)}</ul>
         <button slot="do" @click=${() => { this.#choose(new Map()); this.chosenDialog.close(); }}>Choose none</button>
         <button slot="do" class="primary" @click=${() => this.chosenDialog.close()}>Done</button>
       </sg-dialog>

@@ -91,7 +91,8 @@ export class SgPreview extends LitElement {
     if (this.image && !facts) this.facts.want([this.image]);
     if (!this.region && facts?.shape) {
       const [, rows, columns] = facts.shape;
-      this.region = boxAround(rows / 2, columns / 2, 512, 512, rows, columns);
+      const side = Math.min(512, Math.max(128, 0.6 * Math.min(rows, columns)));
+      this.region = boxAround(rows / 2, columns / 2, side, side, rows, columns);
     }
   }
 

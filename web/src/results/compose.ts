@@ -103,6 +103,8 @@ export interface OutlineStyle {
   selected: Rgb;
   /** Whether something is selected, so that the rest steps back. */
   some: boolean;
+  /** Side of a usual nucleus in pixels of the tile: the smaller, the lighter the line, so that the picture is seen. */
+  size: number;
 }
 
 /**
@@ -111,7 +113,8 @@ export interface OutlineStyle {
  */
 export function outline(labels: Uint32Array, rows: Int32Array, width: number, pixels: Uint32Array, selected: Uint8Array, style: OutlineStyle): void {
   const height = labels.length / width;
-  const plain = packed(style.line, style.some ? 0.4 : 1);
+  const strength = style.size >= 16 ? 1 : style.size >= 9 ? 0.7 : 0.4;
+  const plain = packed(style.line, strength * (style.some ? 0.45 : 1));
   const bright = packed(style.selected, 1);
   const filling = packed(style.selected, 0.24);
   for (let y = 0, i = 0; y < height; y++) {

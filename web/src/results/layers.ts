@@ -164,7 +164,7 @@ export interface Labelled {
   rows: Int32Array | null;
 }
 
-const SMALLEST_OUTLINE = 4;
+const SMALLEST_OUTLINE = 5;
 
 /** Outlines of nuclei, or their density where the picture is small. */
 export class NucleiLayer extends Layer<Labelled> {
@@ -212,7 +212,7 @@ export class NucleiLayer extends Layer<Labelled> {
     const ids = this.nuclei?.at("id");
     if (!tile.data.rows && ids instanceof Uint32Array) tile.data.rows = rowsOf(labels, ids);
     const { image, pixels } = buffer(tile.width, tile.height);
-    const style = { line: this.#line, selected: this.#selectedColour, some: this.#selected !== null };
+    const style = { line: this.#line, selected: this.#selectedColour, some: this.#selected !== null, size: this.diameter / 2 ** tile.level };
     outline(labels, tile.data.rows ?? new Int32Array(labels.length), tile.width, pixels, this.#selected ?? NONE, style);
     tile.canvas.putImageData(image, 0, 0);
   }

@@ -107,9 +107,10 @@ export class SgNucleiList extends LitElement {
 
 function rowsOf(selected: Uint8Array | null, rows: number): Uint32Array {
   if (!selected) return Uint32Array.from({ length: rows }, (_, row) => row);
-  const found: number[] = [];
-  for (let row = 0; row < selected.length; row++) if (selected[row]) found.push(row);
-  return Uint32Array.from(found);
+  const found = new Uint32Array(selected.length);
+  let count = 0;
+  for (let row = 0; row < selected.length; row++) if (selected[row]) found[count++] = row;
+  return found.subarray(0, count);
 }
 
 /** The lines of the file, in pieces: names with units, then a line for each row. */

@@ -5,6 +5,7 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import { shared } from "../elements/base.ts";
 import { count } from "../words.ts";
 import { type Axis, axisFor, binned, share, ticks, valueAt } from "./axes.ts";
+import { packed } from "./compose.ts";
 import { type Measure, type RangeFilter, shown, titled } from "./nuclei.ts";
 import type { Numbers } from "./reader.ts";
 
@@ -14,6 +15,8 @@ const LEFT = 56;
 const BOTTOM = 38;
 const TOP = 8;
 const RIGHT = 10;
+/** Side of the points of a few selected nuclei, in pixels of the screen. */
+const LARGEST = 4;
 
 /** Colours as the page has them now. */
 interface Palette {
@@ -367,40 +370,51 @@ export class SgScatter extends Plot {
     if (filter && filter[0].column === across.name && filter[1].column === up.name) brush(canvas, palette, width, height, this.#x, filter[0], this.#y, filter[1]);
   }
 
+  #spots: { key: string; xs: Numbers; ys: Numbers; at: Int32Array } | null = null;
+
+  /** For each nucleus the place of its point in the picture of all points; -1 outside. Found once for axes and size. */
+  #places(xs: Numbers, ys: Numbers, wide: number, tall: number): Int32Array {
+    const key = JSON.stringify([wide, tall, this.#x, this.#y]);
+    if (this.#spots?.key === key && this.#spots.xs === xs && this.#spots.ys === ys) return this.#spots.at;
+    const place = (axis: Axis, value: number): number => (axis.log ? Math.log(value / axis.from) / Math.log(axis.to / axis.from) : (value - axis.from) / (axis.to - axis.from));
+    const at = new Int32Array(xs.length);
+    for (let i = 0; i < xs.length; i++) {
+      const x = Math.round(place(this.#x, xs[i]!) * (wide - LARGEST));
+      const y = Math.round((1 - place(this.#y, ys[i]!)) * (tall - LARGEST));
+      at[i] = x >= 0 && y >= 0 && x <= wide - LARGEST && y <= tall - LARGEST ? y * wide + x : -1;
+    }
+    this.#spots = { key, xs, ys, at };
+    return at;
+  }
+
   /** All points as a picture: the more nuclei at a place, the stronger; selected ones in their own colour on top. */
   #points(canvas: CanvasRenderingContext2D, xs: Numbers, ys: Numbers, width: number, height: number, palette: Palette): void {
     const dense = devicePixelRatio;
-    const wide = Math.max(1, Math.round(width * dense));
-    const tall = Math.max(1, Math.round(height * dense));
+    const wide = Math.max(LARGEST, Math.round(width * dense));
+    const tall = Math.max(LARGEST, Math.round(height * dense));
+    const places = this.#places(xs, ys, wide, tall);
+    const selected = this.selected;
     const all = new Uint16Array(wide * tall);
     const some = new Uint16Array(wide * tall);
     const size = xs.length > 50_000 ? 1 : xs.length > 3000 ? 2 : 3;
-    const large = this.selected && this.selected.reduce((sum, one) => sum + one, 0) < 400 ? 4 : size;
-    const place = (axis: Axis): ((value: number) => number) => {
-      const span = axis.log ? Math.log(axis.to / axis.from) : axis.to - axis.from;
-      return axis.log ? (value) => Math.log(value / axis.from) / span : (value) => (value - axis.from) / span;
-    };
-    const across = place(this.#x);
-    const up = place(this.#y);
-    for (let i = 0; i < xs.length; i++) {
-      const own = this.selected?.[i] === 1;
-      const side = own ? large : size;
-      const x = Math.round(across(xs[i]!) * (wide - side));
-      const y = Math.round((1 - up(ys[i]!)) * (tall - side));
-      if (!(x >= 0 && y >= 0 && x <= wide - side && y <= tall - side)) continue;
+    const large = selected && selected.reduce((sum, one) => sum + one, 0) < 400 ? LARGEST : size;
+    for (let i = 0; i < places.length; i++) {
+      const at = places[i]!;
+      if (at < 0) continue;
+      const own = selected !== null && selected[i] === 1;
       const into = own ? some : all;
-      for (let dy = 0; dy < side; dy++) for (let dx = 0; dx < side; dx++) into[(y + dy) * wide + x + dx]! += 1;
+      const side = own ? large : size;
+      for (let dy = 0; dy < side; dy++) for (let dx = 0; dx < side; dx++) into[at + dy * wide + dx]! += 1;
     }
     const image = new ImageData(wide, tall);
-    const mark = components(this.selected ? palette.mark : palette.picked);
+    const pixels = new Uint32Array(image.data.buffer);
+    const mark = components(selected ? palette.mark : palette.picked);
     const picked = components(palette.picked);
-    for (let i = 0; i < all.length; i++) {
-      const own = some[i]!;
-      const nuclei = own || all[i]!;
-      if (!nuclei) continue;
-      const [r, g, b] = own ? picked : mark;
-      const alpha = own ? Math.min(1, 0.6 + 0.2 * nuclei) : Math.min(1, (this.selected ? 0.22 : 0.28) + 0.14 * Math.log2(1 + nuclei));
-      image.data.set([r, g, b, 255 * alpha], i * 4);
+    const shades = Uint32Array.from({ length: 256 }, (_, nuclei) => packed(mark, Math.min(1, (selected ? 0.22 : 0.28) + 0.14 * Math.log2(1 + nuclei))));
+    const brights = Uint32Array.from({ length: 256 }, (_, nuclei) => packed(picked, Math.min(1, 0.6 + 0.2 * nuclei)));
+    for (let i = 0; i < pixels.length; i++) {
+      if (some[i]) pixels[i] = brights[Math.min(255, some[i]!)]!;
+      else if (all[i]) pixels[i] = shades[Math.min(255, all[i]!)]!;
     }
     const picture = document.createElement("canvas");
     picture.width = wide;
