@@ -19,6 +19,7 @@ from tests.acceptance.embedded import Place, check_one_effect, step_until, work
 
 pytestmark = pytest.mark.slow
 HOUR, WEEK = 3600.0, 7 * 86400.0
+NOT_AT_SITE = ("waiting", "staging", "submitting")
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +129,7 @@ def test_a_server_restored_from_a_backup_hears_what_its_site_has_done_since_and_
     run = begin(place, 2, lambda view: any(task.state == state for task in view.tasks))
     back_up(place.settings.database, tmp_path / "backup.db")
     with place.open() as house:
-        step_until(
-            house, run, lambda view: all(task.state not in ("waiting", "staging") for task in view.tasks)
-        )
-        step_until(house, run, lambda view: all(task.state not in ("submitting",) for task in view.tasks))
+        step_until(house, run, lambda view: all(task.state not in NOT_AT_SITE for task in view.tasks))
     wait_for_results(place, 2)
     lose_the_database(place)
     assert restore(place.settings.database, tmp_path / "backup.db", time.time()) == ["local"]
