@@ -17,7 +17,7 @@ TILE = 512
 MOST_OPEN = 6
 _FACTS_SIDE = 1100
 _BINS = 64
-_DARK_GROUND = (0.3, 0.999)  # shares of pixels below which all is black, and above which all is brightest
+_DARK_GROUND = (0.3, 0.9975)  # shares of pixels below which all is black, and above which all is brightest
 _BRIGHT_GROUND = (0.002, 0.998)
 
 
