@@ -6,7 +6,7 @@ usage: python benchmarks/api_load.py [--full]
 Clients with a live view open ask every few seconds for a list of runs, a run, its images, or launch
 something, with a token of their own. Beside it the same clients ask bare FastAPI routes that make the same
 queries and return what these give, for nobody in particular. The two take turns in one run, each served by
-one process of uvicorn over SQLite. Small: 40 clients for 6 seconds each. Full: 500 clients, for 40 seconds each.
+one process of uvicorn over SQLite. Small: 40 clients for 6 seconds each. Full: 500 clients for 40 seconds.
 """
 
 import argparse

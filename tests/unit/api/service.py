@@ -2,10 +2,12 @@
 """The real service behind a real port, for tests: uvicorn, a store, and a worker that grants wishes."""
 
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -174,5 +176,18 @@ class Service:
 def serving(folder: Path, url: str | None = None, **settings: Any) -> Iterator[Service]:
     """Run a service in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Service(url or f"sqlite:///{folder / 'slidegate.db'}", folder, **settings) as service:
+    if url is None:
+        path = folder / "slidegate.db"
+        path.write_bytes(_empty())
+        url = f"sqlite:///{path}"
+    with Service(url, folder, **settings) as service:
         yield service
+
+
+@lru_cache
+def _empty() -> bytes:
+    """An empty database with all tables: making them takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slidegate.db"
+        Store.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
