@@ -106,7 +106,8 @@ Index("task_queue", task.c.state, task.c.not_before)
 Index("task_claim", task.c.claimable, task.c.person, task.c.not_before, task.c.run, task.c.number)
 Index("task_state", task.c.run, task.c.state, task.c.number)
 Index("task_name", task.c.name, task.c.run, postgresql_ops={"name": "text_pattern_ops"})
-Index("task_owner", task.c.owner)
+_HELD = text("owner IS NOT NULL")
+Index("task_owner", task.c.owner, sqlite_where=_HELD, postgresql_where=_HELD)
 Index("task_submission", task.c.submission)
 
 submission = Table(
@@ -275,6 +276,7 @@ wish = Table(
 Index("wish_open", wish.c.state, wish.c.kind, wish.c.asked_at)
 Index("wish_person", wish.c.person, wish.c.state, wish.c.kind)
 Index("wish_ended", wish.c.ended_at)
+Index("wish_owner", wish.c.owner, sqlite_where=_HELD, postgresql_where=_HELD)
 
 account = Table(
     "account",

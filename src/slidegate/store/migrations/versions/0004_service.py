@@ -12,6 +12,7 @@ _STEPS = (
     ("state IN ('submitting', 'collecting', 'publishing')", 2),
     ("wanted = 'cancel' AND claimable > 0", 3),
 )
+_HELD = sa.text("owner IS NOT NULL")
 _ENDS = ("failed", "cancelled", "succeeded")
 
 
@@ -82,7 +83,7 @@ def _indexes() -> None:
     op.create_index("task_claim", "task", ["claimable", "person", "not_before", "run", "number"])
     op.create_index("task_state", "task", ["run", "state", "number"])
     op.create_index("task_name", "task", ["name", "run"], postgresql_ops={"name": "text_pattern_ops"})
-    op.create_index("task_owner", "task", ["owner"])
+    op.create_index("task_owner", "task", ["owner"], sqlite_where=_HELD, postgresql_where=_HELD)
 
 
 def _turns_and_wishes() -> None:
@@ -129,6 +130,7 @@ def _turns_and_wishes() -> None:
     op.create_index("wish_open", "wish", ["state", "kind", "asked_at"])
     op.create_index("wish_person", "wish", ["person", "state", "kind"])
     op.create_index("wish_ended", "wish", ["ended_at"])
+    op.create_index("wish_owner", "wish", ["owner"], sqlite_where=_HELD, postgresql_where=_HELD)
 
 
 def _accounts() -> None:
