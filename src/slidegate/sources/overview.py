@@ -59,6 +59,13 @@ def overview(pixels: Pixels, side: int, note: Callable[[int, int], None] | None 
     return Overview(scaled, max(height / scaled.shape[1], width / scaled.shape[2]))
 
 
+def smaller(found: Overview, side: int) -> Overview:
+    """Make an overview smaller still: at most `side` pixels high and wide."""
+    pixels = np.stack([_resized(plane, side) for plane in found.pixels])
+    shrunk = max(found.pixels.shape[1] / pixels.shape[1], found.pixels.shape[2] / pixels.shape[2])
+    return Overview(pixels, found.scale * shrunk)
+
+
 def compose(planes: np.ndarray) -> np.ndarray:
     """Return a (y, x, 3) uint8 picture of (c, y, x) intensities: stretched, and added in fixed colours."""
     height, width = planes.shape[1:]
@@ -143,7 +150,7 @@ def _resized(plane: np.ndarray, side: int) -> np.ndarray:
 
 
 def _stretched(plane: np.ndarray) -> np.ndarray:
-    """Return intensities between 0 and 1, the two percentiles, the dark ones raised; 0 where all are equal."""
+    """Return intensities from 0 to 1, the two percentiles, the dark ones raised; 0 where all are equal."""
     low, high = np.percentile(plane, (_LOW, _HIGH))
     high = max(float(high), float(low) + 1.0)
     linear = np.clip((plane.astype(np.float32) - float(low)) / (high - float(low)), 0, 1)

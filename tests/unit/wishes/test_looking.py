@@ -94,6 +94,7 @@ def test_a_thumbnail_that_was_swept_is_made_again(office: Office) -> None:
     body = {"image": "here:a.ome.tif", "side": 256}
     file = office.desk.cache.file(office.answer("thumbnail", body)["file"])
     assert file is not None
+    assert len(list(file.parent.iterdir())) == 2, "both sizes are made when the image is read"
     file.unlink()
     assert office.desk.cache.file(office.answer("thumbnail", body)["file"]) == file
 

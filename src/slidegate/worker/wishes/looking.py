@@ -7,8 +7,8 @@ from typing import Any
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.shelf_names import parse_shelf_name, shown
 from slidegate.domain.values import ImageRef, canonical_json, digest_of
-from slidegate.sources.base import CONVERTER
-from slidegate.sources.overview import compose, jpeg
+from slidegate.sources.base import CONVERTER, Overview
+from slidegate.sources.overview import compose, jpeg, smaller
 from slidegate.sources.shelves import Entry
 from slidegate.worker.telling import in_words
 from slidegate.worker.wishes.desk import Asked, Desk
@@ -77,26 +77,34 @@ def _about(desk: Desk, ref: ImageRef) -> dict[str, Any]:
 
 
 def thumbnail(desk: Desk, asked: Asked) -> dict[str, Any]:
-    """Make a small picture of an image, once for each state of it."""
+    """Make the small pictures of an image, of every size at once, and once for each state of it."""
     side = asked.body.get("side")
-    if side not in _SIDES:
+    if side not in _SIDES or side is True:
         raise BadWish(f"A thumbnail has a side of {' or '.join(map(str, _SIDES))} pixels.")
     ref = desk.shelves.image(asked.text("image"))
     source = desk.tools.source(ref)
     fingerprint = source.fingerprint(ref)
-    digest = digest_of([ref.source, ref.image, fingerprint, CONVERTER, _PAINTED, side])
-    note, file = f"descriptions/{digest}.json", f"thumbnails/{digest}.jpg"
-    known = desk.cache.note(note)
-    if known is not None and desk.cache.file(file) is not None:
+    digests = {
+        size: digest_of([ref.source, ref.image, fingerprint, CONVERTER, _PAINTED, size]) for size in _SIDES
+    }
+    known = desk.cache.note(f"descriptions/{digests[side]}.json")
+    if known is not None and desk.cache.file(f"thumbnails/{digests[side]}.jpg") is not None:
         return known
 
     def noted(done: int, total: int) -> None:
         asked.note("reading the image", done, total)
 
     with desk.cache.making() as scratch:
-        small = source.overview(ref, side, scratch, noted)
+        small = source.overview(ref, max(_SIDES), scratch, noted)
+    found = {size: _kept(desk, digest, smaller(small, size)) for size, digest in digests.items()}
+    return found[side]
+
+
+def _kept(desk: Desk, digest: str, small: Overview) -> dict[str, Any]:
+    """Keep a small picture and what is said of it."""
+    file = f"thumbnails/{digest}.jpg"
     desk.cache.put(file, jpeg(compose(small.pixels)))
     height, width = small.pixels.shape[1:]
     found = {"file": file, "width": width, "height": height, "scale": small.scale}
-    desk.cache.put(note, json.dumps(found).encode())
+    desk.cache.put(f"descriptions/{digest}.json", json.dumps(found).encode())
     return found
