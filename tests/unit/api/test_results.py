@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from slidegate_analysis.images import open_image
+from slidegate_analysis.images import create_labels, open_image
 
 from slidegate.store import Store
 from tests.finished import Computed, Finished, compute, finish
@@ -289,6 +289,37 @@ def test_columns_are_those_of_the_parquet_table_with_units(place: Place) -> None
             values, table.column(column["name"]).to_numpy().astype(column["dtype"]), equal_nan=True
         )
     problem(place.get("table/height"), 404, "no-such-column")
+
+
+def test_tables_that_are_none_or_too_large_are_said_to_be_so(place: Place) -> None:
+    long = io.BytesIO()
+    pq.write_table(pa.table({"id": np.zeros(10_000_001, np.int8)}), long)
+    for name, content in {"none": b"PAR1 is not enough", "long": long.getvalue()}.items():
+        files = place.folder / f"files of {name}"
+        shutil.copytree(place.computed.files, files)
+        (files / "nuclei.parquet").write_bytes(content)
+        made = finish(
+            place.store,
+            place.service.cache,
+            place.folder / name,
+            "ada",
+            Computed(place.computed.image, files),
+            name=name,
+        )
+        problem(place.ada.get(f"/v1/runs/{made.run}/tasks/1/table"), 409, "table-unusable")
+        problem(place.ada.get(f"/v1/runs/{made.run}/tasks/1/table/id"), 409, "table-unusable")
+
+
+def test_outlines_of_another_size_than_the_image_are_not_shown(place: Place) -> None:
+    files = place.folder / "files of another size"
+    shutil.copytree(place.computed.files, files)
+    shutil.rmtree(files / "labels.zarr")
+    create_labels(files / "labels.zarr", (512, 512), shard=256, pixel_size_um=None)
+    changed = Computed(place.computed.image, files)
+    made = finish(place.store, place.service.cache, place.folder / "size", "ada", changed, name="size")
+    picture = place.ada.get(f"/v1/runs/{made.run}/tasks/1/picture").json()
+    assert picture["labels"] is None
+    assert picture["labels_problem"] == "The outlines are of another size than the image."
 
 
 def test_a_picture_that_is_not_at_hand_is_wished_for_once(place: Place) -> None:

@@ -226,16 +226,22 @@ export class SgResults extends LitElement {
     const side = (pixels: number): string => (picture?.pixel_size_um ? `${((pixels * picture.pixel_size_um) / 1000).toFixed(2)}` : count(pixels));
     const unit = picture?.pixel_size_um ? "mm" : "px";
     const name = picture ? shortName(picture.name) : (this.around.find((task) => task.number === this.number)?.name ?? `Image ${this.number}`);
+    const report = this.#report();
     return html`<header>
       <div class="names">
         <a class="back" href=${paths.run(this.run)} @click=${(event: MouseEvent) => this.#go(event, paths.run(this.run))}>${icon("left", 16)} The run</a>
         <h1>${shortName(name)}</h1>
         ${picture ? html`<span class="facts">${side(picture.shape[2])} × ${side(picture.shape[1])} ${unit}${picture.pixel_size_um ? ` · ${picture.pixel_size_um} µm per pixel` : ""}</span>` : nothing}
       </div>
+      ${report ? html`<a class="button quiet" href=${this.#reader!.fileUrl(report.name, true)} target="_blank" rel="noopener">${icon("log", 16)} Report</a>` : nothing}
       ${this.total > 1 ? html`<nav class="steps" aria-label="Images of this run">
         ${this.#step(this.number - 1, "Previous image", "left")}<span>Image ${count(this.number)} of ${count(this.total)}</span>${this.#step(this.number + 1, "Next image", "right")}
       </nav>` : nothing}
     </header>`;
+  }
+
+  #report(): FileFacts | undefined {
+    return this.files?.find((file) => file.role === "report" && file.type === "text/html");
   }
 
   #step(number: number, words: string, sign: "left" | "right"): TemplateResult {
@@ -468,7 +474,7 @@ export class SgResults extends LitElement {
     const reader = this.#reader;
     if (!files || !reader) return html`<p class="muted" role="status">Reading …</p>`;
     if (!files.length) return html`<p class="muted">There are no files.</p>`;
-    const report = files.find((file) => file.role === "report" && file.type === "text/html");
+    const report = this.#report();
     const single = files.filter((file) => !file.name.includes("/"));
     const folders = [...new Set(files.filter((file) => file.name.includes("/")).map((file) => file.name.slice(0, file.name.indexOf("/"))))];
     const sum = (name: string): number => files.filter((file) => file.name.startsWith(`${name}/`)).reduce((total, file) => total + file.bytes, 0);

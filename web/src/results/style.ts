@@ -3,7 +3,7 @@
 import { css } from "lit";
 
 export const style = css`
-  :host { display: flex; flex-direction: column; gap: var(--sg-3); min-height: 34rem; height: var(--sg-results-height, calc(100dvh - 6.5rem)); }
+  :host { display: flex; flex-direction: column; gap: var(--sg-3); min-height: 34rem; height: var(--sg-results-height, calc(100dvh - 5.9rem)); }
   header { display: flex; flex-wrap: wrap; align-items: center; gap: var(--sg-2) var(--sg-4); }
   header .names { flex: 1 1 16rem; min-width: 0; display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 var(--sg-3); }
   h1 { font-size: var(--sg-size-xl); overflow-wrap: anywhere; }

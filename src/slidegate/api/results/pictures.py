@@ -15,6 +15,7 @@ from slidegate.api.results.errors import NoSuchTile, PictureDamaged
 
 TILE = 512
 MOST_OPEN = 6
+MOST_SHARD = 8192  # what a site sends must not fill the memory here
 _FACTS_SIDE = 1100
 _BINS = 64
 _DARK_GROUND = (0.3, 0.9975)  # shares of pixels below which all is black, and above which all is brightest
@@ -75,7 +76,10 @@ class Pictures:
 
         def opened() -> Labels:
             check()
-            return open_labels(folder)
+            found = open_labels(folder)
+            if found.shard > MOST_SHARD:
+                raise PictureDamaged("The outlines are stored in larger pieces than can be read.")
+            return found
 
         found: Labels = self._get(("labels", digest), opened)
         return found

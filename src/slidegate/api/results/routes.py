@@ -19,6 +19,7 @@ from slidegate.api.results.errors import (
     NoLabels,
     NoResultYet,
     NoTable,
+    PictureDamaged,
     PictureNotAtHand,
     ResultsProblem,
 )
@@ -262,6 +263,8 @@ def _picture(reading: Reading, row: Mapping[str, Any], image: Image) -> models.P
     try:
         result = reading.results.of(row)
         shapes = reading.labels(result).level_shapes
+        if shapes != image.level_shapes[: len(shapes)]:
+            raise PictureDamaged("The outlines are of another size than the image.")
         labels = models.LabelLevels(levels=_sizes(shapes), version=_short(result.tree))
     except ResultsProblem as problem:
         trouble = problem.message
