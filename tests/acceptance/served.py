@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,6 +125,13 @@ def until(reached: object, seconds: float = 30.0) -> None:
     while not reached():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at just now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def note_of(home: Path) -> dict[str, object]:
