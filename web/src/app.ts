@@ -48,7 +48,7 @@ export class SgApp extends LitElement {
       .end a:hover { background: var(--sg-sunken); color: var(--sg-ink); }
       main { width: 100%; max-width: var(--sg-width); margin: 0 auto; padding: var(--sg-6) var(--sg-5) var(--sg-8); }
       main:focus { outline: none; }
-      .wide { max-width: none; }
+      main.wide { max-width: none; padding: var(--sg-4) var(--sg-5) var(--sg-4); }
       footer { height: 0; }
       @media (max-width: 42rem) {
         .bar { padding: 0 var(--sg-3); gap: var(--sg-2); }

@@ -73,6 +73,20 @@ const TASK: Record<TaskState, [string, Tone]> = {
   cancelled: ["Cancelled", "off"],
 };
 
+const MEANING: Partial<Record<TaskState, string>> = {
+  waiting: "Starts as soon as there is room",
+  staging: "It is copied to where it is computed",
+  submitting: "It waits for an answer from there",
+  queued: "Starts as soon as a processor is free",
+  running: "It has just begun",
+  collecting: "They are on their way back",
+  publishing: "They are put in place",
+  cancelled: "It was not finished",
+};
+
+/** What a state means for the person who waits. */
+export const meaning = (state: TaskState): string => MEANING[state] ?? "";
+
 export function taskWord(state: TaskState, wanted: "run" | "cancel" = "run"): [string, Tone] {
   if (wanted === "cancel" && !ended(state)) return ["Being cancelled", "idle"];
   return TASK[state] ?? [state, "idle"];

@@ -68,14 +68,14 @@ def test_a_run_of_a_thousand_images_stays_fluent(place: Place, page: Page) -> No
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     before = work(session)
-    steps = 60
+    steps = 20
     for _ in range(steps):
-        page.mouse.wheel(0, 1400)
+        page.mouse.wheel(0, 76 * MANY / steps)
         page.evaluate("() => new Promise(requestAnimationFrame)")
         assert rows.count() < 60  # only what is seen is built
     page.get_by_text(f"{MANY}.tif", exact=True).wait_for()
     each = (work(session) - before) / steps
-    assert each < 0.05, f"the page works {1000 * each:.0f} ms for a step of scrolling"
+    assert each < 0.1, f"the page works {1000 * each:.0f} ms for a step of scrolling"
 
 
 def test_what_happens_is_on_the_page_within_seconds(place: Place, page: Page) -> None:
@@ -91,7 +91,8 @@ def test_what_happens_is_on_the_page_within_seconds(place: Place, page: Page) ->
     expect(page.locator("sg-task-row")).to_have_count(1)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel the run").click()
-    expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="All 2").click()
+    expect(page.get_by_text("Being cancelled")).to_be_visible()  # until a worker has done it
 
 
 def test_runs_are_found_by_state_and_by_the_name_of_an_image(place: Place, page: Page) -> None:

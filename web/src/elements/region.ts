@@ -7,7 +7,7 @@ import { Problem } from "../api.ts";
 import { count } from "../words.ts";
 import { shared } from "./base.ts";
 import { trouble } from "./small.ts";
-import { pictureOf } from "./thumb.ts";
+import { overviewOf } from "./thumb.ts";
 
 /** y0, x0, y1, x1 in pixels of the full image, origin at the corner of the first pixel. */
 export type Box = [number, number, number, number];
@@ -28,8 +28,8 @@ export class SgRegion extends LitElement {
     shared,
     css`
       .stage { position: relative; background: #0d0f14; border-radius: var(--sg-radius-s); overflow: hidden; touch-action: none; cursor: crosshair; display: grid; place-items: center; min-height: 10rem; }
-      .fit { position: relative; max-width: 100%; max-height: 24rem; display: grid; }
-      img { display: block; max-width: 100%; max-height: 24rem; min-height: 6rem; user-select: none; -webkit-user-drag: none; }
+      .fit { position: relative; }
+      img { display: block; width: 100%; height: 100%; user-select: none; -webkit-user-drag: none; }
       .box { position: absolute; border: 2px solid #fff; outline: 1px solid rgb(0 0 0 / 60%); outline-offset: 0; box-shadow: 0 0 0 9999px rgb(8 10 16 / 50%); border-radius: 2px; cursor: move; padding: 0; min-height: 0; background: transparent !important; }
       .box:focus-visible { outline: 3px solid #ffd36b; outline-offset: 1px; border-radius: 2px; }
       .what { margin-top: var(--sg-2); font-size: var(--sg-size-xs); color: var(--sg-ink-2); line-height: 1.45; }
@@ -58,8 +58,9 @@ export class SgRegion extends LitElement {
     this.problem = null;
     if (!image) return;
     try {
-      const address = await pictureOf(this.base, image, 1024);
-      if (image === this.image) this.address = address;
+      await overviewOf(this.base, image, (address) => {
+        if (image === this.image) this.address = address;
+      });
     } catch (thrown) {
       if (image === this.image) this.problem = Problem.from(thrown);
     }
@@ -145,8 +146,10 @@ export class SgRegion extends LitElement {
     const percent = (part: number, whole: number): string => `${(100 * part) / whole}%`;
     const where = styled({ top: percent(y0, rows), left: percent(x0, columns), height: percent(y1 - y0, rows), width: percent(x1 - x0, columns) });
     const size = `${count(x1 - x0)} × ${count(y1 - y0)} px`;
+    const ratio = columns / rows;
+    const fit = styled({ "aspect-ratio": `${columns} / ${rows}`, width: `min(100%, ${24 * ratio}rem)` });
     return html`<div class="stage" @pointerdown=${this.#down} @pointermove=${this.#drag} @pointerup=${this.#up} @pointercancel=${this.#up}>
-        <div class="fit">
+        <div class="fit" ${fit}>
           ${this.address
             ? html`<img src=${this.address} alt="The whole image" draggable="false" />
                 <div class="mask"><button class="box" ${where} @keydown=${this.#key} aria-label="Region to try, ${size}, at ${count(x0)}, ${count(y0)}. Arrow keys move it, plus and minus change its size."></button></div>`

@@ -47,6 +47,20 @@ export function pictureOf(base: string, image: string, side: 256 | 1024, wanted:
   return made;
 }
 
+/** Show the small picture at once and the large one when it is there; throws Problem when there is neither. */
+export async function overviewOf(base: string, image: string, show: (address: string) => void): Promise<void> {
+  let large = false;
+  const small = pictureOf(base, image, 256).then((address) => {
+    if (!large) show(address);
+  });
+  const whole = pictureOf(base, image, 1024).then((address) => {
+    large = true;
+    show(address);
+  });
+  small.catch(() => undefined);
+  await whole;
+}
+
 const seen = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) if (entry.isIntersecting) (entry.target as SgThumb).load();

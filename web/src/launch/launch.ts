@@ -375,7 +375,7 @@ export class SgLaunch extends LitElement {
     if (e.computing_seconds !== null) parts.push(`computing about ${span(e.computing_seconds)}`);
     if (!parts.length) parts.push("how long it takes is not known before the first run");
     const before = e.queue.queued + e.queue.running;
-    parts.push(before ? `${many(before, "image")} before it` : "nothing before it");
+    if (before) parts.push(`${many(before, "image")} before it`);
     return sentence(parts.join(" · "));
   }
 

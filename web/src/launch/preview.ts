@@ -123,6 +123,8 @@ export class SgPreview extends LitElement {
       this.shown = { wish, answer, asked, picture: picture!, plain: plain! };
       this.outlines = true;
       this.words = `Preview is ready. ${this.#headline(answer)}`;
+      await this.updateComplete;
+      this.renderRoot.querySelector(".result")?.scrollIntoView({ block: "nearest" });
     } catch (thrown) {
       if (!asking.signal.aborted) {
         this.problem = Problem.from(thrown);

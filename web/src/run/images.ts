@@ -147,7 +147,7 @@ export class SgRunImages extends LitElement {
   }
 
   #row = (task: Task): TemplateResult =>
-    html`<sg-task-row base=${this.base} run=${this.run} .task=${task} .outputs=${this.summary?.outputs ?? {}} ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
+    html`<sg-task-row base=${this.base} run=${this.run} .task=${task} .outputs=${this.summary?.outputs ?? {}} ?alone=${this.tasks.length === 1} ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
       @sg-log=${() => void this.log.open(task)} @sg-watch=${() => (this.chosen = task.number)}></sg-task-row>`;
 
   override render(): TemplateResult {

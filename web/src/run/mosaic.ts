@@ -4,10 +4,11 @@ import { LitElement, css, html, nothing, type PropertyValues, type TemplateResul
 import { customElement, property, query, state } from "lit/decorators.js";
 import { Api, type Units } from "../api.ts";
 import { shared } from "../elements/base.ts";
-import { pictureOf } from "../elements/thumb.ts";
+import { overviewOf } from "../elements/thumb.ts";
 import { count } from "../words.ts";
 
 const GLOW = 900;
+const SIDE = 1024;
 
 /** Whether bit `i` of a base64 bitmap is set, lowest bit of the first byte first. */
 export function bits(text: string, n: number): boolean[] {
@@ -67,13 +68,13 @@ export class SgMosaic extends LitElement {
     this.picture = null;
     this.lit.clear();
     const turn = (this.turn += 1);
-    pictureOf(this.base, this.image, 1024).then((address) => {
+    overviewOf(this.base, this.image, (address) => {
       const picture = new Image();
       picture.onload = () => {
-        if (turn === this.turn) this.picture = picture;
+        if (turn === this.turn && !(this.picture && this.picture.naturalWidth > picture.naturalWidth)) this.picture = picture;
       };
       picture.src = address;
-    }, () => undefined);
+    }).catch(() => undefined); // the parts light up without it
     void this.#ask(turn);
   }
 
@@ -106,15 +107,16 @@ export class SgMosaic extends LitElement {
   #draw = (): void => {
     cancelAnimationFrame(this.frame);
     const { picture, canvas } = this;
-    if (!picture || !canvas) return;
-    if (canvas.width !== picture.naturalWidth || canvas.height !== picture.naturalHeight) {
-      canvas.width = picture.naturalWidth;
-      canvas.height = picture.naturalHeight;
-    }
+    const shape = this.units?.shape;
+    if (!canvas || !(picture || shape)) return;
+    const [rows, across] = shape ?? [picture!.naturalHeight, picture!.naturalWidth];
+    const size = [Math.round((SIDE * across) / Math.max(rows, across)), Math.round((SIDE * rows) / Math.max(rows, across))] as const;
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     const pen = canvas.getContext("2d")!;
     const { width, height } = canvas;
     pen.globalAlpha = 1;
-    pen.drawImage(picture, 0, 0);
+    if (picture) pen.drawImage(picture, 0, 0, width, height);
+    else pen.clearRect(0, 0, width, height);
     const grid = this.units?.shape && this.units.side ? { shape: this.units.shape, side: this.units.side } : null;
     if (!grid) return;
     pen.fillStyle = "rgb(11 13 18 / 72%)";
@@ -133,7 +135,13 @@ export class SgMosaic extends LitElement {
       const [x, y, w, h] = cell(i);
       if (w <= 0 || h <= 0) continue;
       pen.globalAlpha = Math.min(1, part * 2);
-      pen.drawImage(picture, x, y, w, h, x, y, w, h);
+      if (picture) {
+        const by = picture.naturalWidth / width;
+        pen.drawImage(picture, x * by, y * by, w * by, h * by, x, y, w, h);
+      } else {
+        pen.fillStyle = "#3b3a63";
+        pen.fillRect(x, y, w, h);
+      }
       if (part < 1) {
         pen.globalAlpha = (1 - part) * 0.55;
         pen.fillStyle = "#b9b3ff";
@@ -162,7 +170,7 @@ export class SgMosaic extends LitElement {
     const done = this.lit.size;
     const said = n ? `${count(done)} of ${count(n)} parts of the slide are computed` : "The slide";
     return html`<figure>
-      <div class="stage"><canvas role="img" aria-label=${said} ?hidden=${!this.picture}></canvas>${this.picture ? nothing : html`<span class="sr">The picture is being made</span>`}</div>
+      <div class="stage"><canvas role="img" aria-label=${said} ?hidden=${!this.picture && !this.units?.shape}></canvas>${this.picture ? nothing : html`<span class="sr">The picture is being made</span>`}</div>
       <figcaption><b>${this.name}</b>
         ${n > 1 ? html`<sg-progress .value=${done / n} tone=${done === n ? "good" : "busy"} label="Parts of the slide"></sg-progress><span class="numbers">${said}.</span>` : nothing}
       </figcaption>

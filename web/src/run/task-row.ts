@@ -7,7 +7,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import "../elements/thumb.ts";
 import { paths } from "../router.ts";
-import { count, ended, headline, left, sentence, taskWord } from "../words.ts";
+import { count, ended, headline, left, meaning, sentence, taskWord } from "../words.ts";
 
 /** Fires `sg-log` and `sg-watch` with {task}. */
 @customElement("sg-task-row")
@@ -36,6 +36,8 @@ export class SgTaskRow extends LitElement {
   @property({ attribute: false }) task!: Task;
   @property({ attribute: false }) outputs: Run["outputs"] = {};
   @property({ type: Boolean }) watched = false;
+  /** There is no other image to watch. */
+  @property({ type: Boolean }) alone = false;
 
   #words(): TemplateResult {
     const { task } = this;
@@ -47,7 +49,7 @@ export class SgTaskRow extends LitElement {
       return html`<span class="line"><sg-progress thin .value=${(task.done ?? 0) / task.total!} label="Progress of ${task.name}"></sg-progress><span class="words numbers">${words}</span></span>`;
     }
     const found = task.state === "succeeded" ? headline(task.summary, this.outputs) : "";
-    return html`<span class="words numbers" title=${task.waits ?? nothing}>${found || sentence(task.waits || task.words)}</span>`;
+    return html`<span class="words numbers" title=${task.waits ?? nothing}>${found || sentence(task.waits ?? "") || meaning(task.state)}</span>`;
   }
 
   #tell(name: string): void {
@@ -63,7 +65,7 @@ export class SgTaskRow extends LitElement {
       <div class="what"><span class="name" title=${task.name}>${task.name}</span>${this.#words()}</div>
       <sg-state tone=${tone} word=${word}></sg-state>
       <div class="do">
-        ${task.state === "running" ? html`<button class="quiet" aria-pressed=${this.watched ? "true" : "false"} aria-label="Watch ${task.name}" @click=${() => this.#tell("sg-watch")}>${icon("eye", 18)}<span>Watch</span></button>` : nothing}
+        ${task.state === "running" && !this.alone ? html`<button class="quiet" aria-pressed=${this.watched ? "true" : "false"} aria-label="Watch ${task.name}" @click=${() => this.#tell("sg-watch")}>${icon("eye", 18)}<span>Watch</span></button>` : nothing}
         ${done ? html`<a class="button" href=${paths.results(this.run, task.number)} aria-label="Results of ${task.name}">Results</a>` : nothing}
         <button class="quiet" aria-label="${task.state === "failed" ? "Why" : "Log"}: ${task.name}" @click=${() => this.#tell("sg-log")}>${icon(task.state === "failed" ? "alert" : "log", 18)}<span>${task.state === "failed" ? "Why?" : "Log"}</span></button>
       </div>
