@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from slidegate.api import document, problems
 from slidegate.api.door import Door
 from slidegate.api.guard import OnRun
-from slidegate.api.known import Releases
+from slidegate.api.known import FirstNames, Releases
 from slidegate.api.limits import Limits
 from slidegate.api.metrics import Metrics
 from slidegate.api.parts import ApiParts, ApiSettings
@@ -58,6 +58,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     parts.limits = Limits()
     parts.metrics = Metrics()
     parts.releases = Releases(parts.store)
+    parts.first_names = FirstNames(parts.store)
     parts.accounts = LocalAccounts(parts.store)
     parts.waiting = Waiting(parts.store, parts.metrics.waits.set)
     parts.stream = Stream(parts)

@@ -234,7 +234,7 @@ PROBLEMS: dict[str, Kind] = {
     "reconciling": Kind(503, "Restoring from a backup"),
     "store-unusable": Kind(503, "Database away"),
 }
-"""Every code that the service itself answers with. A worker's own codes have the status of ``wish-refused``."""
+"""Every code that the service itself answers with. A worker's own codes have that of ``wish-refused``."""
 
 _RETRY_SECONDS = 2.0
 

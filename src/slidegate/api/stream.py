@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,7 @@ from slidegate.api.guard import Who
 from slidegate.api.problems import TooManyStreams
 from slidegate.api.summaries import for_whom, summary
 from slidegate.domain.errors import SlidegateError, UnknownRun, trace_of
-from slidegate.domain.text import plain
-from slidegate.domain.values import Digest, RunId
+from slidegate.domain.values import RunId
 from slidegate.store.pages import RunRow
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ class Stream:
         self._rows: dict[str, RunRow] | None = None
         self._stamps: dict[str, str | None] = {}
         self._wishes: dict[str, Any] = {}
-        self._titles: dict[str, str] = {}
 
     def watch(self, who: Who, run: str | None, wishes: Collection[str]) -> Watcher:
         """Begin to watch; must be called in the loop that is to be told.
@@ -159,9 +157,8 @@ class Stream:
                 self._condition.wait_for(lambda: self._closed, pause)
 
     def _look_once(self, watchers: list[Watcher]) -> None:
-        now = self._parts.clock()
         for row in self._changed(watchers):
-            shown = summary(row, self._titles_of(row), now)
+            shown = summary(self._parts, row)
             texts: dict[tuple[str, ...], str] = {}
             for watcher in watchers:
                 if watcher.run in (None, row.run) and watcher.who.may("runs.see", row.person, row.group):
@@ -221,13 +218,6 @@ class Stream:
         for watcher in watchers:
             if watcher.run in (None, run):
                 watcher.tell("gone", run, json.dumps({"run": run}))
-
-    def _titles_of(self, row: RunRow) -> Mapping[str, str]:
-        if row.release not in self._titles:
-            release = self._parts.releases.get(Digest(row.release))
-            if release is not None:
-                self._titles[row.release] = plain(str(release.manifest.get("title") or release.name))
-        return self._titles
 
     def _look_at_wishes(self, watchers: list[Watcher]) -> None:
         names = {name for watcher in watchers for name in watcher.wishes}

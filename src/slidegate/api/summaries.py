@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from slidegate.api.guard import Who
+from slidegate.api.parts import ApiParts
 from slidegate.api.words import event_words
 from slidegate.domain.causes import waits
 from slidegate.domain.shelf_names import name_in
 from slidegate.domain.states import FINISHED
 from slidegate.domain.text import last_lines, plain
+from slidegate.domain.values import Digest
 from slidegate.domain.words import task_words
 from slidegate.store.pages import EventRow, RunRow
 
@@ -30,14 +32,8 @@ def site_of(gate: str) -> str:
     return gate.partition("/")[0]
 
 
-def summary(row: RunRow, titles: Mapping[str, str], now: float) -> dict[str, Any]:
-    """Return a Run as everybody sees it who may; :func:`for_whom` adds what this person may do.
-
-    Parameters
-    ----------
-    titles
-        The title of each Release, by digest.
-    """
+def summary(parts: ApiParts, row: RunRow) -> dict[str, Any]:
+    """Return a Run as everybody sees it who may; :func:`for_whom` adds what this person may do."""
     trouble = row.trouble
     return {
         "run": row.run,
@@ -49,13 +45,14 @@ def summary(row: RunRow, titles: Mapping[str, str], now: float) -> dict[str, Any
         "site": site_of(row.site),
         "workflow": row.workflow,
         "version": row.version,
-        "title": titles.get(row.release, row.workflow),
+        "title": parts.releases.title(Digest(row.release)) or row.workflow,
+        "first": parts.first_names.of(row.run),
         "created_at": row.created_at,
         "changed_at": row.changed_at,
         "heard_at": row.heard_at,
         "trouble": None if trouble is None or row.state in _ENDED else plain(trouble),
         "progress": round(row.progress, 4),
-        "left_seconds": _left(row, now),
+        "left_seconds": _left(row, parts.clock()),
     }
 
 

@@ -14,7 +14,8 @@ def test_a_run_is_shown_in_numbers_and_with_what_one_may_do(service: Service) ->
     client = service.by_token(person)
     row = client.get("/v1/runs", params={"mine": True}).json()["items"][0]
     assert (row["run"], row["state"], row["counts"], row["tasks"]) == (run, "waiting", {"waiting": 3}, 3)
-    assert (row["title"], row["site"], row["may"]) == ("Count", "uni", ["cancel", "again"])
+    assert (row["title"], row["first"], row["site"]) == ("Count", "1.tif", "uni")
+    assert row["may"] == ["cancel", "again"]
     whole = client.get(f"/v1/runs/{run}").json()
     assert whole["parameters"] == {"size": 8.0, "channel": "0"} and whole["schema"]["type"] == "object"
     assert "folder:/out" not in json.dumps(whole) and "uni/key" not in json.dumps(whole)

@@ -2,7 +2,6 @@
 """Runs: lists of them, one of them, and what people want of it."""
 
 import hashlib
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,7 +16,6 @@ from slidegate.api.replies import ACCEPTED, encoded, kept, kept_as, problems, sa
 from slidegate.api.rights import Scope, scope
 from slidegate.api.summaries import event_summary, for_whom, summary
 from slidegate.domain.errors import RunStillActive
-from slidegate.domain.text import plain
 from slidegate.domain.values import Digest, RunId
 from slidegate.store.pages import RunRow
 
@@ -26,16 +24,6 @@ SEE = OnRun("runs.see")
 State = Literal["waiting", "active", "succeeded", "failed", "cancelled"]
 Limit = Annotated[int, Query(ge=1, le=500)]
 After = Annotated[int, Query(ge=0, le=2**31 - 1)]
-
-
-def titles_of(parts: ApiParts, rows: Iterable[RunRow]) -> dict[str, str]:
-    """Return the titles of the workflows of Runs, by the digest of their Release."""
-    found = {}
-    for digest in {row.release for row in rows}:
-        release = parts.releases.get(Digest(digest))
-        if release is not None:
-            found[digest] = plain(str(release.manifest.get("title") or release.name))
-    return found
 
 
 @router.get("/v1/runs", response_model=shapes.RunsSaid, responses=problems("bad-request"))
@@ -58,8 +46,7 @@ def list_runs(
     further = None
     if whose is not None:
         rows, further = parts.store.pages.runs_page(*whose, state, workflow, image, cursor, limit)
-    titles, now = titles_of(parts, rows), parts.clock()
-    items = [for_whom(summary(row, titles, now), who) for row in rows]
+    items = [for_whom(summary(parts, row), who) for row in rows]
     return kept(request, {"items": items, "next": further})
 
 
@@ -90,7 +77,7 @@ def show_run(run: str, request: Request, who: Annotated[Who, Depends(SEE)]) -> R
 
 def _whole(parts: ApiParts, who: Who, row: RunRow) -> dict[str, Any]:
     release = parts.releases.get(Digest(row.release))
-    shown = for_whom(summary(row, titles_of(parts, [row]), parts.clock()), who)
+    shown = for_whom(summary(parts, row), who)
     return {
         **shown,
         "parameters": dict(row.parameters),
