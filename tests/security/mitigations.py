@@ -329,4 +329,17 @@ MITIGATIONS: dict[str, list[Change]] = {
     "asset-links": [
         server("api/routes/pages.py", "not path.is_file() or path.is_symlink()", "not path.is_file()")
     ],
+    "shelf-up": [
+        server("domain/shelf_names.py", 'name.startswith(".") or', "False or"),
+        server("sources/shelves.py", "if not path.is_relative_to(root) or", "if False and"),
+    ],
+    "shelf-link": [server("sources/shelves.py", "if not path.is_relative_to(root) or", "if False and")],
+    "hidden-file": [server("domain/shelf_names.py", 'name.startswith(".") or', "False or")],
+    "cache-link": [
+        server(
+            "cache/cache.py",
+            "            state = path.lstat()\n        except OSError:\n            return False",
+            "            state = path.stat()\n        except OSError:\n            return False",
+        ),
+    ],
 }
