@@ -11,8 +11,22 @@ import pytest
 
 from tests.cluster import Cluster, what_is_missing
 from tests.postgres import postgres
+from tests.sharing import Sharing, place_of
 
 __all__ = ["postgres"]  # a fixture for all
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Sharing:
+    """Say which tests go to which process, where there are several."""
+    config.option.loadscopereorder = False
+    return Sharing(config, log)  # type: ignore[arg-type]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, where several processes share the tests."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=place_of)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

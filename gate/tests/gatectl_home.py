@@ -11,7 +11,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from slidegate_gate.gatectl.main import main
+from slidegate_gate.gatectl.main import _parser, main
 from slidegate_gate.serve import files
 
 MANIFEST = {
@@ -26,16 +26,28 @@ MANIFEST = {
     "steps": [{"do": "plan", "class": "small"}, {"do": "work", "units": "plan", "class": "cpu"}],
     "outputs": {"summary": {"type": "summary", "path": "summary.json"}},
 }
+PARSER = _parser()  # making it takes longer than most of what it is asked for
 SCHEMA = {"type": "object", "additionalProperties": False, "properties": {"n": {"type": "integer"}}}
 
 
 class HomeTest(unittest.TestCase):
     """Each test has a folder of its own, with a home in it that is not installed yet."""
 
+    compiles = False  # whether what is installed is compiled, which takes longer than most tests
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="gatectl-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.home = os.path.join(self.folder, "home")
+        self.instead("slidegate_gate.gatectl.main._parser", lambda: PARSER)
+        if not self.compiles:
+            self.instead("compileall.compile_dir", lambda folder, **options: True)
+
+    def instead(self, name, value):
+        """Let a name of a module mean something else until the test ends."""
+        patch = mock.patch(name, value)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def be_anna(self, shell="/bin/sh"):
         """Let the account be one with a home of its own and this login shell; return that home."""
@@ -43,9 +55,7 @@ class HomeTest(unittest.TestCase):
         os.makedirs(home, 0o755, exist_ok=True)
         os.chmod(home, 0o755)
         entry = mock.Mock(pw_dir=home, pw_shell=shell, pw_name="anna")
-        patch = mock.patch("pwd.getpwuid", lambda uid: entry)
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.instead("pwd.getpwuid", lambda uid: entry)
         return home
 
     def public_key(self, letter="a", text=None):

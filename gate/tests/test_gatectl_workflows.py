@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import unittest
 import zipfile
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -239,8 +240,9 @@ def entry(path):
         )
 
 
-@unittest.skipUnless(find_pip(), "this interpreter brings no wheel of pip")
-class WheelTest(HomeTest):
+class Wheels(HomeTest):
+    """A workflow whose Runtime has one small wheel."""
+
     def setUp(self):
         super().setUp()
         self.good("install")
@@ -271,22 +273,44 @@ class WheelTest(HomeTest):
                 file.writestr(name, text)
         return path
 
+
+@unittest.skipUnless(find_pip(), "this interpreter brings no wheel of pip")
+class InstalledWheelTest(unittest.TestCase):
+    """What one installation has made, with an environment that tries to have a say in it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.site = Wheels("setUp")
+        cls.site.setUp()
+        cls.target = os.path.join(cls.site.folder, "target")
+        with mock.patch.dict(os.environ, PIP_REQUIRE_VIRTUALENV="nonsense", PIP_TARGET=cls.target):
+            (cls.digest, _), (cls.runtime, _) = cls.site.installed(cls.site.tiny_folder)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.site.doCleanups()
+
     def test_the_runtime_holds_what_the_lock_names_compiled_and_not_pip(self):
-        (digest, _), (runtime, _) = self.installed(self.tiny_folder)
-        python = os.path.join(self.home, "runtimes", runtime, "bin", "python")
-        path = os.path.join(self.home, "releases", digest, "step.py")
-        self.assertEqual(subprocess.check_output([python, path], stdin=subprocess.DEVNULL), b"42\n")
-        packages = glob.glob(os.path.join(self.home, "runtimes", runtime, "lib", "*", "site-packages"))[0]
+        runtime = os.path.join(self.site.home, "runtimes", self.runtime)
+        argv = [os.path.join(runtime, "bin", "python")]
+        argv += [os.path.join(self.site.home, "releases", self.digest, "step.py")]
+        self.assertEqual(subprocess.check_output(argv, stdin=subprocess.DEVNULL), b"42\n")
+        packages = glob.glob(os.path.join(runtime, "lib", "*", "site-packages"))[0]
         self.assertTrue(glob.glob(os.path.join(packages, "__pycache__", "tinywheel.*.pyc")))
         self.assertEqual(os.path.exists(os.path.join(packages, "pip")), False)
 
     def test_wheels_are_no_part_of_the_release(self):
-        (digest, _), _ = self.installed(self.tiny_folder)
         self.assertEqual(
-            self.names("releases", digest),
+            self.site.names("releases", self.digest),
             ["parameters.schema.json", "release.json", "runtime.lock", "step.py", "workflow.json"],
         )
 
+    def test_what_the_environment_says_about_pip_is_not_heard(self):
+        self.assertEqual(os.path.exists(self.target), False)
+
+
+@unittest.skipUnless(find_pip(), "this interpreter brings no wheel of pip")
+class WheelTest(Wheels):
     def test_wheels_can_lie_in_another_folder(self):
         elsewhere = os.path.join(self.folder, "elsewhere")
         shutil.move(os.path.join(self.tiny_folder, "wheels"), elsewhere)
@@ -312,15 +336,6 @@ class WheelTest(HomeTest):
         sentence = self.refused("runtime-not-built", "workflow", "install", self.tiny_folder)
         self.assertIn("no wheel of pip whose hash stands in the lock", sentence)
         self.assertEqual(os.path.exists(mark), False)
-
-    def test_what_the_environment_says_about_pip_is_not_heard(self):
-        os.environ["PIP_REQUIRE_VIRTUALENV"] = "nonsense"
-        os.environ["PIP_TARGET"] = os.path.join(self.folder, "target")
-        try:
-            self.installed(self.tiny_folder)
-        finally:
-            del os.environ["PIP_REQUIRE_VIRTUALENV"], os.environ["PIP_TARGET"]
-        self.assertEqual(os.path.exists(os.path.join(self.folder, "target")), False)
 
 
 if __name__ == "__main__":

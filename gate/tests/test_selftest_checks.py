@@ -88,8 +88,12 @@ class PlaceTest(SelftestCase):
             pass
         self.assertIn("altered", self.bad()[0])
 
+
+class CompiledTest(SelftestCase):
+    compiles = True
+
     def test_a_compiled_file_that_is_not_made_from_its_source_is_replaced(self):
-        cache = self.current("__pycache__")
+        cache = os.path.join(self.home, "current", "slidegate_gate", "__pycache__")
         errors, other = [
             os.path.join(cache, name)
             for start in ("errors.", "contents.")
