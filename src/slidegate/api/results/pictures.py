@@ -16,9 +16,9 @@ from slidegate.api.results.errors import NoSuchTile, PictureDamaged
 TILE = 512
 MOST_OPEN = 6
 MOST_SHARD = 8192  # what a site sends must not fill the memory here
-_FACTS_SIDE = 1100
+_FACTS_SIDE = 2600
 _BINS = 64
-_DARK_GROUND = (0.3, 0.9975)  # shares of pixels below which all is black, and above which all is brightest
+_DARK_GROUND = (0.5, 0.998)  # shares of pixels below which all is black, and above which all is brightest
 _BRIGHT_GROUND = (0.002, 0.998)
 
 
