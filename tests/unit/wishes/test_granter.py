@@ -147,8 +147,12 @@ def test_errors_keep_their_codes(office: Office) -> None:
         ("log", {"task": "x.1"}, "unknown-run"),
         ("units", {}, "bad-wish"),
         ("picture", {"task": "x.1"}, "unknown-run"),
-        ("delete", {"run": "x"}, "unknown-run"),
+        ("delete", {}, "bad-wish"),
     ):
         wish = office.grant(kind, body)
         assert (kind, wish.error_code) == (kind, code)
         assert str(wish.error).endswith(".")
+
+
+def test_deleting_what_is_gone_changes_nothing(office: Office) -> None:
+    assert office.answer("delete", {"run": "0123456789ab", "results": True}) == {"removed": []}

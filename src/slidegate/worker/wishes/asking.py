@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from slidegate.domain.errors import NothingSelected, UnknownSite
+from slidegate.domain.errors import NothingSelected, UnknownRun, UnknownSite
 from slidegate.domain.values import ImageRef, RunId, digest_of
 from slidegate.sources.errors import ImageNotFoundError
 from slidegate.store.wishes import Wish
@@ -92,7 +92,10 @@ def _folder(name: str) -> str:
 
 
 def delete(desk: Desk, asked: Asked) -> dict[str, Any]:
-    """Delete a Run, and its results where that is wanted; safe to repeat while the Run is known."""
+    """Delete a Run, and its results where that is wanted; deleting what is gone changes nothing."""
     run = RunId(asked.text("run"))
-    removed = desk.runs.delete(run, asked.body.get("results") is True)
+    try:
+        removed = desk.runs.delete(run, asked.body.get("results") is True)
+    except UnknownRun:  # a worker that was killed had done it
+        removed = ()
     return {"removed": list(removed)}

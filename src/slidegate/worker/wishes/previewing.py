@@ -34,6 +34,11 @@ MOST_SIDE, LEAST_SIDE = 2048, 32
 OUTLINE = (255, 84, 196)
 """Pink, as in reports: stands out from what is dark, blue, green or grey."""
 
+HINT = (
+    "This was computed from the region alone. What a workflow takes from the whole image, such as its "
+    "background, may differ a little."
+)
+
 _SECONDS = 300.0
 _POLL_SECONDS = 0.05
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -196,7 +201,8 @@ def _draw(desk: Desk, asked: Asked, image: Path, result: Path, release: Release)
     names = {"picture": f"previews/{asked.id}/picture.png", "plain": f"previews/{asked.id}/plain.png"}
     desk.cache.put(names["plain"], png(plain_picture))
     desk.cache.put(names["picture"], png(outlined))
-    return {**names, "width": width, "height": height, "facts": _facts(paths.get("summary"))}
+    facts = _facts(paths.get("summary"))
+    return {**names, "width": width, "height": height, "facts": facts, "hint": HINT}
 
 
 def edges(labels: np.ndarray) -> np.ndarray:
