@@ -301,7 +301,7 @@ MITIGATIONS: dict[str, list[Change]] = {
             '    if header is not None and "wrong" not in header:',
         )
     ],
-    "silent-change": [server("api/door.py", 'if "audited" not in state:', "if True:")],
+    "silent-change": [server("api/door.py", 'if "audited" not in state or', "if True or")],
     "told-fault": [
         server(
             "api/door.py",

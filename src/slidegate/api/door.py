@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every request passes first and last: its id, its size, its host, its headers, the record."""
 
+import asyncio
 import logging
 import re
 import time
@@ -13,8 +14,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slidegate.api.guard import address_of
 from slidegate.api.parts import ApiParts
-from slidegate.api.problems import BodyTooLong, Broken, WrongHost, WrongMediaType, problem
+from slidegate.api.problems import (
+    BodyTooLong,
+    Broken,
+    TooManySignIns,
+    TooSlow,
+    WrongHost,
+    WrongMediaType,
+    problem,
+)
 from slidegate.domain.errors import BadRequest, SlidegateError, trace_of
+from slidegate.domain.logs import about
 
 log = logging.getLogger("slidegate.api")
 
@@ -76,7 +86,8 @@ class Door:
             response = problem(error, scope["path"], state["request_id"])
             await response(scope, receive, answer)
         else:
-            await self._served(scope, _replayed(body, receive), answer)
+            with about(request=state["request_id"]):
+                await self._served(scope, _replayed(body, receive), answer)
         finally:
             self._told(request, status, time.perf_counter() - began)
 
@@ -111,11 +122,15 @@ class Door:
         if not length.isdecimal() or int(length) > settings.body_bytes:
             raise BodyTooLong
         chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > settings.body_bytes:
-                raise BodyTooLong
-            chunks.append(chunk)
+        try:
+            async with asyncio.timeout(settings.body_seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > settings.body_bytes:
+                        raise BodyTooLong
+                    chunks.append(chunk)
+        except TimeoutError as error:
+            raise TooSlow from error
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if size and kind != "application/json":
             raise WrongMediaType
@@ -134,7 +149,7 @@ class Door:
     async def _record(self, request: Request, status: int) -> None:
         """Write down who changed what, before they hear of it."""
         state = request.scope["state"]
-        if "audited" not in state:
+        if "audited" not in state or status == TooManySignIns.status:  # a flood must not fill the record
             return
         target = state.get("target") or "/".join(map(str, request.scope.get("path_params", {}).values()))
         outcome = "done" if status < 400 else f"refused ({status})"
@@ -154,10 +169,12 @@ class Door:
         self._parts.metrics.request(request.method, route, status, seconds)
         state: dict[str, Any] = request.scope["state"]
         if request.method not in ("GET", "HEAD") or status >= 400:
+            about_it = {"action": state.get("audited", "request"), "person": state.get("person")}
+            about_it |= {"method": request.method, "route": route, "status": status, "seconds": seconds}
+            words = "%s %s %s %d %.0f ms"
             log.info(
-                "%s %s %s %d %.0f ms", state["request_id"], request.method, route, status, seconds * 1000,
-                extra={"action": state.get("audited", "request")},
-            )  # fmt: skip
+                words, state["request_id"], request.method, route, status, seconds * 1000, extra=about_it
+            )
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -75,9 +75,9 @@ class Allowed:
             raise
         state = request.scope["state"]
         state["person"] = who.person
+        _count(parts, who, changes)
         if changes:
             state["audited"] = self.action
-        _count(parts, who, changes)
         if request.method not in SAFE and who.csrf is not None:
             check_origin(request, parts.settings)
             if not _same(request.headers.get(CSRF_HEADER, ""), who.csrf):

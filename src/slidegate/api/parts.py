@@ -44,8 +44,8 @@ class ApiSettings:
         How long a session lives that nobody uses.
     wait_seconds, short_wait_seconds
         How long a request waits for an answer of a worker before it says 202.
-    body_bytes
-        The longest body of a request.
+    body_bytes, body_seconds
+        The longest body of a request, and how long it may take to arrive.
     person_burst, person_per_second
         How many requests a person may make at once, and goes on to make each second.
     address_burst, address_per_second
@@ -69,6 +69,7 @@ class ApiSettings:
     wait_seconds: float = 10.0
     short_wait_seconds: float = 5.0
     body_bytes: int = 1 << 20
+    body_seconds: float = 30.0
     person_burst: int = 600
     person_per_second: float = 100.0
     address_burst: int = 200

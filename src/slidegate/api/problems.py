@@ -140,6 +140,12 @@ class BodyTooLong(ApiProblem):
     code = "body-too-long"
 
 
+class TooSlow(ApiProblem):
+    """The request took too long to arrive."""
+
+    code = "too-slow"
+
+
 class WrongMediaType(ApiProblem):
     """The body of a request must be JSON (Content-Type: application/json)."""
 
@@ -157,6 +163,7 @@ class TooManySignIns(ApiProblem):
     """Too many sign-ins failed from your address: wait a while."""
 
     code = "too-many-sign-ins"
+    status = 429
     transient = True
 
 
@@ -211,6 +218,7 @@ PROBLEMS: dict[str, Kind] = {
     "last-administrator": Kind(409, "The last administrator"),
     "too-many-webhooks": Kind(409, "Too many webhooks"),
     "run-still-active": Kind(409, "Still active"),
+    "too-slow": Kind(408, "Too slow"),
     "person-exists": Kind(409, "Person exists"),
     "link-used": Kind(410, "Link used"),
     "picture-not-kept": Kind(410, "Picture gone"),
@@ -258,7 +266,11 @@ def kind_of(error: SlidegateError) -> Kind:
     known = PROBLEMS.get(error.code)
     if known is not None:
         return known
-    status = getattr(error, "status", PROBLEMS["wish-refused"].status)
+    status = getattr(error, "status", None)
+    if status is None:
+        asked_wrongly = isinstance(error, BadRequest | Refused)
+        like = "wish-refused" if asked_wrongly else "store-unusable" if error.transient else "internal"
+        status = PROBLEMS[like].status
     return Kind(int(status), error.code.replace("-", " ").capitalize())
 
 

@@ -2,6 +2,7 @@
 """Every code of the table of problems is reached, with its status, by somebody who does what leads to it."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,16 @@ def too_many_streams(asker: Asker) -> httpx.Response:
         return blind.by_token(blind.person("ada")).get("/v1/events")
 
 
+def slow(asker: Asker) -> httpx.Response:
+    def pieces() -> Iterator[bytes]:
+        yield b"{"
+        time.sleep(0.5)
+        yield b"}"
+
+    with serving(asker.service.cache.folder.parent / "hasty", body_seconds=0.1) as hasty:
+        return hasty.client().post("/v1/session", content=pieces())
+
+
 def wrong_type(asker: Asker) -> httpx.Response:
     return asker.nobody.post("/v1/session", content="hello", headers={"Content-Type": "text/plain"})
 
@@ -164,6 +175,7 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
     "unknown-site": lambda a: a.launch(site="nowhere"),
     "unknown-workflow": lambda a: a.launch(workflow="unheard-of"),
     "too-many-requests": too_many,
+    "too-slow": slow,
     "too-many-sign-ins": many_sign_ins,
     "too-many-streams": too_many_streams,
     "internal": internal,
