@@ -40,7 +40,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "nuclei_on_cluster": ([], [], ["--full"]),
     "one_effect_slurm": (["100"], ["200"], ["1000"]),
     "one_effect": (["30"], ["100"], ["1000", "--every-crash-point"]),
-    "chaos": (["12", "--database", "sqlite"], ["40"], ["200"]),
+    "chaos": (["12", "--database", "sqlite"], ["40", "--slurm"], ["200", "--slurm"]),
 }
 
 

@@ -2,13 +2,14 @@
 """Kill everything at random while many people's Runs proceed: none may be lost, none done twice.
 
 usage: python benchmarks/chaos.py [RUNS] [--seed S] [--database sqlite|postgres ...] [--pause LEAST MOST]
-                                  [--keep FOLDER]
+                                  [--slurm] [--keep FOLDER]
 
 Runs are asked for as the pages ask: by wishes, each of them more than once, with the same key and with
 another. Two worker services and the embedded site carry them out. Meanwhile, chosen at random, workers,
 gates, holders of crews and, where there is one, the database server are killed (SIGKILL) and started again;
 workers are told to end, and must within seconds; some Runs are cancelled under way, some fail because their
-crews were killed too often and are tried again, as people would.
+crews were killed too often and are tried again, as people would. With --slurm, half of the Runs are at a
+cluster (tests/cluster), and ssh, the gate there and slurmctld die too.
 
 In the end, for each database: every Run that was asked for is there once and has ended; what succeeded was
 published once, and holds what counting in this process gives; what was cancelled was wished so, and nothing
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 import tifffile  # noqa: E402
+from chaotic_cluster import DEATHS, SITE, Lab  # noqa: E402
 
 from slidegate.domain.errors import SlidegateError  # noqa: E402
 from slidegate.domain.events import CancelWanted, fold  # noqa: E402
@@ -46,6 +48,7 @@ from slidegate.sources.folder import FolderSource  # noqa: E402
 from slidegate.store import Store  # noqa: E402
 from slidegate.store.wishes import Wish  # noqa: E402
 from tests.acceptance.embedded import Place  # noqa: E402
+from tests.cluster import Cluster  # noqa: E402
 from tests.postgres import Postgres, running, what_is_missing  # noqa: E402
 
 DATABASES = ("sqlite", "postgres")
@@ -69,6 +72,7 @@ class Launch:
     images: tuple[int, ...]
     key: str
     cancel: bool
+    site: str = "local"
     run: RunId | None = None
 
 
@@ -87,7 +91,7 @@ class Found:
 class Processes:
     """The worker services of one place, each started again when it was killed."""
 
-    def __init__(self, place: Place, database: str, chance: random.Random) -> None:
+    def __init__(self, place: Place, database: str, chance: random.Random, cluster: Cluster | None) -> None:
         self.place = place
         self.chance = chance
         self.killed: Counter[str] = Counter()
@@ -102,12 +106,14 @@ class Processes:
             "SLIDEGATE_RESULTS": str(place.out),
             "SLIDEGATE_DATABASE_URL": database,
         }
+        self.lab = None if cluster is None else Lab(cluster, place, self._environment)
         self.workers = [Worker(place.root, self._environment) for _ in range(WORKERS)]
 
     def next_death(self, has_server: bool) -> str:
         """Return what dies next: each kind comes as often as it stands in a bag, in any order."""
         if not self._bag:
             self._bag = ["worker"] * 3 + ["gate"] * 3 + ["worker's end", "crew"] + ["database"] * has_server
+            self._bag += DEATHS if self.lab is not None else ()
             self.chance.shuffle(self._bag)
             self._bag.append("worker")
         if self._bag[-1].startswith("worker") and self._any_ripe() is None:
@@ -186,7 +192,8 @@ class Worker:
 class People:
     """Those who want Runs, look after them, and try again."""
 
-    def __init__(self, store: Store, runs: int, chance: random.Random) -> None:
+    def __init__(self, store: Store, runs: int, chance: random.Random, sites: Sequence[str]) -> None:
+        self._sites = sites
         self._store = store
         self._chance = chance
         self.cancelled: set[RunId] = set()
@@ -196,7 +203,8 @@ class People:
     def _launch(self, number: int) -> Launch:
         images = tuple(sorted(self._chance.sample(range(IMAGES), self._chance.choice((1, 1, 2)))))
         key = secrets.token_hex(8)
-        return Launch(number, self._chance.choice(PEOPLE), images, key, self._chance.random() < CANCELLED)
+        cancel, site = self._chance.random() < CANCELLED, self._chance.choice(self._sites)
+        return Launch(number, self._chance.choice(PEOPLE), images, key, cancel, site)
 
     def look(self) -> bool:
         """Ask for what is due, cancel, try again; return whether anybody still waits for something."""
@@ -223,7 +231,7 @@ class People:
     def _asked(self, launch: Launch, key: str) -> Wish:
         body = {
             "workflow": "count_bytes",
-            "site": "local",
+            "site": launch.site,
             "images": [f"in:image{number}.tif" for number in launch.images],
             "parameters": {"byte": launch.number % 256},
             "again": False,
@@ -259,6 +267,8 @@ def strike(processes: Processes, database: Postgres | None) -> None:
             time.sleep(processes.chance.uniform(0.0, 0.5))
             _begin_again(database)
             processes.killed["database servers"] += 1
+        case what if processes.lab is not None and what in DEATHS:
+            processes.killed[what] += processes.lab.kill(what, processes.chance)
 
 
 def _begin_again(database: Postgres) -> None:
@@ -323,12 +333,6 @@ def judge(store: Store, people: People, place: Place) -> Found:
     return found
 
 
-def results_at_site(place: Place) -> Counter[str]:
-    """Return how the Attempts ended that the site still knows."""
-    paths = place.site.glob("state/keys/local/attempts/*/result.json")
-    return Counter(json.loads(path.read_bytes())["state"] for path in paths)
-
-
 @contextmanager
 def database_of(kind: str, place: Place) -> Iterator[tuple[str, Postgres | None]]:
     """Yield the URL of a new database, and its server where it has one."""
@@ -339,9 +343,19 @@ def database_of(kind: str, place: Place) -> Iterator[tuple[str, Postgres | None]
         yield server.create(), server
 
 
-def suffer(kind: str, runs: int, seed: int, pause: tuple[float, float], keep: Path | None) -> bool:
-    """Do it on one database; return whether all was well. What workers said is copied to `keep`."""
-    chance = random.Random(seed)
+@contextmanager
+def _cluster_if(wanted: bool, folder: Path) -> Iterator[Cluster | None]:
+    if not wanted:
+        yield None
+        return
+    with Cluster.start(folder / "c", cpus=4, MinJobAge=10) as cluster:
+        yield cluster
+
+
+def suffer(asked: argparse.Namespace, kind: str) -> bool:
+    """Do it on one database; return whether all was well. What workers said is copied to `asked.keep`."""
+    chance = random.Random(asked.seed)
+    runs, sites = asked.runs, ("local", SITE) if asked.slurm else ("local",)
     folder = Path(tempfile.mkdtemp(prefix="sgchaos-"))
     try:
         place = Place(folder)
@@ -350,27 +364,27 @@ def suffer(kind: str, runs: int, seed: int, pause: tuple[float, float], keep: Pa
             pixels = np.random.default_rng(number).integers(0, 4000, (48, 48), dtype=np.uint16)
             (folder / "images").mkdir(exist_ok=True)
             tifffile.imwrite(folder / "images" / f"image{number}.tif", pixels)
-        with database_of(kind, place) as (url, server):
+        with database_of(kind, place) as (url, server), _cluster_if(asked.slurm, folder) as cluster:
             store = Store.open(url)
-            processes = Processes(place, url, chance)
-            people = People(store, runs, chance)
+            processes = Processes(place, url, chance, cluster)
+            people = People(store, runs, chance, sites)
             began = time.monotonic()
             try:
-                _until_all_has_ended(people, processes, server, pause, began + 120 + 5 * runs)
+                _until_all_has_ended(people, processes, server, asked.pause, began + 180 + 10 * runs)
                 took = time.monotonic() - began
             finally:
                 processes.close()
             found = judge(store, people, place)
             store.close()
-        return report(kind, runs, took, processes, found)
+        return report(kind + (", slurm" if asked.slurm else ""), runs, took, processes, found)
     finally:
-        if keep is not None:
-            shutil.copytree(folder / "said", keep / f"{kind}-{seed}", dirs_exist_ok=True)
+        if asked.keep is not None:
+            shutil.copytree(folder / "said", asked.keep / f"{kind}-{asked.seed}", dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _until_all_has_ended(
-    people: People, processes: Processes, server: Postgres | None, pause: tuple[float, float], deadline: float
+    people: People, processes: Processes, server: Postgres | None, pause: Sequence[float], deadline: float
 ) -> None:
     """Look after all Runs and let things die in between, in this thread: a server ends with its parent's."""
     next_death = time.monotonic() + processes.chance.uniform(*pause)
@@ -417,13 +431,14 @@ def main() -> int:
         "--database", nargs="+", choices=("sqlite", "postgres"), default=["sqlite", "postgres"]
     )
     parser.add_argument("--pause", type=float, nargs=2, default=(0.5, 4.0), help="seconds between deaths")
+    parser.add_argument("--slurm", action="store_true", help="half of the Runs at a cluster")
     parser.add_argument("--keep", type=Path, help="a folder for what the workers said")
     asked = parser.parse_args()
     for kind in asked.database:
         if kind == "postgres" and (missing := what_is_missing()):
             print(f"left out: needs {missing}")
             continue
-        suffer(kind, asked.runs, asked.seed, tuple(asked.pause), asked.keep)
+        suffer(asked, kind)
     return 0
 
 
