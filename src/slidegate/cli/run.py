@@ -18,6 +18,15 @@ OUTCOMES = {
     "finished": "Run {run} was finished before; nothing had to be done. (--again makes a new one.)",
 }
 
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where the results go: a folder per image. Without it slidegate-results; those of a server "
+        "stay there.",
+    ),
+]
+
 
 def run(
     workflow: Annotated[
@@ -47,14 +56,7 @@ def run(
             help="The size of a pixel in µm, if the image does not state it: --param pixel_size_um=...",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where the results go: a folder per image. Without it slidegate-results; those of a server "
-            "stay there.",
-        ),
-    ] = None,
+    out: Out = None,
     site: Annotated[
         str, typer.Option(metavar="NAME", help="Where it is computed: see slidegate site list.")
     ] = "local",
