@@ -425,10 +425,10 @@ def test_nothing_serious_stands_in_the_way_of_anybody(place: Place, theme: str) 
     context = place.context(theme)
     results = Results(place, context).settle()
     results.brush("sg-histogram", (0.35, 0.3), (0.5, 0.6))
+    results.page.evaluate(AXE.read_text())
     for tab in ("Nuclei", "Picture", "Files"):
         results.page.get_by_role("tab", name=tab).click()
         results.page.wait_for_timeout(200)
-        results.page.evaluate(AXE.read_text())
         found = results.page.evaluate("() => axe.run({resultTypes: ['violations']})")
         serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious] == []

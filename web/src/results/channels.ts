@@ -6,7 +6,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { count } from "../words.ts";
 import type { Shown } from "./compose.ts";
-import type { ChannelFacts } from "./reader.ts";
+import type { ChannelFacts, Picture } from "./reader.ts";
 import type { Outlines } from "./slide.ts";
 
 const COLOURS = ["#3f7bff", "#35d07f", "#ff4fa3", "#ffb020", "#35d6e6", "#ff5a4f", "#b07bff", "#ffffff"];
@@ -28,6 +28,27 @@ export function beginning(channels: readonly ChannelFacts[]): Shown[] {
     }
     return { visible: at < 6, colour, low: channel.low, high: channel.high };
   });
+}
+
+const key = (run: string): string => `slidegate-channels-${run}`;
+
+/** Keep colours and brightness for the other images of a run. */
+export function keep(run: string, picture: Picture, shown: readonly Shown[]): void {
+  try {
+    sessionStorage.setItem(key(run), JSON.stringify({ names: picture.channels.map((channel) => channel.name), shown }));
+  } catch {
+    // without storage each image begins anew
+  }
+}
+
+/** What was kept, if the image has the same channels. */
+export function kept(run: string, picture: Picture): Shown[] | null {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(key(run)) ?? "null") as { names: string[]; shown: Shown[] } | null;
+    return found && found.names.join("\n") === picture.channels.map((channel) => channel.name).join("\n") ? found.shown : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Fires `sg-shown` (Shown[]) and `sg-outlines` (Outlines). */

@@ -8,10 +8,11 @@ import { icon } from "../elements/icon.ts";
 import "../elements/small.ts";
 import { trouble } from "../elements/small.ts";
 import { go, paths } from "../router.ts";
-import { bytes, count, shortName } from "../words.ts";
-import { beginning } from "./channels.ts";
+import { count, shortName } from "../words.ts";
+import { beginning, keep, kept } from "./channels.ts";
 import "./channels.ts";
 import { RAMP, type Shown } from "./compose.ts";
+import { filesPanel } from "./files.ts";
 import "./list.ts";
 import { type Filters, type Measure, NO_FILTERS, Nuclei, type RangeFilter, type Region, mean, measures, shown, titled } from "./nuclei.ts";
 import "./plots.ts";
@@ -22,12 +23,6 @@ import { style } from "./style.ts";
 
 type Tab = "nuclei" | "picture" | "files";
 const TABS: readonly [Tab, string][] = [["nuclei", "Nuclei"], ["picture", "Picture"], ["files", "Files"]];
-const WORDS: Record<string, string> = {
-  report: "the findings as a page, with pictures",
-  "table/objects": "the table of all nuclei",
-  labels: "the outlines, as numbers",
-  summary: "counts and settings in short",
-};
 
 /** Attributes: `run`, `number` (of the image in the run, from 1), `base` (of the server; empty for this one). */
 @customElement("sg-results")
@@ -361,7 +356,7 @@ export class SgResults extends LitElement {
   }
 
   #panel(): TemplateResult {
-    if (this.tab === "files") return this.#filesPanel();
+    if (this.tab === "files") return filesPanel(this.files, this.#reader, this.#report());
     if (this.tab === "nuclei") return this.#nucleiPanel();
     if (!this.picture) return html`<p class="muted">The picture is not here yet.</p>`;
     return html`<sg-channels .channels=${this.picture.channels} .shown=${this.shown} .outlines=${this.picture.labels || this.nuclei ? this.outlines : null}
@@ -467,47 +462,6 @@ export class SgResults extends LitElement {
       set(name);
       this.#need(name);
     }}>${groups.map((group) => html`<optgroup label=${group}>${this.#measures.filter((one) => one.group === group).map((one) => html`<option value=${one.name} ?selected=${one.name === value}>${titled(one)}</option>`)}</optgroup>`)}</select>`;
-  }
-
-  #filesPanel(): TemplateResult {
-    const { files } = this;
-    const reader = this.#reader;
-    if (!files || !reader) return html`<p class="muted" role="status">Reading …</p>`;
-    if (!files.length) return html`<p class="muted">There are no files.</p>`;
-    const report = this.#report();
-    const single = files.filter((file) => !file.name.includes("/"));
-    const folders = [...new Set(files.filter((file) => file.name.includes("/")).map((file) => file.name.slice(0, file.name.indexOf("/"))))];
-    const sum = (name: string): number => files.filter((file) => file.name.startsWith(`${name}/`)).reduce((total, file) => total + file.bytes, 0);
-    return html`<div class="actions">
-        ${report ? html`<a class="button primary" href=${reader.fileUrl(report.name, true)} target="_blank" rel="noopener">${icon("eye", 16)} Open the report</a>` : nothing}
-        <a class="button" href=${reader.archiveUrl()} download>${icon("save", 16)} Save everything as one zip file</a>
-      </div>
-      <h3>Files</h3>
-      <ul class="files">
-        ${single.map((file) => html`<li><span><a href=${reader.fileUrl(file.name)} download>${file.name}</a>${file.role && WORDS[file.role] ? html`<span class="about">${WORDS[file.role]}</span>` : nothing}</span><span class="muted nowrap">${bytes(file.bytes)}</span></li>`)}
-        ${folders.map((name) => html`<li><span>${name}<span class="about">${WORDS[files.find((file) => file.name.startsWith(`${name}/`))?.role ?? ""] ?? "a folder"}; in the zip file</span></span><span class="muted nowrap">${bytes(sum(name))}</span></li>`)}
-      </ul>`;
-  }
-}
-
-// --- colours and brightness are kept for the other images of a run
-
-const key = (run: string): string => `slidegate-channels-${run}`;
-
-function keep(run: string, picture: Picture, shown: readonly Shown[]): void {
-  try {
-    sessionStorage.setItem(key(run), JSON.stringify({ names: picture.channels.map((channel) => channel.name), shown }));
-  } catch {
-    // without storage each image begins anew
-  }
-}
-
-function kept(run: string, picture: Picture): Shown[] | null {
-  try {
-    const found = JSON.parse(sessionStorage.getItem(key(run)) ?? "null") as { names: string[]; shown: Shown[] } | null;
-    return found && found.names.join("\n") === picture.channels.map((channel) => channel.name).join("\n") ? found.shown : null;
-  } catch {
-    return null;
   }
 }
 
