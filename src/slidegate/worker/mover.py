@@ -18,7 +18,7 @@ from slidegate.domain.values import RunId
 from slidegate.sites.errors import LinkDown
 from slidegate.store.queue import Claim
 from slidegate.worker.collecting import collect, publish
-from slidegate.worker.errors import InOtherHands, NoLongerWanted
+from slidegate.worker.errors import InOtherHands, NoLongerWanted, NoSpaceHere
 from slidegate.worker.holding import Holding
 from slidegate.worker.room import Room
 from slidegate.worker.staging import stage
@@ -34,6 +34,8 @@ QUICK = frozenset({State.SUBMITTING, State.COLLECTING, State.PUBLISHING})
 _WAITS_FOR_EVER = frozenset({"busy", "limit", "scheduler-unknown", "round-too-early"})
 _ELSEWHERE_SECONDS = 1.0
 _REQUESTS_KEPT = 1000
+_NO_ROOM = "The disk of slidegate's computer is nearly full; images go on their way when there is room."
+_NO_ROOM_SECONDS = 30.0
 
 
 class Mover:
@@ -75,15 +77,27 @@ class Mover:
     def step(self) -> bool:
         """Do one small thing; returns False when there is nothing to be done just now."""
         tools = self._tools
-        states, full = self._may()
+        full = frozenset[str]() if self._room is None else self._room.full()
+        states = self._states if full is not None else frozenset(self._states or State) - STAGES
         claim = tools.store.queue.claim(
-            self._owner, tools.clock(), tools.pace.lease_seconds, self._runs, states, full
+            self._owner, tools.clock(), tools.pace.lease_seconds, self._runs, states, full or ()
         )
         if claim is None:
+            if full is None:
+                self._say_why_nothing_is_staged()
             return False
         with about(run=claim.run, task=claim.task, request=self._request_of(claim.run)):
             self._do(claim)
         return True
+
+    def _say_why_nothing_is_staged(self) -> None:
+        """Let one Task that would be staged say why it is not; the next look takes the next one."""
+        tools, now = self._tools, self._tools.clock()
+        staged = STAGES & frozenset(self._states or State)
+        claim = tools.store.queue.claim(self._owner, now, tools.pace.lease_seconds, self._runs, staged)
+        if claim is not None:
+            tools.store.queue.finish([claim])
+            tools.store.queue.put_off(claim.task, now + _NO_ROOM_SECONDS, trouble_of(NoSpaceHere(_NO_ROOM)))
 
     def _request_of(self, run: RunId) -> str | None:
         """Return what logs call the request that asked for a Run."""
@@ -95,13 +109,6 @@ class Mover:
             except UnknownRun:
                 return None
         return self._requests[run]
-
-    def _may(self) -> tuple[Collection[State] | None, Collection[str]]:
-        """Return the states that Tasks may be moved on from now, and the gates where nothing is staged."""
-        full = frozenset[str]() if self._room is None else self._room.full()
-        if full is None:
-            return frozenset(State if self._states is None else self._states) - STAGES, ()
-        return self._states, full
 
     def _do(self, claim: Claim) -> None:
         """Do the step that a Task's state asks for; whatever happens, the Task is given back."""

@@ -36,6 +36,7 @@ AHEAD = 500
 _REST_SECONDS = 0.05
 _REST_SECONDS_MOST = 0.5
 _FAR_REST_SECONDS = 1.0
+_TELL_REST_SECONDS = 2.0
 _FAILED_SECONDS_MOST = 5.0
 _LOOK_FOR_SITES_SECONDS = 1.0
 _QUIET_SECONDS = 5.0
@@ -184,7 +185,7 @@ class Service:
         *,
         stagings: int = 2,
         movers: int = 2,
-        granters: int = 2,
+        granters: int = 3,
         spare_bytes: int = SPARE_BYTES,
         ahead: int = AHEAD,
         allow_private_hooks: bool = False,
@@ -199,7 +200,7 @@ class Service:
             *(_Part(f"stage-{number}", self._stager) for number in range(stagings)),
             *(_Part(f"move-{number}", self._mover) for number in range(movers)),
             _Part("keep-house", lambda tools, presence, _told: Housekeeping(tools, presence, chores)),
-            _Part("tell", lambda tools, presence, told: Hooks(tools, presence.owner, allow_private_hooks)),
+            _Part("tell", self._teller(allow_private_hooks), _TELL_REST_SECONDS, listens=False),
         ]
         if make_granter is not None:
             for number in range(granters):
@@ -269,6 +270,9 @@ class Service:
         rest = min(_FAR_REST_SECONDS, 2 * often)
         is_near = rest < _FAR_REST_SECONDS
         return _Part(f"watch-{site}", make, rest, is_near, _QUIET_SECONDS_OF_WATCHERS)
+
+    def _teller(self, allow_private: bool) -> Callable[[Tools, Presence, Event], Steps]:
+        return lambda tools, presence, _told: Hooks(tools, presence.owner, allow_private)
 
     def _stager(self, tools: Tools, presence: Presence, told: Event) -> Steps:
         return Mover(tools, presence.owner, told, states=STAGES, room=self._room)

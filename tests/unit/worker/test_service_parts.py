@@ -25,7 +25,7 @@ from slidegate.store.database import StoreUnusable
 from slidegate.worker.bell import Bell
 from slidegate.worker.gates import LiveGates
 from slidegate.worker.housekeeping import Chore, Housekeeping
-from slidegate.worker.mover import QUICK, STAGES, Mover
+from slidegate.worker.mover import STAGES, Mover
 from slidegate.worker.offering import Offering
 from slidegate.worker.places import Places
 from slidegate.worker.presence import Presence
@@ -159,11 +159,14 @@ def test_nothing_is_staged_while_the_disk_is_nearly_full_and_all_else_goes_on(
     with caplog.at_level(logging.INFO):
         assert room.full() is None
         assert not Mover(tools, "me", Event(), states=STAGES, room=room).step()
-        assert Mover(tools, "me", Event(), states=QUICK, room=room)._may()[0] == QUICK
+        waiting = next(row for row in store.runs.tasks(request(tasks=2).run) if row["state"] == "waiting")
+        assert waiting["trouble"].endswith("[disk-full-here]")
+        assert (waiting["tries"], waiting["owner"]) == (0, None)
         free = 1000
         assert room.full() is None  # looked at once in a second
         clock.now += 1
         assert room.full() == frozenset()
+    clock.now += 30
     assert Mover(tools, "me", Event(), states=STAGES, room=room).step()
     assert [record.action for record in caplog.records[:2]] == ["disk_low", "disk_well"]
 
