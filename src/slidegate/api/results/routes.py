@@ -111,6 +111,7 @@ def make_router(guard: Guard, store: Store, cache: Cache | None, clock: Callable
     router = APIRouter(prefix="/v1/runs/{run}", tags=["results"])
     may = guard(ACTION)
     _add_files(router, reading, may)
+    _add_archives(router, reading, may)
     _add_pictures(router, reading, may)
     _add_tables(router, reading, may)
     return router
@@ -162,6 +163,10 @@ def _add_files(router: APIRouter, reading: Reading, may: Callable[..., Any]) -> 
         }
         kind = "text/html; charset=utf-8" if shown else packing.media_type(name)
         return StreamingResponse(blocks(file), media_type=kind, headers=headers)
+
+
+def _add_archives(router: APIRouter, reading: Reading, may: Callable[..., Any]) -> None:
+    only = [Depends(may)]
 
     @router.get(
         "/archive", response_class=Response, dependencies=only,
