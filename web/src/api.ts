@@ -579,6 +579,15 @@ export class Api {
     let told: ReturnType<typeof setTimeout> | undefined;
     let stopped = false;
     let begun = false;
+    /** A browser holds few connections to one server, over all tabs: one that nobody looks at needs none. */
+    const seen = (): void => {
+      clearTimeout(again);
+      clearInterval(polling);
+      clearTimeout(told);
+      polling = told = undefined;
+      source?.close();
+      if (!document.hidden && !stopped) open();
+    };
     const well = (): void => {
       clearInterval(polling);
       clearTimeout(told);
@@ -600,9 +609,11 @@ export class Api {
         if (source?.readyState === EventSource.CLOSED && !stopped) again = setTimeout(open, 10_000);
       };
     };
-    open();
+    document.addEventListener("visibilitychange", seen);
+    if (!document.hidden) open();
     return () => {
       stopped = true;
+      document.removeEventListener("visibilitychange", seen);
       clearInterval(polling);
       clearTimeout(told);
       clearTimeout(again);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Signing in with a name and a password. */
-import { LitElement, css, html, type TemplateResult } from "lit";
+import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { Api, Problem } from "../api.ts";
 import { shared } from "../elements/base.ts";
@@ -22,10 +22,12 @@ export class SgSignIn extends LitElement {
   @property() base = "";
   @state() private busy = false;
   @state() private problem: Problem | null = null;
+  private readonly used = new URLSearchParams(location.search).get("problem") === "link-used";
 
   override render(): TemplateResult {
     return html`<div class="card">
       <h1>Sign in</h1>
+      ${this.used && !this.problem ? html`<sg-notice kind="warn" heading="This link has been used, or is too old">Each link opens the pages once, within five minutes. Type <code>slidegate serve</code> again: it prints another.</sg-notice>` : nothing}
       ${trouble(this.problem)}
       <form @submit=${this.#submit}>
         <div class="field"><label for="person">Name</label><input id="person" name="person" autocomplete="username" required maxlength="200" autocapitalize="none" spellcheck="false" /></div>

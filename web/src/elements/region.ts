@@ -30,7 +30,7 @@ export class SgRegion extends LitElement {
       .stage { position: relative; background: #0d0f14; border-radius: var(--sg-radius-s); overflow: hidden; touch-action: none; cursor: crosshair; display: grid; place-items: center; min-height: 10rem; }
       .fit { position: relative; }
       img { display: block; width: 100%; height: 100%; user-select: none; -webkit-user-drag: none; }
-      .box { position: absolute; border: 2px solid #fff; outline: 1px solid rgb(0 0 0 / 60%); outline-offset: 0; box-shadow: 0 0 0 9999px rgb(8 10 16 / 50%); border-radius: 2px; cursor: move; padding: 0; min-height: 0; background: transparent !important; }
+      .box { position: absolute; border: 2px solid #fff; outline: 1px solid rgb(0 0 0 / 60%); outline-offset: 0; box-shadow: 0 0 0 9999px rgb(8 10 16 / 50%); border-radius: 2px; cursor: move; padding: 0; min-height: 10px; min-width: 10px; background: transparent !important; }
       .box:focus-visible { outline: 3px solid #ffd36b; outline-offset: 1px; border-radius: 2px; }
       .what { margin-top: var(--sg-2); font-size: var(--sg-size-xs); color: var(--sg-ink-2); line-height: 1.45; }
       .mask { position: absolute; inset: 0; overflow: hidden; }

@@ -8,6 +8,7 @@ import { icon } from "../elements/icon.ts";
 import "../elements/region.ts";
 import { boxAround, type Box } from "../elements/region.ts";
 import { trouble } from "../elements/small.ts";
+import { styled } from "../elements/styled.ts";
 import { count, headline, sentence, shortName } from "../words.ts";
 import type { Facts } from "./facts.ts";
 
@@ -144,7 +145,7 @@ export class SgPreview extends LitElement {
     const old = shown.asked !== this.#asked;
     const facts = Object.entries(KNOWN).filter(([name]) => typeof shown.answer.facts[name] === "number");
     return html`<div class="result">
-      <div class="picture ${old ? "old" : ""}">
+      <div class="picture ${old ? "old" : ""}" ${styled({ "aspect-ratio": `${shown.answer.width} / ${shown.answer.height}` })}>
         <img src=${shown.plain} alt="The region" />
         <img src=${shown.picture} class=${this.outlines ? "" : "under"} alt=${this.outlines ? "The region, with outlines around what was found" : ""} />
       </div>
