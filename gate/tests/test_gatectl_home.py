@@ -230,6 +230,17 @@ class KeyTest(HomeTest):
         self.assertIn("channels=2\n", said)
         self.assertRegex(said, "bytes=[0-9]+  \\(for all keys\\)")
 
+    def test_a_key_may_have_cores_of_its_own_until_they_are_taken_back(self):
+        self.good("key", "add", "lab", "--workflow", "*", "--cores", "2")
+        self.assertEqual(self.config()["keys"]["lab"]["cores"], 2)
+        self.good("key", "add", "lab", "--workflow", "count")
+        self.assertEqual(self.config()["keys"]["lab"]["cores"], 2)
+        self.good("key", "add", "lab", "--workflow", "count", "--cores", "0")
+        self.assertNotIn("cores", self.config()["keys"]["lab"])
+        wrong = {"lab": {"workflows": [], "cores": "many"}}
+        files.write_json(os.path.join(self.home, "config.json"), dict(self.config(), keys=wrong))
+        self.refused("no-home", "key", "list")
+
     def test_a_limit_of_the_site_is_shown_where_the_key_has_none(self):
         self.good("key", "add", "lab", "--workflow", "*")
         files.write_json(os.path.join(self.home, "config.json"), dict(self.config(), limits={"channels": 3}))

@@ -59,6 +59,25 @@ class LocalArrays(Contract, unittest.TestCase):
         with self.assertRaises(SchedulerUnknown):
             self.scheduler.find(self.name)
 
+    def test_a_key_with_cores_of_its_own_waits_for_nobody_else_and_keeps_nobody_waiting(self):
+        keys = {"preview": {"workflows": ["*"], "cores": 1}, "local": {"workflows": ["*"]}}
+        config = dict(self.config(), keys=keys)
+        self.scheduler = local.Scheduler(config, self.state)
+        marks = {who: os.path.join(self.folder, who) for who in ("all", "first", "second", "late")}
+        self.submit("sg-local.0.cpu.1", 2, marks["all"])
+        self.until(self.running(2, marks["all"]))
+        self.submit("sg-preview.1.cpu.1", 1, marks["first"])
+        self.until(self.running(1, marks["first"]))
+        self.submit("sg-preview.2.cpu.1", 1, marks["second"])
+        self.submit("sg-local.3.cpu.1", 1, marks["late"])
+        time.sleep(0.3)
+        self.assertEqual(self.members(marks["second"]) + self.members(marks["late"]), [])
+        self.end(marks["first"])
+        self.until(self.running(1, marks["second"]))
+        self.assertEqual(self.members(marks["late"]), [])
+        self.end(marks["all"])
+        self.until(self.running(1, marks["late"]))
+
     def test_a_holder_that_cannot_start_is_no_array(self):
         self.addCleanup(setattr, local.local_holder, "__file__", local.local_holder.__file__)
         local.local_holder.__file__ = "/nonexistent"

@@ -23,7 +23,8 @@ from slidegate.domain.values import digest_of
 from slidegate.settings import Settings
 
 PREVIEW = "preview"  # the key of what is only looked at: its work is neither watched nor published
-_KEYS = ("local", PREVIEW)
+# A preview does not wait for Runs: it has cores of its own, which are few and used for seconds.
+_KEYS = [["local"], [PREVIEW, "--cores", "2"]]
 _MINUTES = 30
 _RELEASE = re.compile(r"release ([0-9a-f]{64}) ")
 
@@ -77,10 +78,10 @@ def _ensured(settings: Settings, say: Callable[[str], None], on_new: Callable[[]
             _install_gate(settings, home)
             note["gate"] = version
             _write_note(note_path, note)
-        if note.get("keys") != list(_KEYS):
+        if note.get("keys") != _KEYS:
             for key in _KEYS:
-                _gatectl(settings, ["key", "add", key, "--workflow", "*", "--home", str(home)])
-            note["keys"] = list(_KEYS)
+                _gatectl(settings, ["key", "add", *key, "--workflow", "*", "--home", str(home)])
+            note["keys"] = _KEYS
             _write_note(note_path, note)
         for folder in _workflows(settings.workflows_dir):
             marks = _marks(folder, "*")

@@ -29,7 +29,8 @@ VERBS: Any = [
         "--yes": {"action": "store_true", "help": "do it"},
         "--even-if-work-is-left": {"action": "store_true", "help": "cancel work, lose results"}}),
     ("key add", keys.add, "let a key start workflows", {
-        "name": {}, "--workflow": {"action": "append", "required": True, "help": "its name, or * for all"}}),
+        "name": {}, "--workflow": {"action": "append", "required": True, "help": "its name, or * for all"},
+        "--cores": {"type": int, "help": "for local: cores that only this key uses, and no others"}}),
     ("key limits", keys.limits, "give a key limits of its own, and print those that hold", {
         "name": {}, "limit": {"nargs": "*", "metavar": "LIMIT=NUMBER", "help": "none: take it back"}}),
     ("key list", keys.list_all, "print the keys and what they may start", {}),

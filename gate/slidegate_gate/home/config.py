@@ -64,7 +64,7 @@ def _checked(config: Dict[str, Any]) -> Dict[str, Any]:
     limits = [parts["limits"]] + [key.get("limits", {}) for key in keys]
     for name in sorted({name for part in limits for name in part} - set(DEFAULTS)):
         raise ValueError("there is no limit {!r}".format(name))
-    tables = limits + classes + [config, parts["scheduler"]]
+    tables = limits + classes + keys + [config, parts["scheduler"]]
     for field, value in [each for table in tables for each in table.items()]:
         kinds = (int, float) if field.endswith("_seconds") else (int,) if field in WHOLE else ()
         if kinds and not (type(value) in kinds and value >= 0):

@@ -21,6 +21,8 @@ missing, and as only an inheritor of the lock could ever write ``started``, nobo
 began; ``find`` throws it away.  Killed later: the holder runs on, and the array is found.  In between, while
 the lock is held and ``started`` is missing, ``find`` waits, and says that it cannot tell if that takes long.
 
+A key may have ``cores`` of its own: its arrays then wait for those slots, and for no others.
+
 Memory and time limits are the business of clusters; this adapter does not enforce them.  All gates and
 members must run on one computer, as locks of this kind are not trusted across computers.
 """
@@ -50,15 +52,20 @@ class Scheduler:
         self.cores = int(config["scheduler"].get("cores") or os.cpu_count() or 1)
         self.arrays = os.path.join(folder, "arrays")
         self.slots = os.path.join(folder, "slots")
+        keys = config.get("keys", {})
+        self.apart = {key: stated["cores"] for key, stated in keys.items() if stated.get("cores")}
 
     def submit(self, name: str, argv: List[str], count: int, resources: Mapping[str, Any]) -> str:
         """Start one array and return its id.  Raises SchedulerUnknown where its holder did not report."""
         array = "{}.{}".format(name, os.urandom(4).hex())
         made = os.path.join(self.arrays, ".tmp-" + array)
         folder = os.path.join(self.arrays, array)
+        key = name.partition("-")[2].rsplit(".", 3)[0]  # a key with slots of its own waits for nobody else's
+        slots = self.slots + "-" + key if key in self.apart else self.slots
         os.makedirs(made, 0o700)
-        os.makedirs(self.slots, 0o700, exist_ok=True)
-        order = {"array": array, "argv": argv, "count": count, "cores": self.cores, "slots": self.slots}
+        os.makedirs(slots, 0o700, exist_ok=True)
+        cores = self.apart.get(key, self.cores)
+        order = {"array": array, "argv": argv, "count": count, "cores": cores, "slots": slots}
         with open(os.path.join(made, "order.json"), "w") as file:
             json.dump(order, file)
         alive = os.open(os.path.join(made, "alive"), os.O_RDWR | os.O_CREAT, 0o600)
