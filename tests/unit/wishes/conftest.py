@@ -3,7 +3,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from slidegate.store.wishes import Wish
 from slidegate.wiring.gateways import Gateways
 from slidegate.wiring.house import tools_of
 from slidegate.worker import Runs, Worker
+from slidegate.worker.views import RunView
 from slidegate.worker.wishes.desk import Desk
 from slidegate.worker.wishes.granter import Granter
 from tests.small_workflow import manifest, three_steps
@@ -40,6 +41,7 @@ def plan(request):
 
 def look(request):
     print("looked at", request["unit"], file=sys.stderr, flush=True)
+    time.sleep(request["parameters"]["seconds"])
     if request["parameters"]["fail"]:
         return {"ok": False, "code": "too-dark", "message": "It is \\x1b[31mtoo dark.", "transient": False}
     return {"ok": True}
@@ -59,7 +61,11 @@ for line in sys.stdin:
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {"fail": {"type": "boolean", "default": False}, "times": {"type": "integer", "default": 1}},
+    "properties": {
+        "fail": {"type": "boolean", "default": False},
+        "times": {"type": "integer", "default": 1},
+        "seconds": {"type": "number", "default": 0},
+    },
 }
 
 
@@ -88,6 +94,10 @@ def write_image(path: Path, seed: int = 0, channels: int = 2, side: int = 100) -
     return path
 
 
+def has_ended(view: RunView) -> bool:
+    return view.state not in ("waiting", "active")
+
+
 @dataclass
 class Office:
     """A place where wishes are asked and granted."""
@@ -113,12 +123,12 @@ class Office:
         assert wish.answer is not None, wish
         return wish.answer
 
-    def work(self, run: RunId) -> None:
-        """Work on a Run until it has ended."""
+    def work(self, run: RunId, reached: Callable[[RunView], bool] = has_ended) -> None:
+        """Work on a Run until it is as wanted."""
         worker = Worker(self.desk.tools, [run])
         until = time.monotonic() + 60
         try:
-            while self.desk.runs.show(run).state in ("waiting", "active"):
+            while not reached(self.desk.runs.show(run)):
                 assert time.monotonic() < until
                 if not worker.step():
                     time.sleep(0.02)

@@ -149,6 +149,17 @@ def test_the_whole_way_of_a_run_that_a_page_asked_for(site: Office) -> None:
     assert list(results.iterdir()) == []
 
 
+def test_a_preview_does_not_wait_for_a_run_that_holds_all_cores(site: Office) -> None:
+    body = body_of_launch("here:2.ome.tif", parameters={"seconds": 60})
+    run = RunId(site.answer("launch", body)["run"])
+    site.work(run, lambda view: "running" in view.counts)
+    assert site.answer("preview", body_of_preview(parameters={"times": 4}))["facts"]["nuclei"] == 2
+    site.desk.runs.cancel(run)
+    site.work(run)
+    assert site.desk.runs.show(run).state == "cancelled"
+    site.answer("delete", {"run": run})
+
+
 def test_another_run_on_purpose_is_made_once_however_often_it_is_tried(site: Office) -> None:
     body = body_of_launch("here:2.ome.tif")
     first = site.answer("launch", body)["run"]
