@@ -12,6 +12,7 @@ from PIL import Image as Picture
 from slidegate_analysis.images import open_image
 
 from slidegate.domain.values import RunId
+from slidegate.worker.wishes import pictures
 from slidegate.worker.wishes.asking import launch, results_of
 from slidegate.worker.wishes.desk import Asked
 from slidegate.worker.wishes.granter import Granter
@@ -193,6 +194,17 @@ def test_the_picture_of_an_image_that_changed_comes_from_the_site_or_not_at_all(
     np.testing.assert_array_equal(
         pixels, np.random.default_rng(7).integers(0, 4000, (2, 100, 100), dtype=np.uint16)[0]
     )
+
+
+def test_no_picture_is_made_while_the_disk_is_nearly_full(
+    site: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(site.root / "shelf" / "full.ome.tif", seed=9)
+    run = RunId(site.answer("launch", body_of_launch("here:full.ome.tif"))["run"])
+    monkeypatch.setattr(pictures, "SPARE_BYTES", 1 << 62)
+    wish = site.grant("picture", {"task": f"{run}.1"})
+    assert wish.state == "open"
+    assert "[disk-full-here]" in str(wish.trouble)
 
 
 def test_results_never_lie_outside_the_folder_for_results() -> None:

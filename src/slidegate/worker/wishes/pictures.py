@@ -15,9 +15,14 @@ from slidegate.sites.trees import describe_folder, tree_digest
 from slidegate.sources.base import CONVERTER
 from slidegate.sources.errors import SourceError
 from slidegate.worker.collecting import outputs_of
+from slidegate.worker.errors import NoSpaceHere
+from slidegate.worker.room import free_bytes
 from slidegate.worker.tools import Tools, ref_of
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.errors import PictureGone
+
+SPARE_BYTES = 5_000_000_000
+"""What stays free on the disk of the cache: an image can be many gigabytes."""
 
 
 def picture(desk: Desk, asked: Asked) -> dict[str, Any]:
@@ -33,6 +38,8 @@ def picture(desk: Desk, asked: Asked) -> dict[str, Any]:
 def _made(desk: Desk, asked: Asked, row: Mapping[str, Any], wanted: Digest | None) -> Digest:
     """Put the image into the cache; returns its Tree."""
     with desk.cache.making() as made:
+        if free_bytes(made) < SPARE_BYTES:
+            raise NoSpaceHere
         folder = made / "image"
         trouble: SlidegateError = PictureGone()
         try:
