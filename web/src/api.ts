@@ -149,6 +149,7 @@ export interface PreviewAnswer {
   width: number;
   height: number;
   facts: Record<string, Json>;
+  hint?: string | null;
 }
 
 export type TaskState =

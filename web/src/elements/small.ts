@@ -115,10 +115,13 @@ export class SgNotice extends LitElement {
 }
 
 /** A sentence about a Problem (or about anything that was thrown), with a way to try again. */
-export function trouble(problem: { title: string; detail: string; request?: string | null } | null, again?: () => void): TemplateResult | typeof nothing {
+export function trouble(problem: { status: number; title: string; detail: string; request?: string | null } | null, again?: () => void): TemplateResult | typeof nothing {
   if (!problem) return nothing;
-  return html`<sg-notice kind="bad" heading=${problem.title}>
-    ${problem.detail}
+  const own = problem.status === 0 || problem.status === 409; // said by these pages, or of a wish: the title says something
+  const short = problem.detail.length < 140;
+  return html`<sg-notice kind="bad" heading=${own || !problem.detail || !short ? problem.title : problem.detail}>
+    ${own || !short ? problem.detail : nothing}
+    ${problem.status >= 500 && problem.request ? html`<p class="small">If it happens again, tell whoever runs slidegate here this number: <code>${problem.request}</code></p>` : nothing}
     ${again ? html`<button slot="do" @click=${again}>${icon("again", 16)} Try again</button>` : nothing}
   </sg-notice>`;
 }

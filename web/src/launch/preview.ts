@@ -157,6 +157,7 @@ export class SgPreview extends LitElement {
         </span>
       </div>
       ${old ? html`<p class="old-note">The settings or the region have changed since. Run the preview again to see what they do.</p>` : nothing}
+      ${shown.answer.hint ? html`<p class="muted small">${shown.answer.hint}</p>` : nothing}
       ${facts.length ? html`<dl>${facts.map(([name, words]) => html`<dt>${words}</dt><dd>${count(Math.round(shown.answer.facts[name] as number))}</dd>`)}</dl>` : nothing}
     </div>`;
   }
