@@ -10,13 +10,14 @@ from sqlalchemy import delete, insert, select, update
 from slidegate.domain.errors import BadRequest
 from slidegate.store import tables
 from slidegate.store.database import Database
-from slidegate.store.people import UnknownPerson, check_name, remember
+from slidegate.store.people import UnknownPerson, by_name, check_name, remember
 from slidegate.store.sessions import LoginLinks, Session, Sessions, Token, Tokens
 
 __all__ = ["ROLES", "Account", "Accounts", "LoginLinks", "Session", "Sessions", "Token", "Tokens"]
 
 ROLES = ("viewer", "researcher", "lead", "administrator")
 _A = tables.account
+_R = tables.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,9 @@ class Accounts:
             where = _A.c.person == person
             if not connection.execute(update(_A).where(where).values(**values)).rowcount:
                 connection.execute(insert(_A).values(person=person, active=True, at=now, **values))
+            connection.execute(
+                update(_R).where(_R.c.person == person, _R.c.group != group).values(group=group)
+            )
 
     def set_password(self, person: str, password_hash: str | None) -> None:
         """Keep the hash of a password, or none; who was signed in is not any more.
@@ -101,7 +105,8 @@ class Accounts:
     def all(self) -> list[Account]:
         """Return all accounts, by name."""
         with self._database.read() as connection:
-            return [_account(row) for row in connection.execute(select(_A).order_by(_A.c.person)).mappings()]
+            found = [_account(row) for row in connection.execute(select(_A)).mappings()]
+        return sorted(found, key=lambda account: by_name(account.person))
 
     def group_of(self, person: str) -> str:
         """Return a person's group; "" for who has none, or no account."""

@@ -85,7 +85,7 @@ class History:
             with self._database.write() as connection:
                 counts = {State.WAITING: len(event.tasks)}
                 first = {"seq": 1, "at": at, "changed_at": at, "counts": counts, "state": run_state(counts)}
-                first["request"] = request
+                first |= {"request": request, "group": _group_of(connection, event.person)}
                 of_task = {"person": event.person, "claimable": STAGE, "since": at}
                 made = changes(event.run, event)
                 for name, beside in (("run", first), ("task", of_task)):
@@ -126,6 +126,12 @@ class History:
         query = select(tables.event).where(tables.event.c.run == run).order_by(tables.event.c.seq)
         with self._database.read() as connection:
             return [(row.at, event_of(row.kind, row.body)) for row in connection.execute(query)]
+
+
+def _group_of(connection: Connection, person: str) -> str:
+    account = tables.account.c
+    query = select(account.group).where(account.person == person)
+    return connection.execute(query).scalar_one_or_none() or ""
 
 
 def append(connection: Connection, run: RunId, pairs: Sequence[tuple[Event, Held]], at: float) -> None:

@@ -20,9 +20,7 @@ from slidegate.store.runs import RunRows
 _R = tables.run
 _T = tables.task
 _S = tables.site
-_A = tables.account
 _CURSOR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)~([0-9a-f]{1,64})")
-_ACTIVE = ("waiting", "active")
 _DONE_BY_STATE = {
     State.WAITING: 0.0, State.STAGING: 0.0, State.SUBMITTING: 0.1, State.QUEUED: 0.1, State.RUNNING: 0.1,
     State.COLLECTING: 0.9, State.PUBLISHING: 0.95,
@@ -41,6 +39,8 @@ class RunRow:
         How many Tasks are in each state, and how many there are.
     group
         The group of its person now.
+    first
+        The name of its first image.
     progress
         From 0 to 1.
     created_at, changed_at, ended_at
@@ -68,6 +68,7 @@ class RunRow:
     heard_at: float | None
     trouble: str | None
     progress: float
+    first: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class Pages:
 
     def load(self) -> dict[str, dict[State, int]]:
         """Return, by site, how many Tasks of Runs that have not ended are in each state."""
-        query = select(_R.c.site, _R.c.counts).where(_R.c.state.in_(_ACTIVE))
+        query = select(_R.c.site, _R.c.counts).where(_R.c.ended_at.is_(None))
         found: dict[str, dict[State, int]] = {}
         with self._database.read() as connection:
             for site, counts in connection.execute(query):
@@ -282,11 +283,7 @@ class Pages:
 
 
 def _runs() -> Select[Any]:
-    return (
-        select(_R, _S.c.heard_at, _S.c.trouble, func.coalesce(_A.c.group, "").label("group"))
-        .outerjoin(_S, _S.c.name == _R.c.site)
-        .outerjoin(_A, _A.c.person == _R.c.person)
-    )
+    return select(_R, _S.c.heard_at, _S.c.trouble).outerjoin(_S, _S.c.name == _R.c.site)
 
 
 def runs_query(
@@ -301,10 +298,10 @@ def runs_query(
 ) -> Select[Any]:
     """Return the query of :meth:`Pages.runs_page`; it gives one row more, if there are further ones."""
     conditions: list[ColumnElement[bool]] = []
-    named = ((_R.c.person, person), (_R.c.state, state), (_R.c.workflow, workflow))
+    named = (
+        (_R.c.person, person), (_R.c.group, group), (_R.c.state, state), (_R.c.workflow, workflow),
+    )  # fmt: skip
     conditions += [column == value for column, value in named if value is not None]
-    if group is not None:
-        conditions.append(_R.c.person.in_(select(_A.c.person).where(_A.c.group == group)))
     if image is not None:
         conditions.append(_R.c.id.in_(select(_T.c.run).where(database.begins_with(_T.c.name, image))))
     if before is not None:
@@ -367,21 +364,24 @@ def stamp_query(runs: Collection[str]) -> Select[Any]:
 
 
 def _rows(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> list[RunRow]:
+    runs = [row["id"] for row in rows]
+    query = select(_T.c.run, _T.c.name).where(_T.c.run.in_(runs), _T.c.number == 1)
+    first: dict[str, str] = {row.run: row.name for row in connection.execute(query)}
     active = [row["id"] for row in rows if row["state"] == "active"]
     parts: dict[str, float] = {}
     if active:
         part = case((_T.c.total > 0, _T.c.done * 1.0 / _T.c.total), else_=0.0)
-        query = (
+        going_on = (
             select(_T.c.run, _T.c.state, func.sum(part).label("part"))
             .where(_T.c.run.in_(active), _T.c.state.in_(list(_WITHIN)))
             .group_by(_T.c.run, _T.c.state)
         )
-        for row in connection.execute(query):
+        for row in connection.execute(going_on):
             parts[row.run] = parts.get(row.run, 0.0) + _WITHIN[State(row.state)] * row.part
-    return [_row(row, parts.get(row["id"], 0.0)) for row in rows]
+    return [_row(row, parts.get(row["id"], 0.0), first.get(row["id"], "")) for row in rows]
 
 
-def _row(row: Mapping[Any, Any], within: float) -> RunRow:
+def _row(row: Mapping[Any, Any], within: float, first: str) -> RunRow:
     counts: dict[str, int] = dict(row["counts"] or {})
     tasks = sum(counts.values())
     behind = sum(
@@ -397,6 +397,7 @@ def _row(row: Mapping[Any, Any], within: float) -> RunRow:
         counts=counts,
         tasks=tasks,
         created_at=row["at"],
+        first=first,
         progress=min(1.0, (behind + within) / tasks) if tasks else 1.0,
         **{name: row[name] for name in same},
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from slidegate.domain.errors import BadRequest
@@ -112,7 +112,7 @@ class People:
     def names(self) -> list[str]:
         """Return all people."""
         with self._database.read() as connection:
-            return list(connection.execute(select(_P.c.name).order_by(_P.c.name)).scalars())
+            return sorted(connection.execute(select(_P.c.name)).scalars(), key=by_name)
 
     def join(self, link: Link) -> bool:
         """Remember a link; returns whether it is new.
@@ -219,6 +219,11 @@ class People:
         return gone
 
 
+def by_name(name: str) -> tuple[str, str]:
+    """Return what names are sorted by: as people do, and the same in every database."""
+    return name.casefold(), name
+
+
 def check_name(name: str) -> None:
     """Raise unless a person or a group can be called so.
 
@@ -249,6 +254,8 @@ def _forget(connection: Connection, person: str) -> None:
     w = tables.webhook
     mine = select(w.c.id).where(w.c.person == person)
     connection.execute(delete(tables.delivery).where(tables.delivery.c.webhook.in_(mine)))
+    runs = tables.run
+    connection.execute(update(runs).where(runs.c.person == person).values(group=""))
     for table in (w, tables.session, tables.token, tables.login_link, tables.account):
         connection.execute(delete(table).where(table.c.person == person))
 

@@ -195,7 +195,7 @@ class Queue:
         query = (
             select(r.site, func.count())
             .join(_T, _T.c.run == r.id)
-            .where(r.state == "active", _T.c.state.in_([State.SUBMITTING, State.QUEUED]))
+            .where(r.ended_at.is_(None), _T.c.state.in_([State.SUBMITTING, State.QUEUED]))
             .group_by(r.site)
         )
         with self._database.read() as connection:
@@ -250,7 +250,7 @@ def _steps(wanted: Collection[State], not_staging_at: Collection[str]) -> list[l
             conditions.append(_T.c.state.in_(states))
         if kind == STAGE and not_staging_at:
             r = tables.run.c
-            full = select(r.id).where(r.state.in_(["waiting", "active"]), r.site.in_(list(not_staging_at)))
+            full = select(r.id).where(r.ended_at.is_(None), r.site.in_(list(not_staging_at)))
             conditions.append(_T.c.run.not_in(full))
         found.append(conditions)
     return found

@@ -25,7 +25,7 @@ _APART = 1000
 def begin(connection: Connection, now: float) -> list[str]:
     """Note that all sites are to be read completely; see :meth:`KnownSites.begin_reconciling`."""
     run = tables.run.c
-    active = select(run.site).where(run.state.in_(["waiting", "active"])).distinct()
+    active = select(run.site).where(run.ended_at.is_(None)).distinct()
     known = set(connection.execute(select(_S.c.name)).scalars())
     sites = sorted(known | set(connection.execute(active).scalars()))
     connection.execute(delete(tables.heard))

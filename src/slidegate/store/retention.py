@@ -26,18 +26,14 @@ class Old:
 def count_old(store: Store, before: float) -> Old:
     """Return how much :func:`forget_old` would forget."""
     run, audit, wish, delivery = tables.run.c, tables.audit.c, tables.wish.c, tables.delivery.c
+    questions = (
+        select(func.count()).where(run.state.in_(list(FINISHED)), run.ended_at < before),
+        select(func.count()).where(audit.at < before),
+        select(func.count()).where(wish.ended_at < before),
+        select(func.count()).where(delivery.ended_at < before),
+    )
     with store.database.read() as connection:
-
-        def number(*which: object) -> int:
-            found: int = connection.execute(select(func.count()).where(*which)).scalar_one()  # type: ignore[arg-type]
-            return found
-
-        return Old(
-            runs=number(run.state.in_(list(FINISHED)), run.ended_at < before),
-            notes=number(audit.at < before),
-            wishes=number(wish.ended_at < before),
-            deliveries=number(delivery.ended_at < before),
-        )
+        return Old(*(connection.execute(query).scalar_one() for query in questions))
 
 
 def forget_old(store: Store, before: float) -> Old:

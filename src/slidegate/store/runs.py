@@ -18,7 +18,7 @@ _R = tables.run
 _T = tables.task
 _NAME = re.compile("[0-9a-f]{1,64}")
 _VIEWED = {
-    "run": {"id", "seq", "at", "state", "counts", "changed_at", "ended_at", "request"},
+    "run": {"id", "seq", "at", "state", "counts", "changed_at", "ended_at", "request", "group"},
     "task": {
         "id", "not_before", "owner", "lease_until", "lease_token", "tries", "trouble", "step", "done",
         "total", "confirmed_at", "since", "person", "claimable",
@@ -187,9 +187,9 @@ class RunRows:
 
     def unfinished(self) -> list[RunId]:
         """Return the Runs that have Tasks that have not ended."""
-        query = select(_R.c.id).where(_R.c.state.in_(["waiting", "active"])).order_by(_R.c.at, _R.c.id)
+        query = select(_R.c.at, _R.c.id).where(_R.c.ended_at.is_(None))
         with self._database.read() as connection:
-            return [RunId(run) for run in connection.execute(query).scalars()]
+            return [RunId(run) for _at, run in sorted(tuple(row) for row in connection.execute(query))]
 
 
 def _finished(connection: Connection, run: RunId) -> bool:

@@ -132,7 +132,7 @@ class KnownSites:
             select(_T, _H.c.said, _H.c.at.label("said_at"))
             .join(tables.run, tables.run.c.id == _T.c.run)
             .outerjoin(_H, (_H.c.site == tables.run.c.site) & (_H.c.attempt == _T.c.attempt_key))
-            .where(tables.run.c.site == site, tables.run.c.state == "active")
+            .where(tables.run.c.site == site, tables.run.c.ended_at.is_(None))
             .where(_T.c.state.in_(list(AT_SITE)))
             .order_by(_T.c.run, _T.c.number)
         )
@@ -141,7 +141,7 @@ class KnownSites:
 
     def confirm(self, site: str, now: float) -> None:
         """Note that all Tasks at a site were heard of now."""
-        runs = select(tables.run.c.id).where(tables.run.c.site == site, tables.run.c.state == "active")
+        runs = select(tables.run.c.id).where(tables.run.c.site == site, tables.run.c.ended_at.is_(None))
         # a Task that somebody is writing to just now is being heard of anyway
         there = (
             select(_T.c.id)

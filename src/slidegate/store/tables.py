@@ -49,16 +49,19 @@ run = Table(
     Column("counts", JSON(none_as_null=True)),
     Column("changed_at", Double, nullable=False, server_default="0"),
     Column("ended_at", Double),
-    # beside: what logs call the request that asked for it
+    # beside: what logs call the request that asked for it, and the group that its person is in now
     Column("request", Text),
+    Column("group", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("identity", "generation", name="run_identity"),
 )
 Index("run_recent", run.c.at, run.c.id)
 Index("run_person", run.c.person, run.c.at, run.c.id)
+Index("run_group", run.c.group, run.c.at, run.c.id)
 Index("run_state", run.c.state, run.c.at, run.c.id)
 Index("run_workflow", run.c.workflow, run.c.at, run.c.id)
 Index("run_used", run.c.person, run.c.workflow, run.c.at)
-Index("run_site", run.c.site, run.c.state)
+_GOES_ON = text("ended_at IS NULL")
+Index("run_open", run.c.site, run.c.id, sqlite_where=_GOES_ON, postgresql_where=_GOES_ON)
 
 task = Table(
     "task",

@@ -265,8 +265,8 @@ def _last(
 ) -> tuple[Mapping[str, Any] | None, int]:
     """Return the last wish of a key, and its number."""
     query = select(_W).where(*which).order_by(_W.c.nth.desc()).limit(1)
-    row: Mapping[str, Any] | None = connection.execute(query).mappings().one_or_none()  # type: ignore[assignment]
-    return row, 0 if row is None else int(row["nth"])
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    return (rows[0], int(rows[0]["nth"])) if rows else (None, 0)
 
 
 def _stands(row: Mapping[str, Any], now: float, fresh_seconds: float) -> bool:

@@ -28,7 +28,7 @@ def test_the_same_wish_of_the_same_person_is_one_while_it_is_open(store: Store) 
     ]
     assert len({store.wishes.ask(*other, 3.0).id for other in others} | {first.id}) == 4
     assert store.wishes.get(first.id) == first
-    assert [wish.id for wish in store.wishes.open_of("ada", "browse")][0] == first.id
+    assert store.wishes.open_of("ada", "browse")[0].id == first.id
     assert len(store.wishes.open_of(None, "browse")) == 3
     assert {wish.id for wish in store.wishes.several([first.id, "f" * 32])} == {first.id}
 

@@ -12,6 +12,7 @@ _STEPS = (
     ("state IN ('submitting', 'collecting', 'publishing')", 2),
     ("wanted = 'cancel' AND claimable > 0", 3),
 )
+_GOES_ON = sa.text("ended_at IS NULL")
 _HELD = sa.text("owner IS NOT NULL")
 _ENDS = ("failed", "cancelled", "succeeded")
 
@@ -34,6 +35,7 @@ def _columns() -> None:
     op.add_column("run", sa.Column("changed_at", sa.Double(), server_default="0", nullable=False))
     op.add_column("run", sa.Column("ended_at", sa.Double(), nullable=True))
     op.add_column("run", sa.Column("request", sa.Text(), nullable=True))
+    op.add_column("run", sa.Column("group", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("task", sa.Column("since", sa.Double(), server_default="0", nullable=False))
     op.add_column("task", sa.Column("person", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("task", sa.Column("claimable", sa.Integer(), server_default="0", nullable=False))
@@ -45,7 +47,7 @@ def _fill_tasks() -> None:
         "UPDATE task SET since = coalesce((SELECT max(event.at) FROM event WHERE event.run = task.run), 0)"
     )
     for which, step in _STEPS:
-        op.execute(f"UPDATE task SET claimable = {step} WHERE {which}")  # noqa: S608  (constants of this file)
+        op.execute(f"UPDATE task SET claimable = {step} WHERE {which}")  # noqa: S608
 
 
 def _fill_runs() -> None:
@@ -76,10 +78,11 @@ def _run_state(states: set[str]) -> str:
 def _indexes() -> None:
     op.create_index("run_recent", "run", ["at", "id"])
     op.create_index("run_person", "run", ["person", "at", "id"])
+    op.create_index("run_group", "run", ["group", "at", "id"])
     op.create_index("run_state", "run", ["state", "at", "id"])
     op.create_index("run_workflow", "run", ["workflow", "at", "id"])
     op.create_index("run_used", "run", ["person", "workflow", "at"])
-    op.create_index("run_site", "run", ["site", "state"])
+    op.create_index("run_open", "run", ["site", "id"], sqlite_where=_GOES_ON, postgresql_where=_GOES_ON)
     op.create_index("task_claim", "task", ["claimable", "person", "not_before", "run", "number"])
     op.create_index("task_state", "task", ["run", "state", "number"])
     op.create_index("task_name", "task", ["name", "run"], postgresql_ops={"name": "text_pattern_ops"})
@@ -96,9 +99,8 @@ def _turns_and_wishes() -> None:
     )
     op.create_index("turn_served", "turn", ["queue", "served", "person"])
     for queue in ("task", "stage", "move"):
-        op.execute(
-            f"INSERT INTO turn (queue, person, served) SELECT DISTINCT '{queue}', person, 0 FROM run"  # noqa: S608
-        )
+        whose = f"SELECT DISTINCT '{queue}', person, 0 FROM run"  # noqa: S608
+        op.execute(f"INSERT INTO turn (queue, person, served) {whose}")
     op.create_table(
         "wish",
         sa.Column("id", sa.String(length=32), nullable=False),
