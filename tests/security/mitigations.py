@@ -342,4 +342,36 @@ MITIGATIONS: dict[str, list[Change]] = {
             "            state = path.stat()\n        except OSError:\n            return False",
         ),
     ],
+    "hook-inside": [
+        server(
+            "worker/hooks.py",
+            "if not allow_private and not all(is_public(",
+            "if False and not all(is_public(",
+        )
+    ],
+    "hook-rebinding": [
+        server(
+            "worker/hooks.py",
+            'url = parts._replace(netloc=f"{there}:{port}").geturl()',
+            "url = parts.geturl()",
+        )
+    ],
+    "hook-redirect": [server("worker/hooks.py", "follow_redirects=False", "follow_redirects=True")],
+    "hook-drip": [server("worker/hooks.py", "asyncio.timeout(_SECONDS)", "asyncio.timeout(None)")],
+    "script-in-report": [server("api/results/routes.py", '_SANDBOX = "sandbox; ', '_SANDBOX = "')],
+    "swapped-result": [
+        server(
+            "api/results/folder.py",
+            'if hashlib.file_digest(file, "sha256").hexdigest() != entry.digest:',
+            "if False:",
+        )
+    ],
+    "linked-result": [
+        server(
+            "api/results/folder.py",
+            "inner = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)",
+            "inner = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)",
+        )
+    ],
+    "large-pieces": [server("api/results/pictures.py", "if found.shard > MOST_SHARD:", "if False:")],
 }

@@ -186,8 +186,11 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up(
 
     def drip(handler: Any) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
-        while not enough.wait(0.05):
+        for _drop in range(60):
+            if enough.wait(0.05):
+                return
             handler.wfile.write(b"x")
+        handler.wfile.write(b"\r\n")
 
     receiver.do = drip
     began = time.monotonic()
