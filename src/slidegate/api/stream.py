@@ -14,7 +14,7 @@ from slidegate.api.asking import wish_view
 from slidegate.api.guard import Who
 from slidegate.api.problems import TooManyStreams
 from slidegate.api.summaries import for_whom, summary
-from slidegate.domain.errors import SlidegateError, UnknownRun, trace_of
+from slidegate.domain.errors import UnknownRun, trace_of
 from slidegate.domain.values import RunId
 from slidegate.store.pages import RunRow
 
@@ -38,12 +38,15 @@ class Watcher:
         The only Run that is watched; None for all that the person may see.
     wishes
         What they asked workers for, and want to hear of.
+    is_new
+        Whether they were told nothing yet: they hear how things are, also when nothing has changed.
     """
 
     who: Who
     run: str | None
     wishes: frozenset[str]
     loop: asyncio.AbstractEventLoop
+    is_new: bool = True
     untold: dict[tuple[str, str], str] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,10 +91,6 @@ class Stream:
             if mine >= self._parts.settings.streams_per_person:
                 raise TooManyStreams(retry_after=10)
             self._watchers.add(watcher)
-            for name in wishes:  # the newcomer does not know what was told before
-                self._wishes.pop(name, None)
-            if run is not None:
-                self._stamps.pop(run, None)
             self._parts.metrics.streams.set(len(self._watchers))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="stream", daemon=True)
@@ -149,7 +148,7 @@ class Stream:
             pause = self._parts.settings.poll_seconds
             try:
                 self._look_once(watchers)
-            except SlidegateError as error:  # they go on watching
+            except Exception as error:  # noqa: BLE001  (the edge: they go on watching)
                 log.warning("%s", trace_of(error), extra={"action": "stream"})
                 pause = _TROUBLE_SECONDS
             pause = max(pause, (time.monotonic() - began) * (_SHARE - 1))
@@ -168,6 +167,8 @@ class Stream:
                         texts[key] = json.dumps(mine, ensure_ascii=False)
                     watcher.tell("run", row.run, texts[key])
         self._look_at_wishes(watchers)
+        for watcher in watchers:
+            watcher.is_new = False
 
     def _changed(self, watchers: list[Watcher]) -> list[RunRow]:
         """Return the Runs that are not what they were when this was called last."""
@@ -179,8 +180,9 @@ class Stream:
         named = {watcher.run for watcher in watchers if watcher.run}
         known = self._parts.store.pages.run_stamps(named) if named else {}
         stamps = {run: known.get(RunId(run)) for run in named}
+        new = {watcher.run for watcher in watchers if watcher.is_new}
         for run, stamp in stamps.items():
-            if run in self._stamps and self._stamps[run] == stamp:
+            if run not in new and run in self._stamps and self._stamps[run] == stamp:
                 continue
             row = None if stamp is None else self._row(run)
             if row is None:
@@ -224,8 +226,9 @@ class Stream:
         if not names:
             return
         found = {wish.id: wish for wish in self._parts.store.wishes.several(names)}
+        new = {name for watcher in watchers if watcher.is_new for name in watcher.wishes}
         for name, wish in found.items():
-            if self._wishes.get(name) != wish:
+            if name in new or self._wishes.get(name) != wish:
                 text = json.dumps(wish_view(wish), ensure_ascii=False)
                 for watcher in watchers:
                     if name in watcher.wishes and watcher.who.person == wish.person:

@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 
-from slidegate.domain.errors import SlidegateError, trace_of
+from slidegate.domain.errors import trace_of
 from slidegate.store import Store
 from slidegate.store.wishes import Wish
 
@@ -83,7 +83,7 @@ class Waiting:
                 for wish in self._store.wishes.several(names):
                     if wish.state != "open":
                         self._tell(wish)
-            except SlidegateError as error:  # the requests go on waiting
+            except Exception as error:  # noqa: BLE001  (the edge: the requests go on waiting)
                 log.warning("%s", trace_of(error), extra={"action": "waiting"})
                 pause = _TROUBLE_PAUSE
             with self._condition:

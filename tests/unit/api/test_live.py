@@ -181,3 +181,22 @@ def test_the_page_is_served_for_every_address_and_its_files_for_ever(tmp_path: P
             "/x.js",
         ):
             assert client.get(path).status_code == 404, path
+
+
+def test_a_database_that_is_away_for_a_while_ends_neither_watching_nor_waiting(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        client = service.by_token(service.person("ada"))
+        run = service.run("ada", tasks=1)
+        page, failed = service.store.pages.run_stamps, threading.Event()
+
+        def away(_runs: object) -> Any:
+            failed.set()
+            raise ValueError("no database")
+
+        with watching(client, run=run) as told:
+            assert next(told)[1]["state"] == "waiting"
+            service.store.pages.run_stamps = away  # type: ignore[method-assign]
+            assert failed.wait(10)
+            service.store.pages.run_stamps = page  # type: ignore[method-assign]
+            service.fail(run)
+            assert next(told)[1]["state"] == "failed"
