@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from sqlalchemy import Connection, inspect, literal, make_url, select, text
@@ -144,20 +145,22 @@ def _restore_postgres(url: str, file: Path, now: float) -> list[str]:
     rows = _run(BadBackup, "pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(file))
     version = _version_in(rows)
     database = Database(url)
-    listed = file.with_name(f".{file.name}.{uuid4().hex}.list")
     try:
         with database.write() as connection:
             _drop_all(connection)
-        listed.write_text("\n".join(kept) + "\n")
-        _run(BadBackup, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner",
-             "--no-privileges", f"--use-list={listed}", f"--dbname={_address(url)}", str(file))  # fmt: skip
+        with TemporaryDirectory() as folder:
+            listed = Path(folder) / "list"
+            listed.write_text("\n".join(kept) + "\n")
+            _run(
+                BadBackup, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner",
+                "--no-privileges", f"--use-list={listed}", f"--dbname={_address(url)}", str(file),
+            )  # fmt: skip
         with _in_words(file), database.write() as connection:
             written = text("INSERT INTO alembic_version (version_num) VALUES (:version)")
             connection.execute(written, {"version": version})
             sites = _finish(connection, version, now)
             connection.execute(text("ANALYZE"))
     finally:
-        listed.unlink(missing_ok=True)
         database.close()
     return sites
 
