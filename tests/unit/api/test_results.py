@@ -310,16 +310,27 @@ def test_tables_that_are_none_or_too_large_are_said_to_be_so(place: Place) -> No
         problem(place.ada.get(f"/v1/runs/{made.run}/tasks/1/table/id"), 409, "table-unusable")
 
 
-def test_outlines_of_another_size_than_the_image_are_not_shown(place: Place) -> None:
-    files = place.folder / "files of another size"
+@pytest.mark.parametrize(
+    ("shape", "shard", "words"),
+    [
+        ((512, 512), 256, "The outlines are of another size than the image."),
+        ((HEIGHT, WIDTH), 9216, "The outlines are stored in larger pieces than can be read."),
+    ],
+    ids=["size", "pieces"],
+)
+def test_outlines_that_cannot_be_of_this_image_are_not_shown(
+    place: Place, shape: tuple[int, int], shard: int, words: str
+) -> None:
+    name = f"outlines {shard}"
+    files = place.folder / f"files of {name}"
     shutil.copytree(place.computed.files, files)
     shutil.rmtree(files / "labels.zarr")
-    create_labels(files / "labels.zarr", (512, 512), shard=256, pixel_size_um=None)
+    create_labels(files / "labels.zarr", shape, shard=shard, pixel_size_um=None)
     changed = Computed(place.computed.image, files)
-    made = finish(place.store, place.service.cache, place.folder / "size", "ada", changed, name="size")
+    made = finish(place.store, place.service.cache, place.folder / name, "ada", changed, name=name)
     picture = place.ada.get(f"/v1/runs/{made.run}/tasks/1/picture").json()
     assert picture["labels"] is None
-    assert picture["labels_problem"] == "The outlines are of another size than the image."
+    assert picture["labels_problem"] == words
 
 
 def test_a_picture_that_is_not_at_hand_is_wished_for_once(place: Place) -> None:
