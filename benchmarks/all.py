@@ -35,6 +35,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "tile_speed": ([], ["--full"], None),
     "slurm_queries": ([], ["--full"], None),
     "ssh_staging": ([], ["--full"], None),
+    "history_size": ([], ["--full"], None),
     "api_load": ([], ["--full"], None),
     "crew_or_array": ([], ["--full"], None),
     "nuclei_on_cluster": ([], [], ["--full"]),

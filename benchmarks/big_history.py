@@ -12,6 +12,7 @@ from slidegate.domain.run import run_id, task_id
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, RunId, SubmissionId, digest_of
 from slidegate.store import Store, tables
+from slidegate.store.wishes import KINDS
 
 TASKS_PER_RUN = 10
 PEOPLE, GROUPS, WORKFLOWS = 5, 2, 2
@@ -129,6 +130,12 @@ def questions(store: Store, tasks: int) -> dict[str, Callable[[], Any]]:
         wish = store.wishes.ask("thumbnail", "person-1", {"image": "a"}, NOW, fresh_seconds=60.0)
         store.wishes.get(wish.id)
 
+    def grant() -> None:
+        held = store.wishes.claim("w", NOW, 60.0, KINDS)
+        if held is None:
+            raise RuntimeError("no wish was handed out")
+        store.wishes.put_off(held, 0.0, "later")
+
     return {
         "runs": lambda: pages.runs_page(limit=5),
         "runs, further down": lambda: pages.runs_page(before=further, limit=5),
@@ -160,4 +167,7 @@ def questions(store: Store, tasks: int) -> dict[str, Callable[[], Any]]:
         "who holds something": lambda: store.queue.owners(NOW),
         "a task for a worker": take,
         "a wish": ask,
+        "open wishes": lambda: store.wishes.open_of("person-0", "browse"),
+        "a wish for who grants it": grant,
+        "what is to be told": lambda: store.webhooks.due("w", NOW, 60.0),
     }
