@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 
 from slidegate.api import document, problems
 from slidegate.api.door import Door
@@ -87,6 +88,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(make_router(OnRun, parts.store, parts.cache, parts.clock))
     app.include_router(pages.router)
     problems.install(app)
+    app.add_exception_handler(HTTPException, pages.not_found)
     document.complete(app)
     app.add_middleware(Door, parts=parts)
     return app

@@ -327,7 +327,8 @@ def _invalid(request: Request, error: Exception) -> Response:
     return _of(request, InvalidRequest(f"The request does not fit: {words}.", errors=errors[:50]))
 
 
-def _http(request: Request, error: Exception) -> Response:
+def http_problem(request: Request, error: Exception) -> Response:
+    """Return what the framework itself refused as a problem."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     found: dict[int, type[SlidegateError]] = {404: NotFound, 405: WrongMethod, 400: BadRequest}
     answer = _of(request, found.get(status, Broken)())
@@ -340,4 +341,3 @@ def install(app: FastAPI) -> None:
     """Have an application answer every error as a problem."""
     app.add_exception_handler(SlidegateError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)

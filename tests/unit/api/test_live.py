@@ -169,6 +169,15 @@ def test_the_page_is_served_for_every_address_and_its_files_for_ever(tmp_path: P
         ):
             answer = client.get(path)
             assert answer.status_code == 200 and "text/html" in answer.headers["Content-Type"], path
+        browser = {"Accept": "text/html,*/*"}
+        for path in ("/no/such/page", "/nothing"):
+            answer = client.get(path, headers=browser)
+            assert answer.status_code == 404 and "text/html" in answer.headers["Content-Type"], path
+            assert client.get(path).json()["code"] == "not-found"
+        assert client.get("/v1/nothing", headers=browser).json()["code"] == "not-found"
+        used = client.get("/login", params={"link": "used"}, headers=browser)
+        assert (used.status_code, used.headers["Location"]) == (303, "/?problem=link-used")
+        assert "Set-Cookie" not in used.headers
         script = client.get("/assets/app-1.js")
         assert "immutable" in script.headers["Cache-Control"]
         assert script.headers["Content-Type"].startswith("text/javascript")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
 
 from slidegate.api.guard import Public, parts_of
-from slidegate.api.problems import NotFound
+from slidegate.api.problems import NotFound, http_problem
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(Public())])
 _ASSET = re.compile("[A-Za-z0-9_-][A-Za-z0-9_.-]{0,120}")
@@ -21,12 +22,29 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
 
 def show_page(request: Request) -> Response:
     """Return the page; everything that it shows it asks for itself."""
+    return _page(request, 200)
+
+
+def wants_page(request: Request) -> bool:
+    """Say whether a person's browser asks for a page, not a program for an answer."""
+    apart = request.url.path.startswith(("/v1/", "/assets/"))
+    return request.method == "GET" and not apart and "text/html" in request.headers.get("Accept", "")
+
+
+def not_found(request: Request, error: Exception) -> Response:
+    """Return the page, which says that there is none at this address; to programs, the problem."""
+    if isinstance(error, HTTPException) and error.status_code == 404 and wants_page(request):
+        return _page(request, 404)
+    return http_problem(request, error)
+
+
+def _page(request: Request, status: int) -> Response:
     folder = parts_of(request).settings.pages
     index = None if folder is None else folder / "index.html"
     if index is None or not index.is_file():
         words = "The pages of slidegate are not installed here. The service answers below /v1/.\n"
         return PlainTextResponse(words, 404)
-    return FileResponse(index, headers={"Cache-Control": "no-cache"}, media_type="text/html")
+    return FileResponse(index, status, headers={"Cache-Control": "no-cache"}, media_type="text/html")
 
 
 for _address in _ADDRESSES:
@@ -42,7 +60,12 @@ def asset(name: str, request: Request) -> Response:
 @router.get("/{name}", response_class=Response)
 def icon(name: str, request: Request) -> Response:
     """Return a file beside the page, such as its icon."""
-    return _file(request, Path(), name, "public, max-age=3600")
+    try:
+        return _file(request, Path(), name, "public, max-age=3600")
+    except NotFound:
+        if wants_page(request):
+            return _page(request, 404)
+        raise
 
 
 def _file(request: Request, below: Path, name: str, keep: str) -> Response:

@@ -13,6 +13,7 @@ from slidegate.api.parts import ApiParts
 from slidegate.api.problems import LinkUsed
 from slidegate.api.replies import problems, said
 from slidegate.api.rights import may
+from slidegate.api.routes.pages import wants_page
 from slidegate.api.signin import Throttle
 
 router = APIRouter(tags=["session"])
@@ -61,6 +62,8 @@ def follow_link(request: Request, link: Annotated[str, Query(max_length=200)]) -
     request.state.audited = "session.begin"
     person = parts.store.login_links.use(link, parts.clock())
     if person is None:
+        if wants_page(request):
+            return RedirectResponse("/?problem=link-used", 303)
         raise LinkUsed
     request.state.person = person
     _end_former(parts, request)
