@@ -1,291 +1,34 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** The API v1 as the pages use it: one class, and the shapes of what it answers. Times are seconds since 1970. */
+/** The API v1 as the pages use it: one class; `shapes.ts` says what it answers. */
 
-export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
-export type Parameters = Record<string, Json>;
+import type {
+  Costs,
+  Estimate,
+  ImageFacts,
+  LaunchBody,
+  Listing,
+  Page,
+  Parameters,
+  Person,
+  PreviewAnswer,
+  PreviewBody,
+  ProblemBody,
+  ResultFile,
+  Run,
+  RunEvent,
+  RunFilter,
+  RunSummary,
+  Session,
+  Site,
+  Task,
+  Token,
+  Units,
+  Webhook,
+  Wish,
+  Workflow,
+} from "./shapes.ts";
 
-export interface Session {
-  person: string;
-  role: "viewer" | "researcher" | "lead" | "administrator";
-  group: string;
-  csrf: string;
-  ends_at: number;
-  may: string[];
-  embedded: boolean;
-}
-
-export interface SchemaProperty {
-  type?: "string" | "number" | "integer" | "boolean";
-  enum?: Json[];
-  const?: Json;
-  minimum?: number;
-  maximum?: number;
-  maxLength?: number;
-  pattern?: string;
-  default?: Json;
-  title?: string;
-  description?: string;
-  "x-unit"?: string;
-  "x-advanced"?: boolean;
-  "x-order"?: number;
-}
-
-export interface Schema {
-  title?: string;
-  required?: string[];
-  properties?: Record<string, SchemaProperty>;
-}
-
-export interface Workflow {
-  site: string;
-  name: string;
-  version: string;
-  title: string;
-  description: string;
-  release: string;
-  schema: Schema;
-  each: string[];
-  outputs: Record<string, { type: string; path?: string; title?: string }>;
-  heard_at: number | null;
-  trouble: string | null;
-}
-
-export interface Site {
-  site: string;
-  title: string;
-  heard_at: number | null;
-  trouble: string | null;
-  queued: number;
-  running: number;
-}
-
-export interface Folder {
-  at: string;
-  name: string;
-}
-
-export interface ImageEntry {
-  image: string;
-  name: string;
-}
-
-export interface Listing {
-  at: string;
-  trail: Folder[];
-  folders: Folder[];
-  images: ImageEntry[];
-  truncated: boolean;
-}
-
-export interface ImageFacts {
-  image: string;
-  name?: string;
-  /** (channels, rows, columns) */
-  shape?: [number, number, number];
-  dtype?: string;
-  channels?: string[];
-  pixel_size_um?: number | null;
-  bytes?: number;
-  problem?: { code: string; message: string };
-}
-
-export interface ProblemBody {
-  type?: string;
-  title: string;
-  status: number;
-  detail?: string;
-  code: string;
-  instance?: string;
-  request?: string;
-  errors?: { name: string; message: string }[];
-}
-
-export interface Wish<A = Record<string, unknown>> {
-  id: string;
-  kind: string;
-  state: "open" | "granted" | "refused";
-  asked_at: number;
-  ended_at: number | null;
-  step: string | null;
-  done: number | null;
-  total: number | null;
-  trouble: string | null;
-  answer: A | null;
-  problem: { code: string; message: string } | null;
-}
-
-export interface Estimate {
-  images: number;
-  known_images: number;
-  bytes: number | null;
-  pixels: number | null;
-  staging_seconds: number | null;
-  computing_seconds: number | null;
-  queue: { queued: number; running: number };
-  basis: string;
-}
-
-export interface LaunchBody {
-  workflow: string;
-  version?: string;
-  site: string;
-  images: string[];
-  parameters: Parameters;
-  again: boolean;
-}
-
-export interface PreviewBody {
-  workflow: string;
-  version?: string;
-  image: string;
-  /** y0, x0, y1, x1 in pixels of the full image */
-  region: [number, number, number, number];
-  parameters: Parameters;
-}
-
-export interface PreviewAnswer {
-  picture: string;
-  plain: string;
-  width: number;
-  height: number;
-  facts: Record<string, Json>;
-  hint?: string | null;
-}
-
-export type TaskState =
-  | "waiting"
-  | "staging"
-  | "submitting"
-  | "queued"
-  | "running"
-  | "collecting"
-  | "publishing"
-  | "succeeded"
-  | "failed"
-  | "cancelled";
-
-export interface RunSummary {
-  run: string;
-  state: string;
-  counts: Partial<Record<TaskState, number>>;
-  tasks: number;
-  person: string;
-  group: string;
-  site: string;
-  workflow: string;
-  version: string;
-  title: string;
-  /** The name of its first image. */
-  first?: string;
-  created_at: number;
-  changed_at: number;
-  heard_at: number | null;
-  trouble: string | null;
-  progress: number;
-  left_seconds: number | null;
-  may: string[];
-}
-
-export interface Run extends RunSummary {
-  parameters: Parameters;
-  release: string;
-  runtime: string | null;
-  schema: Schema | null;
-  outputs: Record<string, { type: string; path?: string; title?: string }>;
-}
-
-export interface Task {
-  task: string;
-  number: number;
-  name: string;
-  image: string;
-  state: TaskState;
-  wanted: "run" | "cancel";
-  words: string;
-  attempt: number;
-  step: string | null;
-  done: number | null;
-  total: number | null;
-  left_seconds: number | null;
-  confirmed_at: number | null;
-  trouble: string | null;
-  waits: string | null;
-  error: { code: string; message: string; log: string[] } | null;
-  published: boolean;
-  usage: Record<string, Json> | null;
-  summary: Record<string, Json> | null;
-}
-
-export interface RunEvent {
-  seq: number;
-  at: number;
-  kind: string;
-  task: string | null;
-  words: string;
-  body: Record<string, Json>;
-}
-
-export interface Costs {
-  core_hours: number | null;
-  gpu_hours: number | null;
-  bytes_moved: number | null;
-  bytes_at_site: number | null;
-  images: number;
-}
-
-export interface Units {
-  step: string;
-  shape: [number, number] | null;
-  side: number | null;
-  units: number;
-  /** base64 of a bitmap: bit i (lowest first in each byte) says that unit i, row by row, has finished */
-  done: string;
-  current: number[];
-}
-
-export interface ResultFile {
-  name: string;
-  bytes: number;
-  type: string;
-}
-
-export interface Page<T> {
-  items: T[];
-  next: string | number | null;
-}
-
-export interface RunFilter {
-  mine?: boolean;
-  group?: string;
-  person?: string;
-  state?: string;
-  workflow?: string;
-  image?: string;
-  cursor?: string;
-  limit?: number;
-}
-
-export interface Token {
-  id: number;
-  name: string;
-  at: number;
-  used_at: number | null;
-  ends_at: number | null;
-}
-
-export interface Webhook {
-  id: number;
-  url: string;
-  at: number;
-}
-
-export interface Person {
-  person: string;
-  role: Session["role"];
-  group: string;
-  active: boolean;
-  has_password: boolean;
-}
+export type * from "./shapes.ts";
 
 /** Why a request did not succeed, in words for the person at the screen. */
 export class Problem extends Error {
@@ -304,7 +47,12 @@ export class Problem extends Error {
   /** What anything that was thrown says to a person. */
   static from(thrown: unknown): Problem {
     if (thrown instanceof Problem) return thrown;
-    return new Problem(0, "page-failed", "This page made a mistake.", "Load it again. If it happens again, tell whoever runs slidegate here.");
+    return new Problem(
+      0,
+      "page-failed",
+      "This page made a mistake.",
+      "Load it again. If it happens again, tell whoever runs slidegate here.",
+    );
   }
 }
 
@@ -337,7 +85,9 @@ export class Api {
   }
 
   url(path: string, query: Record<string, string | number | boolean | undefined | null> = {}): string {
-    const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+    const pairs = Object.entries(query).filter(
+      ([, value]) => value !== undefined && value !== null && value !== "",
+    );
     const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&");
     return `${this.base}/v1/${path}${text ? `?${text}` : ""}`;
   }
@@ -358,11 +108,17 @@ export class Api {
       });
     } catch (thrown) {
       if (ask.signal?.aborted) throw thrown;
-      throw new Problem(0, "no-answer", "The server does not answer.", "Nothing was lost. Check your network; this page goes on by itself once the server answers again.");
+      throw new Problem(
+        0,
+        "no-answer",
+        "The server does not answer.",
+        "Nothing was lost. Check your network; this page goes on by itself once the server answers again.",
+      );
     }
     if (response.ok || response.status === 304) return response;
     const problem = await this.problem(response);
-    if (response.status === 401 && !url.endsWith("/v1/session")) window.dispatchEvent(new CustomEvent(SIGNED_OUT));
+    if (response.status === 401 && !url.endsWith("/v1/session"))
+      window.dispatchEvent(new CustomEvent(SIGNED_OUT));
     throw problem;
   }
 
@@ -375,7 +131,8 @@ export class Api {
     }
     const wait = response.headers.get("Retry-After");
     let detail = typeof body.detail === "string" ? body.detail : "";
-    if (response.status === 429 && wait && !detail) detail = `Too many requests at once. Try again in ${wait} seconds.`;
+    if (response.status === 429 && wait && !detail)
+      detail = `Too many requests at once. Try again in ${wait} seconds.`;
     return new Problem(
       response.status,
       body.code ?? `http-${response.status}`,
@@ -386,12 +143,21 @@ export class Api {
     );
   }
 
-  async get<T>(path: string, query: Record<string, string | number | boolean | undefined | null> = {}, signal?: AbortSignal): Promise<T> {
+  async get<T>(
+    path: string,
+    query: Record<string, string | number | boolean | undefined | null> = {},
+    signal?: AbortSignal,
+  ): Promise<T> {
     const response = await this.fetch("GET", this.url(path, query), { signal });
     return (await response.json()) as T;
   }
 
-  async send<T>(method: "POST" | "PATCH" | "DELETE", path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  async send<T>(
+    method: "POST" | "PATCH" | "DELETE",
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<T> {
     const response = await this.fetch(method, this.url(path), { body, headers });
     const text = await response.text();
     return (text ? JSON.parse(text) : null) as T;
@@ -412,7 +178,11 @@ export class Api {
       try {
         now = await this.get<Wish<T>>(`wishes/${wish}`, {}, signal);
       } catch (thrown) {
-        if (!(thrown instanceof Problem) || !(thrown.status === 0 || thrown.status === 429 || thrown.status >= 502)) throw thrown;
+        if (
+          !(thrown instanceof Problem) ||
+          !(thrown.status === 0 || thrown.status === 429 || thrown.status >= 502)
+        )
+          throw thrown;
         pause = 2000;
       }
       if (now) {
@@ -495,7 +265,11 @@ export class Api {
   }
 
   /** Run on a region; returns the wish (for its pictures) with its answer. */
-  async preview(body: PreviewBody, on?: Progress, signal?: AbortSignal): Promise<{ wish: string; answer: PreviewAnswer }> {
+  async preview(
+    body: PreviewBody,
+    on?: Progress,
+    signal?: AbortSignal,
+  ): Promise<{ wish: string; answer: PreviewAnswer }> {
     const response = await this.fetch("POST", this.url("previews"), { body, signal });
     const { id } = (await response.json()) as Wish;
     return { wish: id, answer: await this.granted<PreviewAnswer>(id, on, signal) };
@@ -522,7 +296,11 @@ export class Api {
     return value;
   }
 
-  tasks(run: string, query: { state?: string; after?: number | string; limit?: number } = {}, signal?: AbortSignal): Promise<Page<Task>> {
+  tasks(
+    run: string,
+    query: { state?: string; after?: number | string; limit?: number } = {},
+    signal?: AbortSignal,
+  ): Promise<Page<Task>> {
     return this.get(`runs/${run}/tasks`, query, signal);
   }
 
@@ -548,11 +326,19 @@ export class Api {
   }
 
   async log(run: string, number: number, signal?: AbortSignal): Promise<{ text: string; ended: boolean }> {
-    return this.answer(await this.fetch("GET", this.url(`runs/${run}/tasks/${number}/log`), { signal }), undefined, signal);
+    return this.answer(
+      await this.fetch("GET", this.url(`runs/${run}/tasks/${number}/log`), { signal }),
+      undefined,
+      signal,
+    );
   }
 
   async units(run: string, number: number, signal?: AbortSignal): Promise<Units> {
-    return this.answer(await this.fetch("GET", this.url(`runs/${run}/tasks/${number}/units`), { signal }), undefined, signal);
+    return this.answer(
+      await this.fetch("GET", this.url(`runs/${run}/tasks/${number}/units`), { signal }),
+      undefined,
+      signal,
+    );
   }
 
   async files(run: string, number: number): Promise<ResultFile[]> {
@@ -572,7 +358,11 @@ export class Api {
    * Run, or null: something may have changed, look. `lost` hears when only polling is left for more than a moment (the
    * server ends each stream now and then, and the browser opens the next one). Returns how to stop.
    */
-  watch(what: { run: string } | { runs: true }, heard: (run: RunSummary | null) => void, lost: (lost: boolean) => void = () => undefined): () => void {
+  watch(
+    what: { run: string } | { runs: true },
+    heard: (run: RunSummary | null) => void,
+    lost: (lost: boolean) => void = () => undefined,
+  ): () => void {
     const url = this.url("events", "run" in what ? { run: what.run } : { runs: 1 });
     let polling: ReturnType<typeof setInterval> | undefined;
     let source: EventSource | null = null;
@@ -602,7 +392,9 @@ export class Api {
         if (begun) heard(null);
         begun = true;
       };
-      source.addEventListener("run", (event) => heard(JSON.parse((event as MessageEvent<string>).data) as RunSummary));
+      source.addEventListener("run", (event) =>
+        heard(JSON.parse((event as MessageEvent<string>).data) as RunSummary),
+      );
       source.addEventListener("gone", () => heard(null));
       source.onerror = () => {
         polling ??= setInterval(() => heard(null), 3000);
@@ -657,7 +449,10 @@ export class Api {
     return this.send("POST", "people", person);
   }
 
-  changePerson(person: string, change: Partial<{ role: string; group: string; active: boolean; password: string }>): Promise<Person> {
+  changePerson(
+    person: string,
+    change: Partial<{ role: string; group: string; active: boolean; password: string }>,
+  ): Promise<Person> {
     return this.send("PATCH", `people/${encodeURIComponent(person)}`, change);
   }
 }

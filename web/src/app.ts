@@ -22,7 +22,14 @@ const LOAD: Record<string, () => Promise<unknown>> = {
 };
 
 const TITLES: Record<string, string> = {
-  launch: "New run", runs: "Runs", run: "Run", results: "Results", account: "Your account", people: "People", missing: "Not found", home: "slidegate",
+  launch: "New run",
+  runs: "Runs",
+  run: "Run",
+  results: "Results",
+  account: "Your account",
+  people: "People",
+  missing: "Not found",
+  home: "slidegate",
 };
 
 @customElement("sg-app")
@@ -30,31 +37,138 @@ export class SgApp extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { min-height: 100dvh; display: grid; grid-template: auto 1fr auto / minmax(0, 1fr); }
-      .skip { position: absolute; left: var(--sg-4); top: -4rem; z-index: 20; background: var(--sg-accent); color: var(--sg-on-accent); padding: var(--sg-2) var(--sg-4); border-radius: var(--sg-radius-s); }
-      .skip:focus { top: var(--sg-2); }
-      header { position: sticky; top: 0; z-index: 10; background: color-mix(in srgb, var(--sg-surface) 92%, transparent); backdrop-filter: blur(10px); border-bottom: 1px solid var(--sg-line); }
-      .bar { max-width: var(--sg-width); margin: 0 auto; padding: 0 var(--sg-5); min-height: 3.75rem; display: flex; align-items: center; gap: var(--sg-5); }
-      .brand { display: inline-flex; align-items: center; gap: 0.625rem; color: var(--sg-ink); text-decoration: none; font-weight: 680; font-size: var(--sg-size-l); letter-spacing: -0.02em; }
-      nav { display: flex; gap: var(--sg-1); align-self: stretch; }
-      nav a { display: inline-flex; align-items: center; padding: 0 var(--sg-3); color: var(--sg-ink-2); text-decoration: none; font-weight: 550; font-size: var(--sg-size-s); border-bottom: 2px solid transparent; border-top: 2px solid transparent; white-space: nowrap; }
-      nav a:hover { color: var(--sg-ink); }
-      nav a[aria-current="page"] { color: var(--sg-ink); border-bottom-color: var(--sg-accent); }
-      nav a:focus-visible { outline-offset: -3px; }
-      .end { margin-left: auto; display: flex; align-items: center; gap: var(--sg-1); }
-      .end button, .end a { min-height: 2.25rem; color: var(--sg-ink-2); text-decoration: none; }
-      .end button { width: 2.25rem; padding: 0; }
-      .end a { display: inline-flex; align-items: center; gap: var(--sg-2); padding: 0 var(--sg-2); font-size: var(--sg-size-s); font-weight: 550; border-radius: var(--sg-radius-s); }
-      .end a:hover { background: var(--sg-sunken); color: var(--sg-ink); }
-      main { width: 100%; max-width: var(--sg-width); margin: 0 auto; padding: var(--sg-6) var(--sg-5) var(--sg-8); }
-      main:focus { outline: none; }
-      main.wide { max-width: none; padding: var(--sg-4) var(--sg-5) var(--sg-4); }
-      footer { height: 0; }
+      :host {
+        min-height: 100dvh;
+        display: grid;
+        grid-template: auto 1fr auto / minmax(0, 1fr);
+      }
+      .skip {
+        position: absolute;
+        left: var(--sg-4);
+        top: -4rem;
+        z-index: 20;
+        background: var(--sg-accent);
+        color: var(--sg-on-accent);
+        padding: var(--sg-2) var(--sg-4);
+        border-radius: var(--sg-radius-s);
+      }
+      .skip:focus {
+        top: var(--sg-2);
+      }
+      header {
+        position: sticky;
+        top: 0;
+        z-index: 10;
+        background: color-mix(in srgb, var(--sg-surface) 92%, transparent);
+        backdrop-filter: blur(10px);
+        border-bottom: 1px solid var(--sg-line);
+      }
+      .bar {
+        max-width: var(--sg-width);
+        margin: 0 auto;
+        padding: 0 var(--sg-5);
+        min-height: 3.75rem;
+        display: flex;
+        align-items: center;
+        gap: var(--sg-5);
+      }
+      .brand {
+        display: inline-flex;
+        align-items: center;
+        gap: 0.625rem;
+        color: var(--sg-ink);
+        text-decoration: none;
+        font-weight: 680;
+        font-size: var(--sg-size-l);
+        letter-spacing: -0.02em;
+      }
+      nav {
+        display: flex;
+        gap: var(--sg-1);
+        align-self: stretch;
+      }
+      nav a {
+        display: inline-flex;
+        align-items: center;
+        padding: 0 var(--sg-3);
+        color: var(--sg-ink-2);
+        text-decoration: none;
+        font-weight: 550;
+        font-size: var(--sg-size-s);
+        border-bottom: 2px solid transparent;
+        border-top: 2px solid transparent;
+        white-space: nowrap;
+      }
+      nav a:hover {
+        color: var(--sg-ink);
+      }
+      nav a[aria-current="page"] {
+        color: var(--sg-ink);
+        border-bottom-color: var(--sg-accent);
+      }
+      nav a:focus-visible {
+        outline-offset: -3px;
+      }
+      .end {
+        margin-left: auto;
+        display: flex;
+        align-items: center;
+        gap: var(--sg-1);
+      }
+      .end button,
+      .end a {
+        min-height: 2.25rem;
+        color: var(--sg-ink-2);
+        text-decoration: none;
+      }
+      .end button {
+        width: 2.25rem;
+        padding: 0;
+      }
+      .end a {
+        display: inline-flex;
+        align-items: center;
+        gap: var(--sg-2);
+        padding: 0 var(--sg-2);
+        font-size: var(--sg-size-s);
+        font-weight: 550;
+        border-radius: var(--sg-radius-s);
+      }
+      .end a:hover {
+        background: var(--sg-sunken);
+        color: var(--sg-ink);
+      }
+      main {
+        width: 100%;
+        max-width: var(--sg-width);
+        margin: 0 auto;
+        padding: var(--sg-6) var(--sg-5) var(--sg-8);
+      }
+      main:focus {
+        outline: none;
+      }
+      main.wide {
+        max-width: none;
+        padding: var(--sg-4) var(--sg-5) var(--sg-4);
+      }
+      footer {
+        height: 0;
+      }
       @media (max-width: 42rem) {
-        .bar { padding: 0 var(--sg-3); gap: var(--sg-2); }
-        .brand span, .end a span { display: none; }
-        nav a { padding: 0 var(--sg-2); }
-        main { padding: var(--sg-5) var(--sg-4) var(--sg-7); }
+        .bar {
+          padding: 0 var(--sg-3);
+          gap: var(--sg-2);
+        }
+        .brand span,
+        .end a span {
+          display: none;
+        }
+        nav a {
+          padding: 0 var(--sg-2);
+        }
+        main {
+          padding: var(--sg-5) var(--sg-4) var(--sg-7);
+        }
       }
     `,
   ];
@@ -148,8 +262,20 @@ export class SgApp extends LitElement {
 
   /** Links to pages of ours do not load the page anew. */
   #clicked = (event: MouseEvent): void => {
-    if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    const link = event.composedPath().find((node): node is HTMLAnchorElement => node instanceof HTMLAnchorElement && node.hasAttribute("href"));
+    if (
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return;
+    const link = event
+      .composedPath()
+      .find(
+        (node): node is HTMLAnchorElement => node instanceof HTMLAnchorElement && node.hasAttribute("href"),
+      );
     if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
     if (placeOf(link.pathname).page === "missing" || link.getAttribute("href")!.startsWith("#")) return;
     event.preventDefault();
@@ -164,7 +290,13 @@ export class SgApp extends LitElement {
         this.ready = null;
         LOAD[page]().then(
           () => (this.ready = page),
-          () => (this.problem = new Problem(0, "no-page", "This page could not be loaded.", "The server may have been updated, or does not answer. Load the page again.")),
+          () =>
+            (this.problem = new Problem(
+              0,
+              "no-page",
+              "This page could not be loaded.",
+              "The server may have been updated, or does not answer. Load the page again.",
+            )),
         );
       }
     }
@@ -179,13 +311,28 @@ export class SgApp extends LitElement {
     }
     if (this.ready !== place.page) return nothing;
     switch (place.page) {
-      case "launch": return html`<sg-launch base=${this.base} from=${new URLSearchParams(this.query).get("from") ?? ""} step=${new URLSearchParams(this.query).get("step") ?? ""}></sg-launch>`;
-      case "runs": return html`<sg-runs base=${this.base} person=${this.session!.person} group=${this.session!.group}></sg-runs>`;
-      case "run": return html`<sg-run base=${this.base} run=${place.run}></sg-run>`;
-      case "results": return html`<sg-results base=${this.base} run=${place.run} number=${place.number}></sg-results>`;
-      case "account": return html`<sg-account base=${this.base} @sg-left=${this.#signedOut}></sg-account>`;
-      case "people": return html`<sg-people base=${this.base} person=${this.session!.person}></sg-people>`;
-      default: return nothing;
+      case "launch":
+        return html`<sg-launch
+          base=${this.base}
+          from=${new URLSearchParams(this.query).get("from") ?? ""}
+          step=${new URLSearchParams(this.query).get("step") ?? ""}
+        ></sg-launch>`;
+      case "runs":
+        return html`<sg-runs
+          base=${this.base}
+          person=${this.session!.person}
+          group=${this.session!.group}
+        ></sg-runs>`;
+      case "run":
+        return html`<sg-run base=${this.base} run=${place.run}></sg-run>`;
+      case "results":
+        return html`<sg-results base=${this.base} run=${place.run} number=${place.number}></sg-results>`;
+      case "account":
+        return html`<sg-account base=${this.base} @sg-left=${this.#signedOut}></sg-account>`;
+      case "people":
+        return html`<sg-people base=${this.base} person=${this.session!.person}></sg-people>`;
+      default:
+        return nothing;
     }
   }
 
@@ -203,27 +350,38 @@ export class SgApp extends LitElement {
       <header>
         <div class="bar">
           <a class="brand" href="/" aria-label="slidegate, first page">${mark}<span>slidegate</span></a>
-          ${this.session
-            ? html`<nav aria-label="Pages">
-                ${link("/launch", "New run", page === "launch")}
-                ${link("/runs", "Runs", page === "runs" || page === "run" || page === "results")}
-                ${this.session.role === "administrator" && !this.session.embedded ? link("/people", "People", page === "people") : nothing}
-              </nav>`
-            : nothing}
+          ${
+            this.session
+              ? html`<nav aria-label="Pages">
+                  ${link("/launch", "New run", page === "launch")}
+                  ${link("/runs", "Runs", page === "runs" || page === "run" || page === "results")}
+                  ${this.session.role === "administrator" && !this.session.embedded ? link("/people", "People", page === "people") : nothing}
+                </nav>`
+              : nothing
+          }
           <div class="end">
-            <button class="quiet" @click=${this.#toggle} aria-label=${this.dark ? "Use light colours" : "Use dark colours"} title=${this.dark ? "Use light colours" : "Use dark colours"}>${icon(this.dark ? "sun" : "moon")}</button>
+            <button
+              class="quiet"
+              @click=${this.#toggle}
+              aria-label=${this.dark ? "Use light colours" : "Use dark colours"}
+              title=${this.dark ? "Use light colours" : "Use dark colours"}
+            >
+              ${icon(this.dark ? "sun" : "moon")}
+            </button>
             ${this.session ? html`<a href="/account" aria-current=${page === "account" ? "page" : nothing} aria-label="Your account: ${this.session.person}">${icon("person")}<span>${this.session.person}</span></a>` : nothing}
           </div>
         </div>
       </header>
       <main id="main" tabindex="-1" class=${page === "results" ? "wide" : ""}>
-        ${this.problem
-          ? trouble(this.problem, () => void this.#begin())
-          : !this.known
-            ? nothing
-            : this.session
-              ? this.#page()
-              : html`<sg-sign-in base=${this.base} @sg-signed-in=${this.#begin}></sg-sign-in>`}
+        ${
+          this.problem
+            ? trouble(this.problem, () => void this.#begin())
+            : !this.known
+              ? nothing
+              : this.session
+                ? this.#page()
+                : html`<sg-sign-in base=${this.base} @sg-signed-in=${this.#begin}></sg-sign-in>`
+        }
       </main>
       <footer><span class="sr" aria-live="polite">${this.said}</span></footer>
     `;
@@ -235,5 +393,8 @@ export class SgApp extends LitElement {
   }
 }
 
-const mark = html`<svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true"><rect width="32" height="32" rx="8" fill="#4a3fa3"/><path d="M7 24V13a9 9 0 0 1 18 0v11" fill="none" stroke="#fff" stroke-width="2.6" stroke-linecap="round"/><ellipse cx="16" cy="17.5" rx="4.2" ry="5.2" fill="#ffb3c7" transform="rotate(24 16 17.5)"/></svg>`;
-
+const mark = html`<svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+  <rect width="32" height="32" rx="8" fill="#4a3fa3" />
+  <path d="M7 24V13a9 9 0 0 1 18 0v11" fill="none" stroke="#fff" stroke-width="2.6" stroke-linecap="round" />
+  <ellipse cx="16" cy="17.5" rx="4.2" ry="5.2" fill="#ffb3c7" transform="rotate(24 16 17.5)" />
+</svg>`;

@@ -51,11 +51,16 @@ export function moment(at: number): string {
   const yesterday = new Date(today.getTime() - 86_400_000);
   if (when.toDateString() === yesterday.toDateString()) return `yesterday, ${time}`;
   const sameYear = when.getFullYear() === today.getFullYear();
-  const day = when.toLocaleDateString("en-GB", { day: "numeric", month: "short", ...(sameYear ? {} : { year: "numeric" }) });
+  const day = when.toLocaleDateString("en-GB", {
+    day: "numeric",
+    month: "short",
+    ...(sameYear ? {} : { year: "numeric" }),
+  });
   return `${day}, ${time}`;
 }
 
-export const exactly = (at: number): string => new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "full", timeStyle: "medium" });
+export const exactly = (at: number): string =>
+  new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "full", timeStyle: "medium" });
 
 /** How a state looks: the kind decides its colour and sign, the word is read. */
 export type Tone = "idle" | "busy" | "good" | "bad" | "off" | "mixed";
@@ -108,7 +113,16 @@ export function runWord(state: string): [string, Tone] {
 }
 
 export function ended(state: string): boolean {
-  return !["waiting", "active", "running", "staging", "submitting", "queued", "collecting", "publishing"].includes(state);
+  return ![
+    "waiting",
+    "active",
+    "running",
+    "staging",
+    "submitting",
+    "queued",
+    "collecting",
+    "publishing",
+  ].includes(state);
 }
 
 /** With a capital letter. */
@@ -132,11 +146,16 @@ export function value(of: unknown): string {
 }
 
 function count3(n: number): string {
-  return Number.isInteger(n) ? count(n) : new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(n);
+  return Number.isInteger(n)
+    ? count(n)
+    : new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(n);
 }
 
 /** What a summary counts, by the workflow's tables of objects: "412 nuclei"; empty where it says nothing. */
-export function headline(summary: Record<string, unknown> | null, outputs: Record<string, { type: string }> = {}): string {
+export function headline(
+  summary: Record<string, unknown> | null,
+  outputs: Record<string, { type: string }> = {},
+): string {
   const tables = Object.entries(outputs).filter(([, of]) => of.type.startsWith("table"));
   const said = tables.filter(([name]) => typeof summary?.[name] === "number");
   return said.map(([name]) => `${count(summary![name] as number)} ${name.replaceAll("_", " ")}`).join(", ");

@@ -16,16 +16,54 @@ export class SgPeople extends LitElement {
   static override styles = [
     shared,
     css`
-      .head { display: flex; flex-wrap: wrap; gap: var(--sg-3); justify-content: space-between; align-items: center; margin-bottom: var(--sg-5); }
-      .card { padding: var(--sg-2) var(--sg-5); overflow-x: auto; }
-      table { width: 100%; border-collapse: collapse; }
-      th { text-align: left; font-size: var(--sg-size-xs); font-weight: 580; color: var(--sg-ink-2); padding: var(--sg-3) var(--sg-3) var(--sg-2) 0; }
-      td { padding: var(--sg-3) var(--sg-3) var(--sg-3) 0; border-top: 1px solid var(--sg-line); }
-      td:last-child { text-align: right; padding-right: 0; }
-      .off { color: var(--sg-ink-3); }
-      form { display: grid; gap: var(--sg-4); }
-      form > div { display: grid; gap: var(--sg-1); }
-      .check { display: inline-flex; gap: var(--sg-2); align-items: center; font-weight: 500; }
+      .head {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-3);
+        justify-content: space-between;
+        align-items: center;
+        margin-bottom: var(--sg-5);
+      }
+      .card {
+        padding: var(--sg-2) var(--sg-5);
+        overflow-x: auto;
+      }
+      table {
+        width: 100%;
+        border-collapse: collapse;
+      }
+      th {
+        text-align: left;
+        font-size: var(--sg-size-xs);
+        font-weight: 580;
+        color: var(--sg-ink-2);
+        padding: var(--sg-3) var(--sg-3) var(--sg-2) 0;
+      }
+      td {
+        padding: var(--sg-3) var(--sg-3) var(--sg-3) 0;
+        border-top: 1px solid var(--sg-line);
+      }
+      td:last-child {
+        text-align: right;
+        padding-right: 0;
+      }
+      .off {
+        color: var(--sg-ink-3);
+      }
+      form {
+        display: grid;
+        gap: var(--sg-4);
+      }
+      form > div {
+        display: grid;
+        gap: var(--sg-1);
+      }
+      .check {
+        display: inline-flex;
+        gap: var(--sg-2);
+        align-items: center;
+        font-weight: 500;
+      }
     `,
   ];
 
@@ -68,7 +106,8 @@ export class SgPeople extends LitElement {
     const api = Api.at(this.base);
     try {
       const said = { role: text("role"), group: text("group"), ...(password ? { password } : {}) };
-      if (this.edited) await api.changePerson(this.edited.person, { ...said, active: data.get("active") !== null });
+      if (this.edited)
+        await api.changePerson(this.edited.person, { ...said, active: data.get("active") !== null });
       else await api.addPerson({ person: text("person"), ...said });
       this.dialog.close();
       await this.#load();
@@ -82,23 +121,94 @@ export class SgPeople extends LitElement {
     return html`<form id="f" @submit=${this.#save}>
       ${trouble(this.failed)}
       ${edited ? nothing : html`<div><label for="person">Name to sign in with</label><input id="person" name="person" required maxlength="100" autocomplete="off" autocapitalize="none" spellcheck="false" /></div>`}
-      <div><label for="role">Role</label><select id="role" name="role">${(Object.keys(ROLES) as Session["role"][]).map((role) => html`<option value=${role} ?selected=${role === (edited?.role ?? "researcher")}>${ROLES[role][0]}: ${ROLES[role][1]}</option>`)}</select></div>
-      <div><label for="group">Group</label><input id="group" name="group" maxlength="100" value=${edited?.group ?? ""} autocomplete="off" /><span class="muted small">People of one group see each other's runs.</span></div>
-      <div><label for="password">${edited ? "New password" : "Password"}</label><input id="password" name="password" type="password" minlength="10" maxlength="200" autocomplete="new-password" ?required=${!edited} /><span class="muted small">At least 10 characters.${edited ? " Leave it empty to keep the present one." : ""}</span></div>
+      <div>
+        <label for="role">Role</label
+        ><select id="role" name="role">
+          ${(Object.keys(ROLES) as Session["role"][]).map((role) => html`<option value=${role} ?selected=${role === (edited?.role ?? "researcher")}>${ROLES[role][0]}: ${ROLES[role][1]}</option>`)}
+        </select>
+      </div>
+      <div>
+        <label for="group">Group</label
+        ><input
+          id="group"
+          name="group"
+          maxlength="100"
+          value=${edited?.group ?? ""}
+          autocomplete="off"
+        /><span class="muted small">People of one group see each other's runs.</span>
+      </div>
+      <div>
+        <label for="password">${edited ? "New password" : "Password"}</label
+        ><input
+          id="password"
+          name="password"
+          type="password"
+          minlength="10"
+          maxlength="200"
+          autocomplete="new-password"
+          ?required=${!edited}
+        /><span class="muted small"
+          >At least 10 characters.${edited ? " Leave it empty to keep the present one." : ""}</span
+        >
+      </div>
       ${edited ? html`<label class="check"><input type="checkbox" name="active" ?checked=${edited.active} ?disabled=${edited.person === this.person} /> May sign in</label>${edited.person === this.person ? html`<input type="hidden" name="active" value="on" />` : nothing}` : nothing}
     </form>`;
   }
 
   override render(): TemplateResult {
-    return html`<div class="head"><h1>People</h1><button class="primary" @click=${() => this.#open(null)}>${icon("plus", 18)} Add a person</button></div>
+    return html`<div class="head">
+        <h1>People</h1>
+        <button class="primary" @click=${() => this.#open(null)}>${icon("plus", 18)} Add a person</button>
+      </div>
       ${trouble(this.problem, () => void this.#load())}
-      ${this.people
-        ? html`<div class="card"><table><thead><tr><th scope="col">Name</th><th scope="col">Role</th><th scope="col">Group</th><th scope="col">Signing in</th><th><span class="sr">Change</span></th></tr></thead>
-            <tbody>${this.people.map((each) => html`<tr class=${each.active ? "" : "off"}><td><b>${each.person}</b>${each.person === this.person ? html` <span class="muted small">(you)</span>` : nothing}</td><td>${ROLES[each.role][0]}</td><td>${each.group || html`<span class="muted">none</span>`}</td>
-              <td class="small">${!each.active ? "Not allowed" : each.has_password ? "With a password" : "No password yet"}</td><td><button class="quiet" aria-label="Change ${each.person}" @click=${() => this.#open(each)}>Change</button></td></tr>`)}</tbody></table></div>`
-        : nothing}
-      <sg-dialog heading=${this.edited ? this.edited.person : "Add a person"}>${this.#fields()}
+      ${
+        this.people
+          ? html`<div class="card">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">Name</th>
+                    <th scope="col">Role</th>
+                    <th scope="col">Group</th>
+                    <th scope="col">Signing in</th>
+                    <th><span class="sr">Change</span></th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${this.people.map(
+                    (each) =>
+                      html`<tr class=${each.active ? "" : "off"}>
+                        <td>
+                          <b>${each.person}</b
+                          >${each.person === this.person ? html` <span class="muted small">(you)</span>` : nothing}
+                        </td>
+                        <td>${ROLES[each.role][0]}</td>
+                        <td>${each.group || html`<span class="muted">none</span>`}</td>
+                        <td class="small">
+                          ${!each.active ? "Not allowed" : each.has_password ? "With a password" : "No password yet"}
+                        </td>
+                        <td>
+                          <button
+                            class="quiet"
+                            aria-label="Change ${each.person}"
+                            @click=${() => this.#open(each)}
+                          >
+                            Change
+                          </button>
+                        </td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>
+            </div>`
+          : nothing
+      }
+      <sg-dialog heading=${this.edited ? this.edited.person : "Add a person"}
+        >${this.#fields()}
         <button slot="do" @click=${() => this.dialog.close()}>Close</button>
-        <button slot="do" class="primary" @click=${() => this.form.requestSubmit()}>${this.edited ? "Save" : "Add"}</button></sg-dialog>`;
+        <button slot="do" class="primary" @click=${() => this.form.requestSubmit()}>
+          ${this.edited ? "Save" : "Add"}
+        </button></sg-dialog
+      >`;
   }
 }

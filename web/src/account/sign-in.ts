@@ -12,10 +12,24 @@ export class SgSignIn extends LitElement {
   static override styles = [
     shared,
     css`
-      .card { max-width: 25rem; margin: 8vh auto 0; padding: var(--sg-6); display: grid; gap: var(--sg-5); }
-      h1 { font-size: var(--sg-size-xl); }
-      form { display: grid; gap: var(--sg-4); }
-      .field { display: grid; gap: var(--sg-1); }
+      .card {
+        max-width: 25rem;
+        margin: 8vh auto 0;
+        padding: var(--sg-6);
+        display: grid;
+        gap: var(--sg-5);
+      }
+      h1 {
+        font-size: var(--sg-size-xl);
+      }
+      form {
+        display: grid;
+        gap: var(--sg-4);
+      }
+      .field {
+        display: grid;
+        gap: var(--sg-1);
+      }
     `,
   ];
 
@@ -30,11 +44,35 @@ export class SgSignIn extends LitElement {
       ${this.used && !this.problem ? html`<sg-notice kind="warn" heading="This link has been used, or is too old">Each link opens the pages once, within five minutes. Type <code>slidegate serve</code> again: it prints another.</sg-notice>` : nothing}
       ${trouble(this.problem)}
       <form @submit=${this.#submit}>
-        <div class="field"><label for="person">Name</label><input id="person" name="person" autocomplete="username" required maxlength="200" autocapitalize="none" spellcheck="false" /></div>
-        <div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" required maxlength="1000" /></div>
+        <div class="field">
+          <label for="person">Name</label
+          ><input
+            id="person"
+            name="person"
+            autocomplete="username"
+            required
+            maxlength="200"
+            autocapitalize="none"
+            spellcheck="false"
+          />
+        </div>
+        <div class="field">
+          <label for="password">Password</label
+          ><input
+            id="password"
+            name="password"
+            type="password"
+            autocomplete="current-password"
+            required
+            maxlength="1000"
+          />
+        </div>
         <button class="primary large" ?disabled=${this.busy}>${this.busy ? "Signing in…" : "Sign in"}</button>
       </form>
-      <p class="muted small">No account, or the password forgotten? Ask whoever runs slidegate here: they can make one or set a new one. On your own computer, open the link that <code>slidegate serve</code> printed.</p>
+      <p class="muted small">
+        No account, or the password forgotten? Ask whoever runs slidegate here: they can make one or set a new
+        one. On your own computer, open the link that <code>slidegate serve</code> printed.
+      </p>
     </div>`;
   }
 

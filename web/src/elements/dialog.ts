@@ -11,18 +11,73 @@ export class SgDialog extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { display: contents; }
-      dialog { border: 0; padding: 0; border-radius: 14px; background: var(--sg-raised); color: var(--sg-ink); box-shadow: var(--sg-shadow-high);
-        width: min(34rem, calc(100vw - 2rem)); max-height: calc(100dvh - 4rem); }
-      dialog::backdrop { background: rgb(10 12 20 / 45%); backdrop-filter: blur(2px); }
-      :host([drawer]) dialog { max-width: none; margin: 0 0 0 auto; width: min(52rem, 100vw); height: 100dvh; max-height: none; border-radius: 14px 0 0 14px; }
-      .frame { display: grid; grid-template-rows: auto 1fr auto; max-height: inherit; height: 100%; }
-      header { display: flex; gap: var(--sg-3); align-items: start; justify-content: space-between; padding: var(--sg-5) var(--sg-5) var(--sg-3); }
-      header h2 { font-size: var(--sg-size-l); overflow-wrap: anywhere; }
-      header button.quiet { min-height: 2rem; width: 2rem; padding: 0; margin: -0.125rem -0.25rem 0 0; color: var(--sg-ink-2); }
-      .body { padding: 0 var(--sg-5) var(--sg-5); overflow: auto; display: grid; gap: var(--sg-4); align-content: start; }
-      footer { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: var(--sg-3); padding: var(--sg-4) var(--sg-5); border-top: 1px solid var(--sg-line); }
-      footer.none { display: none; }
+      :host {
+        display: contents;
+      }
+      dialog {
+        border: 0;
+        padding: 0;
+        border-radius: 14px;
+        background: var(--sg-raised);
+        color: var(--sg-ink);
+        box-shadow: var(--sg-shadow-high);
+        width: min(34rem, calc(100vw - 2rem));
+        max-height: calc(100dvh - 4rem);
+      }
+      dialog::backdrop {
+        background: rgb(10 12 20 / 45%);
+        backdrop-filter: blur(2px);
+      }
+      :host([drawer]) dialog {
+        max-width: none;
+        margin: 0 0 0 auto;
+        width: min(52rem, 100vw);
+        height: 100dvh;
+        max-height: none;
+        border-radius: 14px 0 0 14px;
+      }
+      .frame {
+        display: grid;
+        grid-template-rows: auto 1fr auto;
+        max-height: inherit;
+        height: 100%;
+      }
+      header {
+        display: flex;
+        gap: var(--sg-3);
+        align-items: start;
+        justify-content: space-between;
+        padding: var(--sg-5) var(--sg-5) var(--sg-3);
+      }
+      header h2 {
+        font-size: var(--sg-size-l);
+        overflow-wrap: anywhere;
+      }
+      header button.quiet {
+        min-height: 2rem;
+        width: 2rem;
+        padding: 0;
+        margin: -0.125rem -0.25rem 0 0;
+        color: var(--sg-ink-2);
+      }
+      .body {
+        padding: 0 var(--sg-5) var(--sg-5);
+        overflow: auto;
+        display: grid;
+        gap: var(--sg-4);
+        align-content: start;
+      }
+      footer {
+        display: flex;
+        flex-wrap: wrap;
+        justify-content: flex-end;
+        gap: var(--sg-3);
+        padding: var(--sg-4) var(--sg-5);
+        border-top: 1px solid var(--sg-line);
+      }
+      footer.none {
+        display: none;
+      }
     `,
   ];
 

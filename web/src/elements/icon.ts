@@ -2,7 +2,8 @@
 /** Signs drawn here, in the colour of the text around them. Decoration only: a word stands beside each. */
 import { html, svg, type SVGTemplateResult, type TemplateResult } from "lit";
 
-const line = (d: string): SVGTemplateResult => svg`<path d=${d} fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round"/>`;
+const line = (d: string): SVGTemplateResult =>
+  svg`<path d=${d} fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round"/>`;
 
 const SIGNS = {
   check: line("M4.5 10.5 8.5 14.5 15.5 6"),
@@ -21,8 +22,12 @@ const SIGNS = {
   save: line("M10 3.5v9M6 9l4 4 4-4M3.5 16.5h13"),
   bin: line("M3.5 5.5h13M8 5.5v-2h4v2M5 5.5l.8 11h8.4l.8-11M8.5 8.5v5M11.5 8.5v5"),
   log: line("M3.5 5h13M3.5 10h13M3.5 15h8"),
-  eye: line("M1.8 10S5 4.5 10 4.5 18.2 10 18.2 10 15 15.5 10 15.5 1.8 10 1.8 10ZM10 7.7a2.3 2.3 0 1 1 0 4.6 2.3 2.3 0 0 1 0-4.6Z"),
-  sun: line("M10 6.5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7ZM10 1.5v1.8M10 16.7v1.8M1.5 10h1.8M16.7 10h1.8M4 4l1.3 1.3M14.7 14.7 16 16M16 4l-1.3 1.3M5.3 14.7 4 16"),
+  eye: line(
+    "M1.8 10S5 4.5 10 4.5 18.2 10 18.2 10 15 15.5 10 15.5 1.8 10 1.8 10ZM10 7.7a2.3 2.3 0 1 1 0 4.6 2.3 2.3 0 0 1 0-4.6Z",
+  ),
+  sun: line(
+    "M10 6.5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7ZM10 1.5v1.8M10 16.7v1.8M1.5 10h1.8M16.7 10h1.8M4 4l1.3 1.3M14.7 14.7 16 16M16 4l-1.3 1.3M5.3 14.7 4 16",
+  ),
   moon: line("M16.5 11.8A7 7 0 1 1 8.2 3.5a5.6 5.6 0 0 0 8.3 8.3Z"),
   person: line("M10 3a3.3 3.3 0 1 1 0 6.6A3.3 3.3 0 0 1 10 3ZM3.5 17c.4-3.4 3-5.2 6.5-5.2s6.1 1.8 6.5 5.2"),
   plus: line("M10 4v12M4 10h12"),
@@ -34,5 +39,7 @@ const SIGNS = {
 export type Sign = keyof typeof SIGNS;
 
 export function icon(sign: Sign, size = 20): TemplateResult {
-  return html`<svg viewBox="0 0 20 20" width=${size} height=${size} aria-hidden="true" focusable="false">${SIGNS[sign]}</svg>`;
+  return html`<svg viewBox="0 0 20 20" width=${size} height=${size} aria-hidden="true" focusable="false">
+    ${SIGNS[sign]}
+  </svg>`;
 }

@@ -13,7 +13,14 @@ import { overviewOf } from "./thumb.ts";
 export type Box = [number, number, number, number];
 
 /** The largest box of a side of at most `side` around a point that lies within (rows, columns). */
-export function boxAround(y: number, x: number, height: number, width: number, rows: number, columns: number): Box {
+export function boxAround(
+  y: number,
+  x: number,
+  height: number,
+  width: number,
+  rows: number,
+  columns: number,
+): Box {
   const h = Math.min(height, rows);
   const w = Math.min(width, columns);
   const y0 = Math.round(Math.max(0, Math.min(rows - h, y - h / 2)));
@@ -27,13 +34,56 @@ export class SgRegion extends LitElement {
   static override styles = [
     shared,
     css`
-      .stage { position: relative; background: #0d0f14; border-radius: var(--sg-radius-s); overflow: hidden; touch-action: none; cursor: crosshair; display: grid; place-items: center; min-height: 10rem; }
-      .fit { position: relative; }
-      img { display: block; width: 100%; height: 100%; user-select: none; -webkit-user-drag: none; }
-      .box { position: absolute; border: 2px solid #fff; outline: 1px solid rgb(0 0 0 / 60%); outline-offset: 0; box-shadow: 0 0 0 9999px rgb(8 10 16 / 50%); border-radius: 2px; cursor: move; padding: 0; min-height: 10px; min-width: 10px; background: transparent !important; }
-      .box:focus-visible { outline: 3px solid #ffd36b; outline-offset: 1px; border-radius: 2px; }
-      .what { margin-top: var(--sg-2); font-size: var(--sg-size-xs); color: var(--sg-ink-2); line-height: 1.45; }
-      .mask { position: absolute; inset: 0; overflow: hidden; }
+      .stage {
+        position: relative;
+        background: #0d0f14;
+        border-radius: var(--sg-radius-s);
+        overflow: hidden;
+        touch-action: none;
+        cursor: crosshair;
+        display: grid;
+        place-items: center;
+        min-height: 10rem;
+      }
+      .fit {
+        position: relative;
+      }
+      img {
+        display: block;
+        width: 100%;
+        height: 100%;
+        user-select: none;
+        -webkit-user-drag: none;
+      }
+      .box {
+        position: absolute;
+        border: 2px solid #fff;
+        outline: 1px solid rgb(0 0 0 / 60%);
+        outline-offset: 0;
+        box-shadow: 0 0 0 9999px rgb(8 10 16 / 50%);
+        border-radius: 2px;
+        cursor: move;
+        padding: 0;
+        min-height: 10px;
+        min-width: 10px;
+        background: transparent !important;
+      }
+      .box:focus-visible {
+        outline: 3px solid #ffd36b;
+        outline-offset: 1px;
+        border-radius: 2px;
+      }
+      .what {
+        margin-top: var(--sg-2);
+        font-size: var(--sg-size-xs);
+        color: var(--sg-ink-2);
+        line-height: 1.45;
+      }
+      .mask {
+        position: absolute;
+        inset: 0;
+        overflow: hidden;
+      }
     `,
   ];
 
@@ -92,7 +142,14 @@ export class SgRegion extends LitElement {
     const [rows, columns] = this.shape;
     if (this.from.move) {
       const [y0, x0, y1, x1] = this.from.move;
-      this.region = boxAround((y0 + y1) / 2 + y - this.from.y, (x0 + x1) / 2 + x - this.from.x, y1 - y0, x1 - x0, rows, columns);
+      this.region = boxAround(
+        (y0 + y1) / 2 + y - this.from.y,
+        (x0 + x1) / 2 + x - this.from.x,
+        y1 - y0,
+        x1 - x0,
+        rows,
+        columns,
+      );
       return;
     }
     const h = Math.min(this.most, Math.abs(y - this.from.y));
@@ -100,7 +157,14 @@ export class SgRegion extends LitElement {
     if (h < this.#least && w < this.#least) return;
     const y0 = y < this.from.y ? this.from.y - h : this.from.y;
     const x0 = x < this.from.x ? this.from.x - w : this.from.x;
-    this.region = boxAround(y0 + h / 2, x0 + w / 2, Math.max(h, this.#least), Math.max(w, this.#least), rows, columns);
+    this.region = boxAround(
+      y0 + h / 2,
+      x0 + w / 2,
+      Math.max(h, this.#least),
+      Math.max(w, this.#least),
+      rows,
+      columns,
+    );
   }
 
   get #least(): number {
@@ -110,7 +174,8 @@ export class SgRegion extends LitElement {
   #up(event: PointerEvent): void {
     if (!this.from) return;
     const { y, x } = this.#place(event);
-    const still = Math.abs(y - this.from.y) < this.shape[0] / 200 && Math.abs(x - this.from.x) < this.shape[1] / 200;
+    const still =
+      Math.abs(y - this.from.y) < this.shape[0] / 200 && Math.abs(x - this.from.x) < this.shape[1] / 200;
     if (still && !this.from.move) {
       const [y0, x0, y1, x1] = this.region;
       this.region = boxAround(y, x, y1 - y0, x1 - x0, ...this.shape);
@@ -122,8 +187,15 @@ export class SgRegion extends LitElement {
   #key(event: KeyboardEvent): void {
     const [y0, x0, y1, x1] = this.region;
     const [rows, columns] = this.shape;
-    const step = event.shiftKey ? Math.max(1, Math.min(rows, columns) / 200) : Math.max(1, Math.min(rows, columns) / 25);
-    const moves: Record<string, [number, number]> = { ArrowUp: [-step, 0], ArrowDown: [step, 0], ArrowLeft: [0, -step], ArrowRight: [0, step] };
+    const step = event.shiftKey
+      ? Math.max(1, Math.min(rows, columns) / 200)
+      : Math.max(1, Math.min(rows, columns) / 25);
+    const moves: Record<string, [number, number]> = {
+      ArrowUp: [-step, 0],
+      ArrowDown: [step, 0],
+      ArrowLeft: [0, -step],
+      ArrowRight: [0, step],
+    };
     const move = moves[event.key];
     let factor = 1;
     if (event.key === "+" || event.key === "=") factor = 1.25;
@@ -131,7 +203,14 @@ export class SgRegion extends LitElement {
     else if (!move) return;
     event.preventDefault();
     const size = (n: number): number => Math.min(this.most, Math.max(this.#least, n * factor));
-    this.region = boxAround((y0 + y1) / 2 + (move?.[0] ?? 0), (x0 + x1) / 2 + (move?.[1] ?? 0), size(y1 - y0), size(x1 - x0), rows, columns);
+    this.region = boxAround(
+      (y0 + y1) / 2 + (move?.[0] ?? 0),
+      (x0 + x1) / 2 + (move?.[1] ?? 0),
+      size(y1 - y0),
+      size(x1 - x0),
+      rows,
+      columns,
+    );
     this.#tell();
   }
 
@@ -144,19 +223,42 @@ export class SgRegion extends LitElement {
     const [y0, x0, y1, x1] = this.region;
     const [rows, columns] = this.shape;
     const percent = (part: number, whole: number): string => `${(100 * part) / whole}%`;
-    const where = styled({ top: percent(y0, rows), left: percent(x0, columns), height: percent(y1 - y0, rows), width: percent(x1 - x0, columns) });
+    const where = styled({
+      top: percent(y0, rows),
+      left: percent(x0, columns),
+      height: percent(y1 - y0, rows),
+      width: percent(x1 - x0, columns),
+    });
     const size = `${count(x1 - x0)} × ${count(y1 - y0)} px`;
     const ratio = columns / rows;
     const fit = styled({ "aspect-ratio": `${columns} / ${rows}`, width: `min(100%, ${24 * ratio}rem)` });
-    return html`<div class="stage" @pointerdown=${this.#down} @pointermove=${this.#drag} @pointerup=${this.#up} @pointercancel=${this.#up}>
+    return html`<div
+        class="stage"
+        @pointerdown=${this.#down}
+        @pointermove=${this.#drag}
+        @pointerup=${this.#up}
+        @pointercancel=${this.#up}
+      >
         <div class="fit" ${fit}>
-          ${this.address
-            ? html`<img src=${this.address} alt="The whole image" draggable="false" />
-                <div class="mask"><button class="box" ${where} @keydown=${this.#key} aria-label="Region to try, ${size}, at ${count(x0)}, ${count(y0)}. Arrow keys move it, plus and minus change its size."></button></div>`
-            : nothing}
+          ${
+            this.address
+              ? html`<img src=${this.address} alt="The whole image" draggable="false" />
+                  <div class="mask">
+                    <button
+                      class="box"
+                      ${where}
+                      @keydown=${this.#key}
+                      aria-label="Region to try, ${size}, at ${count(x0)}, ${count(y0)}. Arrow keys move it, plus and minus change its size."
+                    ></button>
+                  </div>`
+              : nothing
+          }
         </div>
       </div>
-      <p class="what"><b class="numbers">${size}</b> · Draw a region, or drag it. By keyboard: arrow keys move it, + and − change its size.</p>`;
+      <p class="what">
+        <b class="numbers">${size}</b> · Draw a region, or drag it. By keyboard: arrow keys move it, + and −
+        change its size.
+      </p>`;
   }
 }
 

@@ -15,8 +15,14 @@ export class SgRows extends LitElement {
   static override styles = [
     shared,
     css`
-      .all { position: relative; }
-      .row-box { position: absolute; left: 0; right: 0; }
+      .all {
+        position: relative;
+      }
+      .row-box {
+        position: absolute;
+        left: 0;
+        right: 0;
+      }
     `,
   ];
 
@@ -42,7 +48,11 @@ export class SgRows extends LitElement {
   }
 
   #scrolled = (): void => {
-    if (!this.looking) this.looking = requestAnimationFrame(() => { this.looking = 0; this.look(); });
+    if (!this.looking)
+      this.looking = requestAnimationFrame(() => {
+        this.looking = 0;
+        this.look();
+      });
   };
 
   /** Find out which rows are in view. */
@@ -75,7 +85,14 @@ export class SgRows extends LitElement {
   }
 
   #moved(event: KeyboardEvent): void {
-    const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
+    const steps: Record<string, number> = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: 10,
+      PageUp: -10,
+      Home: -Infinity,
+      End: Infinity,
+    };
     const step = steps[event.key];
     if (step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     const box = (event.composedPath() as HTMLElement[]).find((node) => node.dataset?.["index"] !== undefined);
@@ -88,12 +105,27 @@ export class SgRows extends LitElement {
   override render(): TemplateResult {
     const shown = this.items.slice(this.first, this.last).map((item, i) => ({ item, index: this.first + i }));
     while (this.spare < shown.length) this.spare = shown.length + 8;
-    return html`<div class="all" role="list" aria-label=${this.label} ${styled({ height: `${this.items.length * this.rowheight}px` })} @keydown=${this.#moved}>
+    return html`<div
+      class="all"
+      role="list"
+      aria-label=${this.label}
+      ${styled({ height: `${this.items.length * this.rowheight}px` })}
+      @keydown=${this.#moved}
+    >
       ${repeat(
         shown,
         ({ index }) => index % this.spare, // a row that leaves the view becomes one that enters it
-        ({ item, index }) => html`<div class="row-box" role="listitem" aria-setsize=${this.items.length} aria-posinset=${index + 1} data-index=${index}
-          ${styled({ transform: `translateY(${index * this.rowheight}px)`, height: `${this.rowheight}px` })}>${this.row(item as never, index)}</div>`,
+        ({ item, index }) =>
+          html`<div
+            class="row-box"
+            role="listitem"
+            aria-setsize=${this.items.length}
+            aria-posinset=${index + 1}
+            data-index=${index}
+            ${styled({ transform: `translateY(${index * this.rowheight}px)`, height: `${this.rowheight}px` })}
+          >
+            ${this.row(item as never, index)}
+          </div>`,
       )}
     </div>`;
   }

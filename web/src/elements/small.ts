@@ -7,7 +7,14 @@ import type { Tone } from "../words.ts";
 import { shared } from "./base.ts";
 import { icon, type Sign } from "./icon.ts";
 
-const TONES: Record<Tone, Sign> = { idle: "clock", busy: "dots", good: "check", bad: "alert", off: "stop", mixed: "alert" };
+const TONES: Record<Tone, Sign> = {
+  idle: "clock",
+  busy: "dots",
+  good: "check",
+  bad: "alert",
+  off: "stop",
+  mixed: "alert",
+};
 
 /** A state as a word with a sign: colour is never the only difference. */
 @customElement("sg-state")
@@ -15,13 +22,38 @@ export class SgState extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { display: inline-flex; }
-      span { display: inline-flex; align-items: center; gap: 0.375rem; padding: 0.125rem 0.625rem 0.125rem 0.5rem; border-radius: 99px;
-        font-size: var(--sg-size-xs); font-weight: 580; line-height: 1.5rem; white-space: nowrap; background: var(--sg-sunken); color: var(--sg-ink-2); }
-      .busy { background: var(--sg-accent-soft); color: var(--sg-accent-ink); }
-      .good { background: var(--sg-good-soft); color: var(--sg-good); }
-      .bad { background: var(--sg-bad-soft); color: var(--sg-bad); }
-      .mixed { background: var(--sg-warn-soft); color: var(--sg-warn); }
+      :host {
+        display: inline-flex;
+      }
+      span {
+        display: inline-flex;
+        align-items: center;
+        gap: 0.375rem;
+        padding: 0.125rem 0.625rem 0.125rem 0.5rem;
+        border-radius: 99px;
+        font-size: var(--sg-size-xs);
+        font-weight: 580;
+        line-height: 1.5rem;
+        white-space: nowrap;
+        background: var(--sg-sunken);
+        color: var(--sg-ink-2);
+      }
+      .busy {
+        background: var(--sg-accent-soft);
+        color: var(--sg-accent-ink);
+      }
+      .good {
+        background: var(--sg-good-soft);
+        color: var(--sg-good);
+      }
+      .bad {
+        background: var(--sg-bad-soft);
+        color: var(--sg-bad);
+      }
+      .mixed {
+        background: var(--sg-warn-soft);
+        color: var(--sg-warn);
+      }
     `,
   ];
 
@@ -39,16 +71,52 @@ export class SgProgress extends LitElement {
   static override styles = [
     shared,
     css`
-      div { height: 0.5rem; border-radius: 99px; background: var(--sg-sunken); overflow: hidden; }
-      :host([thin]) div { height: 0.25rem; }
-      i { display: block; height: 100%; border-radius: inherit; background: var(--sg-accent); transition: width 400ms; }
-      i.good { background: var(--sg-good); }
-      i.bad { background: var(--sg-bad); }
-      i.off { background: var(--sg-line-strong); }
-      i.mixed { background: var(--sg-warn); }
-      i.unknown { width: 30%; animation: to-and-fro 1.8s ease-in-out infinite alternate; }
-      @keyframes to-and-fro { from { margin-left: 0; } to { margin-left: 70%; } }
-      @media (prefers-reduced-motion: reduce) { i.unknown { margin-left: 35%; animation: none; } }
+      div {
+        height: 0.5rem;
+        border-radius: 99px;
+        background: var(--sg-sunken);
+        overflow: hidden;
+      }
+      :host([thin]) div {
+        height: 0.25rem;
+      }
+      i {
+        display: block;
+        height: 100%;
+        border-radius: inherit;
+        background: var(--sg-accent);
+        transition: width 400ms;
+      }
+      i.good {
+        background: var(--sg-good);
+      }
+      i.bad {
+        background: var(--sg-bad);
+      }
+      i.off {
+        background: var(--sg-line-strong);
+      }
+      i.mixed {
+        background: var(--sg-warn);
+      }
+      i.unknown {
+        width: 30%;
+        animation: to-and-fro 1.8s ease-in-out infinite alternate;
+      }
+      @keyframes to-and-fro {
+        from {
+          margin-left: 0;
+        }
+        to {
+          margin-left: 70%;
+        }
+      }
+      @media (prefers-reduced-motion: reduce) {
+        i.unknown {
+          margin-left: 35%;
+          animation: none;
+        }
+      }
     `,
   ];
 
@@ -59,7 +127,13 @@ export class SgProgress extends LitElement {
   override render(): TemplateResult {
     const known = this.value !== null && Number.isFinite(this.value);
     const percent = known ? Math.round(Math.min(1, Math.max(0, this.value!)) * 1000) / 10 : 0;
-    return html`<div role="progressbar" aria-label=${this.label} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${known ? Math.round(percent) : nothing}>
+    return html`<div
+      role="progressbar"
+      aria-label=${this.label}
+      aria-valuemin="0"
+      aria-valuemax="100"
+      aria-valuenow=${known ? Math.round(percent) : nothing}
+    >
       <i class=${known ? this.tone : "unknown"} ${styled(known ? { width: `${percent}%` } : {})}></i>
     </div>`;
   }
@@ -71,24 +145,87 @@ export class SgNotice extends LitElement {
   static override styles = [
     shared,
     css`
-      section { display: grid; grid-template-columns: auto 1fr; gap: var(--sg-2) var(--sg-3); padding: var(--sg-4) var(--sg-5); border-radius: var(--sg-radius);
-        background: var(--sg-sunken); color: var(--sg-ink); }
-      section > svg { margin-top: 0.125rem; color: var(--sg-ink-2); }
-      .bad { background: var(--sg-bad-soft); } .bad > svg { color: var(--sg-bad); }
-      .warn { background: var(--sg-warn-soft); } .warn > svg { color: var(--sg-warn); }
-      .good { background: var(--sg-good-soft); } .good > svg { color: var(--sg-good); }
-      .empty { display: flex; flex-direction: column; align-items: center; text-align: center; background: none; padding: var(--sg-7) var(--sg-5); gap: var(--sg-3); }
-      .empty > svg { width: 2.5rem; height: 2.5rem; color: var(--sg-ink-3); }
-      .empty .body { max-width: 34rem; }
-      .title { font-weight: 620; }
-      .empty .title { font-size: var(--sg-size-l); }
-      .body { display: grid; gap: var(--sg-2); overflow-wrap: anywhere; }
-      .empty .body { justify-items: center; }
-      .body ::slotted(p) { margin: 0; }
-      .do { display: flex; flex-wrap: wrap; gap: var(--sg-2); margin-top: var(--sg-1); }
-      .do:not(.has) { display: none; }
-      .empty .do { justify-content: center; margin-top: var(--sg-3); }
-      .empty .what { color: var(--sg-ink-2); }
+      section {
+        display: grid;
+        grid-template-columns: auto 1fr;
+        gap: var(--sg-2) var(--sg-3);
+        padding: var(--sg-4) var(--sg-5);
+        border-radius: var(--sg-radius);
+        background: var(--sg-sunken);
+        color: var(--sg-ink);
+      }
+      section > svg {
+        margin-top: 0.125rem;
+        color: var(--sg-ink-2);
+      }
+      .bad {
+        background: var(--sg-bad-soft);
+      }
+      .bad > svg {
+        color: var(--sg-bad);
+      }
+      .warn {
+        background: var(--sg-warn-soft);
+      }
+      .warn > svg {
+        color: var(--sg-warn);
+      }
+      .good {
+        background: var(--sg-good-soft);
+      }
+      .good > svg {
+        color: var(--sg-good);
+      }
+      .empty {
+        display: flex;
+        flex-direction: column;
+        align-items: center;
+        text-align: center;
+        background: none;
+        padding: var(--sg-7) var(--sg-5);
+        gap: var(--sg-3);
+      }
+      .empty > svg {
+        width: 2.5rem;
+        height: 2.5rem;
+        color: var(--sg-ink-3);
+      }
+      .empty .body {
+        max-width: 34rem;
+      }
+      .title {
+        font-weight: 620;
+      }
+      .empty .title {
+        font-size: var(--sg-size-l);
+      }
+      .body {
+        display: grid;
+        gap: var(--sg-2);
+        overflow-wrap: anywhere;
+      }
+      .empty .body {
+        justify-items: center;
+      }
+      .body ::slotted(p) {
+        margin: 0;
+      }
+      .do {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-2);
+        margin-top: var(--sg-1);
+      }
+      .do:not(.has) {
+        display: none;
+      }
+      .empty .do {
+        justify-content: center;
+        margin-top: var(--sg-3);
+      }
+      .empty .what {
+        color: var(--sg-ink-2);
+      }
     `,
   ];
 
@@ -97,7 +234,13 @@ export class SgNotice extends LitElement {
   @property() sign: Sign | "" = "";
 
   override render(): TemplateResult {
-    const signs: Record<string, Sign> = { empty: "image", bad: "alert", warn: "alert", good: "check", info: "clock" };
+    const signs: Record<string, Sign> = {
+      empty: "image",
+      bad: "alert",
+      warn: "alert",
+      good: "check",
+      info: "clock",
+    };
     return html`<section class=${this.kind} role=${this.kind === "bad" ? "alert" : nothing}>
       ${icon(this.sign || signs[this.kind] || "clock")}
       <div class="body">
@@ -115,11 +258,17 @@ export class SgNotice extends LitElement {
 }
 
 /** A sentence about a Problem (or about anything that was thrown), with a way to try again. */
-export function trouble(problem: { status: number; title: string; detail: string; request?: string | null } | null, again?: () => void): TemplateResult | typeof nothing {
+export function trouble(
+  problem: { status: number; title: string; detail: string; request?: string | null } | null,
+  again?: () => void,
+): TemplateResult | typeof nothing {
   if (!problem) return nothing;
   const own = problem.status === 0 || problem.status === 409; // said by these pages, or of a wish: the title says something
   const short = problem.detail.length < 140;
-  return html`<sg-notice kind="bad" heading=${own || !problem.detail || !short ? problem.title : problem.detail}>
+  return html`<sg-notice
+    kind="bad"
+    heading=${own || !problem.detail || !short ? problem.title : problem.detail}
+  >
     ${own || !short ? problem.detail : nothing}
     ${problem.status >= 500 && problem.request ? html`<p class="small">If it happens again, tell whoever runs slidegate here this number: <code>${problem.request}</code></p>` : nothing}
     ${again ? html`<button slot="do" @click=${again}>${icon("again", 16)} Try again</button>` : nothing}

@@ -8,7 +8,8 @@ class Styled extends Directive {
 
   constructor(part: PartInfo) {
     super(part);
-    if (part.type !== PartType.ELEMENT) throw new Error("styled() belongs into the tag: <div ${styled({…})}>");
+    if (part.type !== PartType.ELEMENT)
+      throw new Error("styled() belongs into the tag: <div ${styled({…})}>");
   }
 
   render(_styles: Record<string, string>): typeof noChange {

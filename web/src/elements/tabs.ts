@@ -10,12 +10,39 @@ export class SgTabs extends LitElement {
   static override styles = [
     shared,
     css`
-      .tabs { display: flex; gap: var(--sg-1); border-bottom: 1px solid var(--sg-line); margin-bottom: var(--sg-5); overflow-x: auto; scrollbar-width: none; }
-      button { border: 0; background: none; border-radius: 0; min-height: 2.75rem; padding: 0 var(--sg-3); color: var(--sg-ink-2); border-bottom: 2px solid transparent; margin-bottom: -1px; white-space: nowrap; }
-      button:hover { background: none !important; color: var(--sg-ink); }
-      button[aria-selected="true"] { color: var(--sg-ink); border-bottom-color: var(--sg-accent); }
-      button:focus-visible { outline-offset: -3px; }
-      .panel:focus-visible { outline-offset: 4px; }
+      .tabs {
+        display: flex;
+        gap: var(--sg-1);
+        border-bottom: 1px solid var(--sg-line);
+        margin-bottom: var(--sg-5);
+        overflow-x: auto;
+        scrollbar-width: none;
+      }
+      button {
+        border: 0;
+        background: none;
+        border-radius: 0;
+        min-height: 2.75rem;
+        padding: 0 var(--sg-3);
+        color: var(--sg-ink-2);
+        border-bottom: 2px solid transparent;
+        margin-bottom: -1px;
+        white-space: nowrap;
+      }
+      button:hover {
+        background: none !important;
+        color: var(--sg-ink);
+      }
+      button[aria-selected="true"] {
+        color: var(--sg-ink);
+        border-bottom-color: var(--sg-accent);
+      }
+      button:focus-visible {
+        outline-offset: -3px;
+      }
+      .panel:focus-visible {
+        outline-offset: 4px;
+      }
     `,
   ];
 

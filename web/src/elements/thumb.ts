@@ -29,7 +29,12 @@ const GONE = new Error("nobody looks any more");
  * An address (blob:) of the picture; the same for each asker. Throws Problem; or something else, when its turn came and
  * `wanted` said no.
  */
-export function pictureOf(base: string, image: string, side: 256 | 1024, wanted: () => boolean = () => true): Promise<string> {
+export function pictureOf(
+  base: string,
+  image: string,
+  side: 256 | 1024,
+  wanted: () => boolean = () => true,
+): Promise<string> {
   const key = `${base}\n${side}\n${image}`;
   const known = kept.get(key);
   if (known) return known;
@@ -42,13 +47,20 @@ export function pictureOf(base: string, image: string, side: 256 | 1024, wanted:
   if (kept.size > KEPT) {
     const [oldest, address] = kept.entries().next().value as [string, Promise<string>];
     kept.delete(oldest);
-    address.then((url) => URL.revokeObjectURL(url), () => undefined);
+    address.then(
+      (url) => URL.revokeObjectURL(url),
+      () => undefined,
+    );
   }
   return made;
 }
 
 /** Show the small picture at once and the large one when it is there; throws Problem when there is neither. */
-export async function overviewOf(base: string, image: string, show: (address: string) => void): Promise<void> {
+export async function overviewOf(
+  base: string,
+  image: string,
+  show: (address: string) => void,
+): Promise<void> {
   let large = false;
   const small = pictureOf(base, image, 256).then((address) => {
     if (!large) show(address);
@@ -74,12 +86,38 @@ export class SgThumb extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { background: #0d0f14; overflow: hidden; border-radius: var(--sg-radius-s); color: #8b91a5; aspect-ratio: 1; }
-      img { display: block; width: 100%; height: 100%; object-fit: cover; }
-      :host([whole]) img { object-fit: contain; }
-      span { display: grid; place-items: center; height: 100%; }
-      .on-its-way { animation: breathe 1.6s ease-in-out infinite alternate; }
-      @keyframes breathe { from { opacity: 0.35; } to { opacity: 0.9; } }
+      :host {
+        background: #0d0f14;
+        overflow: hidden;
+        border-radius: var(--sg-radius-s);
+        color: #8b91a5;
+        aspect-ratio: 1;
+      }
+      img {
+        display: block;
+        width: 100%;
+        height: 100%;
+        object-fit: cover;
+      }
+      :host([whole]) img {
+        object-fit: contain;
+      }
+      span {
+        display: grid;
+        place-items: center;
+        height: 100%;
+      }
+      .on-its-way {
+        animation: breathe 1.6s ease-in-out infinite alternate;
+      }
+      @keyframes breathe {
+        from {
+          opacity: 0.35;
+        }
+        to {
+          opacity: 0.9;
+        }
+      }
     `,
   ];
 

@@ -51,5 +51,8 @@ export class Facts extends EventTarget {
 export function inWords(facts: ImageFacts): [string, string] {
   if (!facts.shape) return ["", ""];
   const [c, y, x] = facts.shape;
-  return [`${count(x)} × ${count(y)} px`, `${many(c, "channel")}${facts.bytes ? ` · ${bytes(facts.bytes)}` : ""}`];
+  return [
+    `${count(x)} × ${count(y)} px`,
+    `${many(c, "channel")}${facts.bytes ? ` · ${bytes(facts.bytes)}` : ""}`,
+  ];
 }

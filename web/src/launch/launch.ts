@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Choosing images, a workflow and its settings, and launching: two steps, with what is chosen always in view. */
-import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { Api, Problem, type Estimate, type LaunchBody, type Parameters, type Site, type Workflow } from "../api.ts";
+import {
+  Api,
+  Problem,
+  type Estimate,
+  type LaunchBody,
+  type Parameters,
+  type Site,
+  type Workflow,
+} from "../api.ts";
 import { shared } from "../elements/base.ts";
 import "../elements/dialog.ts";
 import type { SgDialog } from "../elements/dialog.ts";
@@ -12,56 +20,20 @@ import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import "../elements/thumb.ts";
 import { go, paths } from "../router.ts";
-import { ago, bytes, count, many, sentence, shortName, span } from "../words.ts";
+import { ago, count, many, sentence, shortName } from "../words.ts";
 import "./browser.ts";
+import { keep, kept } from "./chosen.ts";
 import { Facts } from "./facts.ts";
+import { forecast, sizeOf } from "./forecast.ts";
+import { newestBy } from "./offers.ts";
+import { style } from "./style.ts";
 import { keyFor, forgetKey } from "./once.ts";
 import "./preview.ts";
-
-const KEPT = "slidegate-chosen";
 
 /** `step` "settings" shows the second step; `from` takes images and settings of a Run. Asks to go on with `sg-go`. */
 @customElement("sg-launch")
 export class SgLaunch extends LitElement {
-  static override styles = [
-    shared,
-    css`
-      :host { display: flex; flex-direction: column; min-height: calc(100dvh - 3.75rem - var(--sg-6) - var(--sg-8)); }
-      .title { display: grid; gap: var(--sg-1); margin-bottom: var(--sg-5); }
-      .steps { display: flex; gap: var(--sg-2); align-items: center; font-size: var(--sg-size-s); color: var(--sg-ink-2); margin-bottom: var(--sg-3); }
-      .steps li { display: inline-flex; gap: var(--sg-2); align-items: center; }
-      .steps li[aria-current] { color: var(--sg-ink); font-weight: 600; }
-      .steps i { font-style: normal; display: inline-grid; place-items: center; width: 1.5rem; height: 1.5rem; border-radius: 99px; border: 1px solid var(--sg-line-strong); font-size: var(--sg-size-xs); }
-      .steps [aria-current] i { background: var(--sg-accent); border-color: var(--sg-accent); color: var(--sg-on-accent); }
-      .two { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 27rem); gap: var(--sg-5); align-items: start; }
-      .card { display: grid; gap: var(--sg-4); min-width: 0; }
-      .card + .card { margin-top: var(--sg-5); }
-      .flows { display: grid; gap: var(--sg-3); }
-      .flow { display: grid; grid-template-columns: auto 1fr; gap: 0 var(--sg-3); padding: var(--sg-4); border: 1px solid var(--sg-line-strong); border-radius: var(--sg-radius); cursor: pointer; font-weight: 400; font-size: var(--sg-size-m); }
-      .flow:has(:checked) { border-color: var(--sg-accent); box-shadow: 0 0 0 1px var(--sg-accent); background: var(--sg-accent-soft); }
-      .flow:has(:focus-visible) { outline: 3px solid var(--sg-focus); outline-offset: 2px; }
-      .flow input { margin-top: 0.1875rem; }
-      .flow b { font-weight: 620; }
-      .flow p { font-size: var(--sg-size-s); color: var(--sg-ink-2); grid-column: 2; line-height: 1.45; margin-top: var(--sg-1); }
-      .used { display: flex; flex-wrap: wrap; gap: var(--sg-1) var(--sg-3); align-items: center; justify-content: space-between; font-size: var(--sg-size-s); color: var(--sg-ink-2); background: var(--sg-sunken); border-radius: var(--sg-radius-s); padding: var(--sg-2) var(--sg-2) var(--sg-2) var(--sg-4); }
-      .used button { min-height: 2rem; }
-      .tray { position: sticky; bottom: 0; z-index: 5; margin: auto calc(-1 * var(--sg-5)) calc(-1 * var(--sg-8)); padding-top: var(--sg-5) !important; padding: 0 var(--sg-5) var(--sg-4); }
-      .tray > div { display: flex; flex-wrap: wrap; gap: var(--sg-3) var(--sg-5); align-items: center; background: var(--sg-raised); border: 1px solid var(--sg-line); border-radius: 14px; padding: var(--sg-3) var(--sg-3) var(--sg-3) var(--sg-5); box-shadow: var(--sg-shadow-high); }
-      .tray .facts { flex: 1 1 14rem; min-width: 0; line-height: 1.4; }
-      .tray .facts p { font-size: var(--sg-size-s); color: var(--sg-ink-2); }
-      .tray .why { color: var(--sg-warn); }
-      .chosen { display: flex; gap: var(--sg-2); }
-      .chosen sg-thumb { width: 2.5rem; height: 2.5rem; }
-      .list { display: grid; gap: 1px; }
-      .list li { display: grid; grid-template-columns: 3rem 1fr auto; gap: var(--sg-3); align-items: center; padding: var(--sg-2) 0; border-bottom: 1px solid var(--sg-line); content-visibility: auto; contain-intrinsic-size: auto 4rem; }
-      .list sg-thumb { width: 3rem; height: 3rem; }
-      .list span { min-width: 0; overflow-wrap: anywhere; }
-      .where { display: grid; gap: var(--sg-2); }
-      .open { margin-bottom: var(--sg-5); }
-      @media (max-width: 60rem) { .two { grid-template-columns: minmax(0, 1fr); } }
-      @media (max-width: 42rem) { .tray { margin-inline: calc(-1 * var(--sg-4)); padding-inline: var(--sg-3); } .chosen { display: none; } .tray > div { padding-left: var(--sg-4); } .tray .primary { flex: 1; } }
-    `,
-  ];
+  static override styles = [shared, style];
 
   @property() base = "";
   @property() from = "";
@@ -121,22 +93,15 @@ export class SgLaunch extends LitElement {
 
   /** The newest version of each workflow, wherever it is offered. */
   get #offered(): Workflow[] {
-    const newest = new Map<string, Workflow>();
-    for (const flow of this.flows ?? []) {
-      const known = newest.get(flow.name);
-      if (!known || newer(flow.version, known.version)) newest.set(flow.name, flow);
-    }
-    return [...newest.values()].sort((a, b) => a.title.localeCompare(b.title));
+    return newestBy(this.flows ?? [], (flow) => flow.name).sort((a, b) => a.title.localeCompare(b.title));
   }
 
+  /** The newest version of the chosen workflow at each site. */
   get #there(): Workflow[] {
-    const found = new Map<string, Workflow>();
-    for (const flow of this.flows ?? []) {
-      if (flow.name !== this.name) continue;
-      const known = found.get(flow.site);
-      if (!known || newer(flow.version, known.version)) found.set(flow.site, flow);
-    }
-    return [...found.values()];
+    return newestBy(
+      (this.flows ?? []).filter((flow) => flow.name === this.name),
+      (flow) => flow.site,
+    );
   }
 
   get #workflow(): Workflow | null {
@@ -161,12 +126,16 @@ export class SgLaunch extends LitElement {
 
   #at(site: string): void {
     const there = this.#there;
-    this.site = (there.find((flow) => flow.site === site) ?? there.find((flow) => flow.site === "local") ?? there[0])?.site ?? "";
+    this.site =
+      (there.find((flow) => flow.site === site) ?? there.find((flow) => flow.site === "local") ?? there[0])
+        ?.site ?? "";
   }
 
   #defaults(): void {
     const all = Object.entries(this.#workflow?.schema.properties ?? {});
-    this.values = Object.fromEntries(all.filter(([, of]) => of.default !== undefined).map(([name, of]) => [name, of.default!]));
+    this.values = Object.fromEntries(
+      all.filter(([, of]) => of.default !== undefined).map(([name, of]) => [name, of.default!]),
+    );
     this.refused = {};
     this.filled = "";
     this.form?.fill(this.values);
@@ -189,7 +158,7 @@ export class SgLaunch extends LitElement {
     this.#defaults();
     this.#take(what.parameters, "run");
     const images = first.items.map((task): [string, string] => [task.image, task.name]);
-    for (let next = first.next; next !== null && images.length < 5000; ) {
+    for (let next = first.next; next !== null && images.length < 5000;) {
       const page = await this.api.tasks(run, { limit: 200, after: next });
       images.push(...page.items.map((task): [string, string] => [task.image, task.name]));
       next = page.next;
@@ -200,11 +169,7 @@ export class SgLaunch extends LitElement {
   #choose(chosen: ReadonlyMap<string, string>): void {
     this.chosen = chosen;
     this.facts.want(chosen.keys());
-    try {
-      sessionStorage.setItem(KEPT, JSON.stringify([...chosen]));
-    } catch {
-      // not kept over a reload, then
-    }
+    keep(chosen);
   }
 
   get #usable(): ReadonlyMap<string, string> {
@@ -217,23 +182,39 @@ export class SgLaunch extends LitElement {
   }
 
   get #body(): LaunchBody {
-    return { workflow: this.name, version: this.#workflow?.version ?? "", site: this.site, images: [...this.#usable.keys()], parameters: this.values, again: false };
+    return {
+      workflow: this.name,
+      version: this.#workflow?.version ?? "",
+      site: this.site,
+      images: [...this.#usable.keys()],
+      parameters: this.values,
+      again: false,
+    };
   }
 
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("step") && changed.get("step") !== undefined) window.scrollTo(0, 0);
     if (this.step === "settings") this.#estimateSoon();
-    if (this.hasUpdated && changed.has("step")) this.dispatchEvent(new CustomEvent("sg-title", { detail: { title: this.step === "settings" ? "Settings" : "Choose images" }, bubbles: true, composed: true }));
+    if (this.hasUpdated && changed.has("step"))
+      this.dispatchEvent(
+        new CustomEvent("sg-title", {
+          detail: { title: this.step === "settings" ? "Settings" : "Choose images" },
+          bubbles: true,
+          composed: true,
+        }),
+      );
   }
 
   protected override updated(changed: PropertyValues): void {
-    if (changed.get("step") !== undefined && changed.has("step")) this.renderRoot.querySelector<HTMLElement>("h1")?.focus();
+    if (changed.get("step") !== undefined && changed.has("step"))
+      this.renderRoot.querySelector<HTMLElement>("h1")?.focus();
   }
 
   #estimateSoon(): void {
     const { again: _again, ...body } = this.#body;
     const asked = JSON.stringify(body);
-    if (asked === this.asked || !body.images.length || !this.#workflow || Object.keys(this.faults).length) return;
+    if (asked === this.asked || !body.images.length || !this.#workflow || Object.keys(this.faults).length)
+      return;
     this.asked = asked;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
@@ -250,7 +231,8 @@ export class SgLaunch extends LitElement {
   get #reason(): string {
     if (this.launching) return "Launching…";
     if (!this.#usable.size) return "Choose at least one image.";
-    if (!this.#workflow) return this.flows?.length ? "Choose a workflow." : "No workflow can be used at the moment.";
+    if (!this.#workflow)
+      return this.flows?.length ? "Choose a workflow." : "No workflow can be used at the moment.";
     if (Object.keys(this.faults).length) return "Some settings need your attention.";
     return "";
   }
@@ -269,7 +251,12 @@ export class SgLaunch extends LitElement {
       const wish = await this.api.launch(body, keyFor(body));
       const answer = await this.api.granted<{ run: string; outcome: string }>(wish.id, (now) => {
         const words = now.trouble ?? now.step ?? "Waiting for its turn";
-        this.launching = now.total ? { words: `${sentence(words)}: ${count(now.done ?? 0)} of ${count(now.total)}`, part: (now.done ?? 0) / now.total } : { words: `${sentence(words)}…`, part: null };
+        this.launching = now.total
+          ? {
+              words: `${sentence(words)}: ${count(now.done ?? 0)} of ${count(now.total)}`,
+              part: (now.done ?? 0) / now.total,
+            }
+          : { words: `${sentence(words)}…`, part: null };
       });
       forgetKey();
       this.launching = null;
@@ -299,84 +286,126 @@ export class SgLaunch extends LitElement {
 
   #title(): TemplateResult {
     const second = this.step === "settings";
-    const mark = (n: number, words: string, here: boolean): TemplateResult => html`<li aria-current=${here ? "step" : nothing}><i aria-hidden="true">${n}</i>${words}</li>`;
+    const mark = (n: number, words: string, here: boolean): TemplateResult =>
+      html`<li aria-current=${here ? "step" : nothing}><i aria-hidden="true">${n}</i>${words}</li>`;
     return html`<div class="title">
-      <ol class="steps" aria-label="Steps">${mark(1, "Images", !second)}${icon("right", 14)}${mark(2, "Workflow and settings", second)}</ol>
+      <ol class="steps" aria-label="Steps">
+        ${mark(1, "Images", !second)}${icon("right", 14)}${mark(2, "Workflow and settings", second)}
+      </ol>
       <h1 tabindex="-1">${second ? "What should be done with them?" : "Which images?"}</h1>
     </div>`;
   }
 
   #images(): TemplateResult {
-    return html`<sg-browser base=${this.base} at=${this.at} .chosen=${this.chosen} .facts=${this.facts}
+    return html`<sg-browser
+      base=${this.base}
+      at=${this.at}
+      .chosen=${this.chosen}
+      .facts=${this.facts}
       @sg-at=${(event: CustomEvent<{ at: string }>) => (this.at = event.detail.at)}
-      @sg-chosen=${(event: CustomEvent<{ chosen: Map<string, string> }>) => this.#choose(event.detail.chosen)}></sg-browser>`;
+      @sg-chosen=${(event: CustomEvent<{ chosen: Map<string, string> }>) => this.#choose(event.detail.chosen)}
+    ></sg-browser>`;
   }
 
   #where(): TemplateResult | typeof nothing {
     const there = this.#there;
     const site = this.sites.find((each) => each.site === this.site);
-    const title = (id: string): string => this.sites.find((each) => each.site === id)?.title || (id === "local" ? "This computer" : id);
+    const title = (id: string): string =>
+      this.sites.find((each) => each.site === id)?.title || (id === "local" ? "This computer" : id);
     return html`<div class="where">
-      ${there.length > 1
-        ? html`<label for="site">Where it runs</label><select id="site" @change=${(event: Event) => (this.site = (event.target as HTMLSelectElement).value)}>${there.map((flow) => html`<option value=${flow.site} ?selected=${flow.site === this.site}>${title(flow.site)}</option>`)}</select>`
-        : html`<p class="small"><span class="muted">Runs on</span> <b>${title(this.site)}</b></p>`}
+      ${
+        there.length > 1
+          ? html`<label for="site">Where it runs</label
+              ><select
+                id="site"
+                @change=${(event: Event) => (this.site = (event.target as HTMLSelectElement).value)}
+              >
+                ${there.map((flow) => html`<option value=${flow.site} ?selected=${flow.site === this.site}>${title(flow.site)}</option>`)}
+              </select>`
+          : html`<p class="small"><span class="muted">Runs on</span> <b>${title(this.site)}</b></p>`
+      }
       ${site?.trouble ? html`<sg-notice kind="warn" heading="${title(this.site)} does not answer at the moment">${site.trouble} ${site.heard_at ? `Last heard ${ago(site.heard_at)}.` : ""} You can launch anyway: the run starts when it answers again.</sg-notice>` : nothing}
     </div>`;
   }
 
   #settings(): TemplateResult {
     const flow = this.#workflow;
-    const channels = [...this.#usable.keys()].map((image) => this.facts.get(image)?.channels).find((each) => each?.length) ?? [];
+    const channels =
+      [...this.#usable.keys()].map((image) => this.facts.get(image)?.channels).find((each) => each?.length) ??
+      [];
     return html`<div class="two">
       <div>
         <section class="card" aria-labelledby="w">
           <h2 id="w">Workflow</h2>
-          ${this.#offered.length
-            ? html`<div class="flows" role="radiogroup" aria-labelledby="w">${this.#offered.map((each) => html`<label class="flow"><input type="radio" name="flow" .checked=${each.name === this.name} @change=${() => void this.#flow(each.name)} /><b>${each.title}</b><p>${each.description}</p></label>`)}</div>${this.#where()}`
-            : this.flows
-              ? html`<sg-notice kind="warn" heading="No workflow can be used yet">slidegate is still setting up, or no place to compute was heard of yet. Wait a minute and look again. <button slot="do" @click=${() => void this.#begin()}>${icon("again", 16)} Look again</button></sg-notice>`
-              : nothing}
+          ${
+            this.#offered.length
+              ? html`<div class="flows" role="radiogroup" aria-labelledby="w">
+                    ${this.#offered.map(
+                      (each) =>
+                        html`<label class="flow"
+                          ><input
+                            type="radio"
+                            name="flow"
+                            .checked=${each.name === this.name}
+                            @change=${() => void this.#flow(each.name)}
+                          /><b>${each.title}</b>
+                          <p>${each.description}</p></label
+                        >`,
+                    )}
+                  </div>
+                  ${this.#where()}`
+              : this.flows
+                ? html`<sg-notice kind="warn" heading="No workflow can be used yet"
+                    >slidegate is still setting up, or no place to compute was heard of yet. Wait a minute and
+                    look again.
+                    <button slot="do" @click=${() => void this.#begin()}>
+                      ${icon("again", 16)} Look again
+                    </button></sg-notice
+                  >`
+                : nothing
+          }
         </section>
-        ${flow
-          ? html`<section class="card" aria-labelledby="s">
-              <h2 id="s">Settings</h2>
-              ${this.filled ? html`<div class="used"><span>${this.filled === "last" ? "These are the settings that you used last time." : "These are the settings of the earlier run."}</span><button class="quiet" @click=${this.#defaults}>Use the defaults</button></div>` : nothing}
-              <sg-form .schema=${flow.schema} .values=${this.values} .refused=${this.refused} .suggest=${{ channel: channels }}
-                @sg-input=${(event: CustomEvent<{ values: Parameters; faults: Record<string, string> }>) => {
-                  this.values = event.detail.values;
-                  this.faults = event.detail.faults;
-                }}></sg-form>
-            </section>`
-          : nothing}
+        ${
+          flow
+            ? html`<section class="card" aria-labelledby="s">
+                <h2 id="s">Settings</h2>
+                ${this.filled ? html`<div class="used"><span>${this.filled === "last" ? "These are the settings that you used last time." : "These are the settings of the earlier run."}</span><button class="quiet" @click=${this.#defaults}>Use the defaults</button></div>` : nothing}
+                <sg-form
+                  .schema=${flow.schema}
+                  .values=${this.values}
+                  .refused=${this.refused}
+                  .suggest=${{ channel: channels }}
+                  @sg-input=${(
+                    event: CustomEvent<{ values: Parameters; faults: Record<string, string> }>,
+                  ) => {
+                    this.values = event.detail.values;
+                    this.faults = event.detail.faults;
+                  }}
+                ></sg-form>
+              </section>`
+            : nothing
+        }
       </div>
-      ${flow
-        ? html`<section class="card" aria-labelledby="p">
-            <div><h2 id="p">Preview</h2><p class="muted small">See what these settings find, before they run on everything.</p></div>
-            <sg-preview base=${this.base} .workflow=${flow} .parameters=${this.values} .images=${this.#usable} .facts=${this.facts}
-              blocked=${Object.keys(this.faults).length ? "Some settings need your attention." : ""}
-              @sg-refused=${(event: CustomEvent<{ errors: { name: string; message: string }[] }>) => (this.refused = Object.fromEntries(event.detail.errors.map((each) => [each.name, each.message])))}></sg-preview>
-          </section>`
-        : nothing}
+      ${
+        flow
+          ? html`<section class="card" aria-labelledby="p">
+              <div>
+                <h2 id="p">Preview</h2>
+                <p class="muted small">See what these settings find, before they run on everything.</p>
+              </div>
+              <sg-preview
+                base=${this.base}
+                .workflow=${flow}
+                .parameters=${this.values}
+                .images=${this.#usable}
+                .facts=${this.facts}
+                blocked=${Object.keys(this.faults).length ? "Some settings need your attention." : ""}
+                @sg-refused=${(event: CustomEvent<{ errors: { name: string; message: string }[] }>) => (this.refused = Object.fromEntries(event.detail.errors.map((each) => [each.name, each.message])))}
+              ></sg-preview>
+            </section>`
+          : nothing
+      }
     </div>`;
-  }
-
-  #size(): string {
-    const facts = [...this.#usable.keys()].map((image) => this.facts.get(image));
-    const sum = facts.reduce((all, each) => all + (each?.bytes ?? 0), 0);
-    if (!sum) return "";
-    return facts.every((each) => each?.bytes) ? bytes(sum) : `more than ${bytes(sum)}`;
-  }
-
-  #forecast(): string {
-    const e = this.estimate;
-    if (!e) return "";
-    const parts: string[] = [];
-    if (e.staging_seconds !== null) parts.push(`preparing about ${span(e.staging_seconds)}`);
-    if (e.computing_seconds !== null) parts.push(`computing about ${span(e.computing_seconds)}`);
-    if (!parts.length) parts.push("how long it takes is not known before the first run");
-    const before = e.queue.queued + e.queue.running;
-    if (before) parts.push(`${many(before, "image")} before it`);
-    return sentence(parts.join(" · "));
   }
 
   #tray(): TemplateResult {
@@ -384,25 +413,58 @@ export class SgLaunch extends LitElement {
     const n = this.#usable.size;
     const bad = this.chosen.size - n;
     const reason = this.#reason;
-    const size = this.#size();
-    return html`<div class="tray" role="region" aria-label="What is chosen"><div>
-      ${n ? html`<div class="chosen" aria-hidden="true">${[...this.#usable.keys()].slice(0, 4).map((image) => html`<sg-thumb base=${this.base} image=${image}></sg-thumb>`)}</div>` : nothing}
-      <div class="facts numbers">
-        <b aria-live="polite">${n ? many(n, "image") + " chosen" : "No image chosen yet"}</b>${size ? html` <span class="muted">· ${size}</span>` : nothing}
-        ${n ? html`<button class="quiet" @click=${() => { this.showing = true; void this.chosenDialog.show(); }}>Show</button>` : nothing}
-        ${bad ? html`<p class="why">${many(bad, "image")} cannot be used and ${bad === 1 ? "is" : "are"} left out.</p>` : nothing}
-        ${this.launching
-          ? html`<p role="status">${this.launching.words}</p><sg-progress thin .value=${this.launching.part} label="Launching"></sg-progress>`
-          : second
-            ? html`<p class=${reason ? "why" : ""} id="why">${reason || this.#forecast()}</p>`
-            : nothing}
+    const size = sizeOf([...this.#usable.keys()].map((image) => this.facts.get(image)));
+    return html`<div class="tray" role="region" aria-label="What is chosen">
+      <div>
+        ${n ? html`<div class="chosen" aria-hidden="true">${[...this.#usable.keys()].slice(0, 4).map((image) => html`<sg-thumb base=${this.base} image=${image}></sg-thumb>`)}</div>` : nothing}
+        <div class="facts numbers">
+          <b aria-live="polite">${n ? many(n, "image") + " chosen" : "No image chosen yet"}</b
+          >${size ? html` <span class="muted">· ${size}</span>` : nothing}
+          ${
+            n
+              ? html`<button
+                  class="quiet"
+                  @click=${() => {
+                    this.showing = true;
+                    void this.chosenDialog.show();
+                  }}
+                >
+                  Show
+                </button>`
+              : nothing
+          }
+          ${bad ? html`<p class="why">${many(bad, "image")} cannot be used and ${bad === 1 ? "is" : "are"} left out.</p>` : nothing}
+          ${
+            this.launching
+              ? html`<p role="status">${this.launching.words}</p>
+                  <sg-progress thin .value=${this.launching.part} label="Launching"></sg-progress>`
+              : second
+                ? html`<p class=${reason ? "why" : ""} id="why">${reason || forecast(this.estimate)}</p>`
+                : nothing
+          }
+        </div>
+        ${
+          second
+            ? html`<button @click=${() => go(this, "/launch")}>${icon("left", 16)} Images</button>
+                <button
+                  class="primary large"
+                  aria-disabled=${reason ? "true" : "false"}
+                  aria-describedby="why"
+                  @click=${() => void this.#launch()}
+                >
+                  ${this.launching ? "Launching…" : "Launch"}
+                </button>`
+            : html`${n ? html`<button class="quiet" @click=${() => this.#choose(new Map())}>Choose none</button>` : nothing}
+                <button
+                  class="primary large"
+                  ?disabled=${!n}
+                  @click=${() => go(this, "/launch?step=settings")}
+                >
+                  Continue ${icon("right", 16)}
+                </button>`
+        }
       </div>
-      ${second
-        ? html`<button @click=${() => go(this, "/launch")}>${icon("left", 16)} Images</button>
-            <button class="primary large" aria-disabled=${reason ? "true" : "false"} aria-describedby="why" @click=${() => void this.#launch()}>${this.launching ? "Launching…" : "Launch"}</button>`
-        : html`${n ? html`<button class="quiet" @click=${() => this.#choose(new Map())}>Choose none</button>` : nothing}
-            <button class="primary large" ?disabled=${!n} @click=${() => go(this, "/launch?step=settings")}>Continue ${icon("right", 16)}</button>`}
-    </div></div>`;
+    </div>`;
   }
 
   #dialogs(): TemplateResult {
@@ -413,41 +475,52 @@ export class SgLaunch extends LitElement {
       if (!chosen.size) this.chosenDialog.close();
     };
     return html`<sg-dialog id="chosen" heading="What is chosen" @close=${() => (this.showing = false)}>
-        <ul class="list">${(this.showing ? [...this.chosen] : []).map(([image, name]) => html`<li><sg-thumb base=${this.base} image=${image}></sg-thumb><span>${name || shortName(image)}${this.facts.get(image)?.problem ? html`<br /><span class="small muted">Cannot be used: ${this.facts.get(image)!.problem!.message}</span>` : nothing}</span><button class="quiet" aria-label="Leave out ${name}" @click=${() => drop(image)}>${icon("cross", 16)}</button></li>`)}</ul>
-        <button slot="do" @click=${() => { this.#choose(new Map()); this.chosenDialog.close(); }}>Choose none</button>
+        <ul class="list">
+          ${(this.showing ? [...this.chosen] : []).map(([image, name]) => html`<li><sg-thumb base=${this.base} image=${image}></sg-thumb><span>${name || shortName(image)}${this.facts.get(image)?.problem ? html`<br /><span class="small muted">Cannot be used: ${this.facts.get(image)!.problem!.message}</span>` : nothing}</span><button class="quiet" aria-label="Leave out ${name}" @click=${() => drop(image)}>${icon("cross", 16)}</button></li>`)}
+        </ul>
+        <button
+          slot="do"
+          @click=${() => {
+            this.#choose(new Map());
+            this.chosenDialog.close();
+          }}
+        >
+          Choose none
+        </button>
         <button slot="do" class="primary" @click=${() => this.chosenDialog.close()}>Done</button>
       </sg-dialog>
       <sg-dialog id="known" heading="You have run exactly this before">
-        <p>The same images with the same settings ${this.known?.outcome === "finished" ? "have been run, and the results are there" : this.known?.outcome === "resumed" ? "are being run right now" : "were run before, and that run goes on now"}. Running them again would give the same answer.</p>
-        <button slot="do" @click=${() => { this.knownDialog.close(); void this.#launch(true); }}>Run again even so</button>
-        <button slot="do" class="primary" @click=${() => { this.knownDialog.close(); this.#leave(this.known!.run); }}>Show that run</button>
+        <p>
+          The same images with the same settings
+          ${this.known?.outcome === "finished" ? "have been run, and the results are there" : this.known?.outcome === "resumed" ? "are being run right now" : "were run before, and that run goes on now"}.
+          Running them again would give the same answer.
+        </p>
+        <button
+          slot="do"
+          @click=${() => {
+            this.knownDialog.close();
+            void this.#launch(true);
+          }}
+        >
+          Run again even so
+        </button>
+        <button
+          slot="do"
+          class="primary"
+          @click=${() => {
+            this.knownDialog.close();
+            this.#leave(this.known!.run);
+          }}
+        >
+          Show that run
+        </button>
       </sg-dialog>`;
   }
 
   override render(): TemplateResult {
     return html`${this.#title()}
-      ${this.problem ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
-      ${this.failed && !this.failed.errors.length ? html`<div class="open">${trouble(this.failed)}</div>` : nothing}
-      ${this.step === "settings" ? this.#settings() : this.#images()}
-      ${this.#tray()}${this.#dialogs()}`;
+    ${this.problem ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
+    ${this.failed && !this.failed.errors.length ? html`<div class="open">${trouble(this.failed)}</div>` : nothing}
+    ${this.step === "settings" ? this.#settings() : this.#images()} ${this.#tray()}${this.#dialogs()}`;
   }
-}
-
-function kept(): ReadonlyMap<string, string> {
-  try {
-    return new Map(JSON.parse(sessionStorage.getItem(KEPT) ?? "[]") as [string, string][]);
-  } catch {
-    return new Map();
-  }
-}
-
-/** Whether a version, such as 1.10.0, is newer than another. */
-export function newer(version: string, than: string): boolean {
-  const numbers = (text: string): number[] => text.split(/[.+-]/).map((part) => Number(part) || 0);
-  const [a, b] = [numbers(version), numbers(than)];
-  for (let i = 0; i < Math.max(a.length, b.length); i += 1) {
-    const d = (a[i] ?? 0) - (b[i] ?? 0);
-    if (d) return d > 0;
-  }
-  return false;
 }

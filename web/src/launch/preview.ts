@@ -13,7 +13,10 @@ import { count, headline, sentence, shortName } from "../words.ts";
 import type { Facts } from "./facts.ts";
 
 /** What else is worth saying of a region, where the workflow's summary has it. */
-const KNOWN: Record<string, string> = { density_per_mm2: "Per mm²", touching_edge: "Cut by the edge of the region" };
+const KNOWN: Record<string, string> = {
+  density_per_mm2: "Per mm²",
+  touching_edge: "Cut by the edge of the region",
+};
 
 interface Shown {
   wish: string;
@@ -28,22 +31,85 @@ export class SgPreview extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { display: grid; gap: var(--sg-4); }
-      .top { display: flex; gap: var(--sg-3); align-items: center; }
-      .top select { min-width: 0; text-overflow: ellipsis; }
-      .result { display: grid; gap: var(--sg-3); }
-      .picture { position: relative; background: #0d0f14; border-radius: var(--sg-radius-s); overflow: hidden; display: grid; }
-      .picture img { grid-area: 1 / 1; display: block; width: 100%; height: auto; max-height: 34rem; object-fit: contain; image-rendering: auto; }
-      .picture img.under { visibility: hidden; }
-      .old img { opacity: 0.45; }
-      .found { font-size: var(--sg-size-l); font-weight: 620; }
-      dl { display: grid; grid-template-columns: auto 1fr; gap: 0 var(--sg-4); font-size: var(--sg-size-s); }
-      dt { color: var(--sg-ink-2); } dd { text-align: right; font-variant-numeric: tabular-nums; }
-      .switch { display: inline-flex; border: 1px solid var(--sg-line-strong); border-radius: var(--sg-radius-s); overflow: hidden; }
-      .switch button { border: 0; border-radius: 0; min-height: 2.25rem; }
-      .switch button[aria-pressed="true"] { background: var(--sg-accent-soft); color: var(--sg-accent-ink); }
-      .switch button:focus-visible { outline-offset: -3px; }
-      .old-note { color: var(--sg-warn); font-size: var(--sg-size-s); font-weight: 550; }
+      :host {
+        display: grid;
+        gap: var(--sg-4);
+      }
+      .top {
+        display: flex;
+        gap: var(--sg-3);
+        align-items: center;
+      }
+      .top select {
+        min-width: 0;
+        text-overflow: ellipsis;
+      }
+      .result {
+        display: grid;
+        gap: var(--sg-3);
+      }
+      .picture {
+        position: relative;
+        background: #0d0f14;
+        border-radius: var(--sg-radius-s);
+        overflow: hidden;
+        display: grid;
+      }
+      .picture img {
+        grid-area: 1 / 1;
+        display: block;
+        width: 100%;
+        height: auto;
+        max-height: 34rem;
+        object-fit: contain;
+        image-rendering: auto;
+      }
+      .picture img.under {
+        visibility: hidden;
+      }
+      .old img {
+        opacity: 0.45;
+      }
+      .found {
+        font-size: var(--sg-size-l);
+        font-weight: 620;
+      }
+      dl {
+        display: grid;
+        grid-template-columns: auto 1fr;
+        gap: 0 var(--sg-4);
+        font-size: var(--sg-size-s);
+      }
+      dt {
+        color: var(--sg-ink-2);
+      }
+      dd {
+        text-align: right;
+        font-variant-numeric: tabular-nums;
+      }
+      .switch {
+        display: inline-flex;
+        border: 1px solid var(--sg-line-strong);
+        border-radius: var(--sg-radius-s);
+        overflow: hidden;
+      }
+      .switch button {
+        border: 0;
+        border-radius: 0;
+        min-height: 2.25rem;
+      }
+      .switch button[aria-pressed="true"] {
+        background: var(--sg-accent-soft);
+        color: var(--sg-accent-ink);
+      }
+      .switch button:focus-visible {
+        outline-offset: -3px;
+      }
+      .old-note {
+        color: var(--sg-warn);
+        font-size: var(--sg-size-s);
+        font-weight: 550;
+      }
     `,
   ];
 
@@ -112,14 +178,25 @@ export class SgPreview extends LitElement {
     const api = Api.at(this.base);
     try {
       const { wish, answer } = await api.preview(
-        { workflow: this.workflow.name, version: this.workflow.version, image: this.image, region: this.region, parameters: this.parameters },
+        {
+          workflow: this.workflow.name,
+          version: this.workflow.version,
+          image: this.image,
+          region: this.region,
+          parameters: this.parameters,
+        },
         (now) => (this.words = now.trouble ?? (now.step ? `${sentence(now.step)}…` : "Working…")),
         asking.signal,
       );
-      const [picture, plain] = await Promise.all((["picture", "plain"] as const).map(async (which) => {
-        const response = await api.fetch("GET", api.previewPicture(wish, which), { headers: { Accept: "image/png, application/json" }, signal: asking.signal });
-        return URL.createObjectURL(await response.blob());
-      }));
+      const [picture, plain] = await Promise.all(
+        (["picture", "plain"] as const).map(async (which) => {
+          const response = await api.fetch("GET", api.previewPicture(wish, which), {
+            headers: { Accept: "image/png, application/json" },
+            signal: asking.signal,
+          });
+          return URL.createObjectURL(await response.blob());
+        }),
+      );
       this.#forget();
       this.shown = { wish, answer, asked, picture: picture!, plain: plain! };
       this.outlines = true;
@@ -130,7 +207,8 @@ export class SgPreview extends LitElement {
       if (!asking.signal.aborted) {
         this.problem = Problem.from(thrown);
         this.words = "";
-        if (this.problem.errors.length) this.dispatchEvent(new CustomEvent("sg-refused", { detail: { errors: this.problem.errors } }));
+        if (this.problem.errors.length)
+          this.dispatchEvent(new CustomEvent("sg-refused", { detail: { errors: this.problem.errors } }));
       }
     }
     if (this.asking === asking) this.busy = false;
@@ -145,20 +223,41 @@ export class SgPreview extends LitElement {
     const old = shown.asked !== this.#asked;
     const facts = Object.entries(KNOWN).filter(([name]) => typeof shown.answer.facts[name] === "number");
     return html`<div class="result">
-      <div class="picture ${old ? "old" : ""}" ${styled({ "aspect-ratio": `${shown.answer.width} / ${shown.answer.height}` })}>
+      <div
+        class="picture ${old ? "old" : ""}"
+        ${styled({ "aspect-ratio": `${shown.answer.width} / ${shown.answer.height}` })}
+      >
         <img src=${shown.plain} alt="The region" />
-        <img src=${shown.picture} class=${this.outlines ? "" : "under"} alt=${this.outlines ? "The region, with outlines around what was found" : ""} />
+        <img
+          src=${shown.picture}
+          class=${this.outlines ? "" : "under"}
+          alt=${this.outlines ? "The region, with outlines around what was found" : ""}
+        />
       </div>
       <div class="row spread">
         <span class="found numbers">${this.#headline(shown.answer)}</span>
         <span class="switch" role="group" aria-label="Outlines">
-          <button aria-pressed=${this.outlines ? "true" : "false"} @click=${() => (this.outlines = true)}>With outlines</button>
-          <button aria-pressed=${this.outlines ? "false" : "true"} @click=${() => (this.outlines = false)}>Without</button>
+          <button aria-pressed=${this.outlines ? "true" : "false"} @click=${() => (this.outlines = true)}>
+            With outlines
+          </button>
+          <button aria-pressed=${this.outlines ? "false" : "true"} @click=${() => (this.outlines = false)}>
+            Without
+          </button>
         </span>
       </div>
       ${old ? html`<p class="old-note">The settings or the region have changed since. Run the preview again to see what they do.</p>` : nothing}
       ${shown.answer.hint ? html`<p class="muted small">${shown.answer.hint}</p>` : nothing}
-      ${facts.length ? html`<dl>${facts.map(([name, words]) => html`<dt>${words}</dt><dd>${count(Math.round(shown.answer.facts[name] as number))}</dd>`)}</dl>` : nothing}
+      ${
+        facts.length
+          ? html`<dl>
+              ${facts.map(
+                ([name, words]) =>
+                  html`<dt>${words}</dt>
+                    <dd>${count(Math.round(shown.answer.facts[name] as number))}</dd>`,
+              )}
+            </dl>`
+          : nothing
+      }
     </div>`;
   }
 
@@ -171,23 +270,41 @@ export class SgPreview extends LitElement {
 
   #shape(facts: ImageFacts | undefined): TemplateResult {
     if (!facts?.shape || !this.region) return html`<p class="muted small">Reading the image…</p>`;
-    return html`<sg-region base=${this.base} image=${this.image} .shape=${[facts.shape[1], facts.shape[2]] as [number, number]} .region=${this.region}
-      @sg-region=${(event: CustomEvent<{ region: Box }>) => (this.region = event.detail.region)}></sg-region>`;
+    return html`<sg-region
+      base=${this.base}
+      image=${this.image}
+      .shape=${[facts.shape[1], facts.shape[2]] as [number, number]}
+      .region=${this.region}
+      @sg-region=${(event: CustomEvent<{ region: Box }>) => (this.region = event.detail.region)}
+    ></sg-region>`;
   }
 
   override render(): TemplateResult {
     if (!this.image) return html`<p class="muted">Choose at least one image to try the settings on.</p>`;
     return html`
-      ${this.images.size > 1
-        ? html`<div class="top"><label for="which" class="nowrap">Try on</label><select id="which" @change=${this.#pick}>${[...this.images].map(([image, name]) => html`<option value=${image} ?selected=${image === this.image}>${name || shortName(image)}</option>`)}</select></div>`
-        : nothing}
+      ${
+        this.images.size > 1
+          ? html`<div class="top">
+              <label for="which" class="nowrap">Try on</label
+              ><select id="which" @change=${this.#pick}>
+                ${[...this.images].map(([image, name]) => html`<option value=${image} ?selected=${image === this.image}>${name || shortName(image)}</option>`)}
+              </select>
+            </div>`
+          : nothing
+      }
       ${this.#shape(this.facts.get(this.image))}
       <div class="row">
-        <button @click=${this.#run} aria-disabled=${this.busy || this.blocked || !this.region ? "true" : "false"}>${icon("eye", 18)}${this.busy ? "Working…" : this.shown ? "Preview again" : "Preview this region"}</button>
-        <span class="muted small" role="status">${this.blocked && !this.busy ? this.blocked : this.busy ? this.words : html`<span class=${this.shown ? "sr" : ""}>${this.words || "Takes a few seconds. Nothing is kept."}</span>`}</span>
+        <button
+          @click=${this.#run}
+          aria-disabled=${this.busy || this.blocked || !this.region ? "true" : "false"}
+        >
+          ${icon("eye", 18)}${this.busy ? "Working…" : this.shown ? "Preview again" : "Preview this region"}
+        </button>
+        <span class="muted small" role="status"
+          >${this.blocked && !this.busy ? this.blocked : this.busy ? this.words : html`<span class=${this.shown ? "sr" : ""}>${this.words || "Takes a few seconds. Nothing is kept."}</span>`}</span
+        >
       </div>
-      ${this.busy ? html`<sg-progress label="Preview"></sg-progress>` : nothing}
-      ${trouble(this.problem)}
+      ${this.busy ? html`<sg-progress label="Preview"></sg-progress>` : nothing} ${trouble(this.problem)}
       ${this.shown ? this.#result(this.shown) : nothing}
     `;
   }

@@ -10,15 +10,51 @@ import { trouble } from "../elements/small.ts";
 import { bytes, count, exactly, many, moment, sentence, span, value } from "../words.ts";
 
 const facts = css`
-  dl.facts { display: grid; grid-template-columns: minmax(10rem, 18rem) minmax(0, 1fr); gap: 0; }
-  dl.facts > * { padding: var(--sg-3) 0; border-bottom: 1px solid var(--sg-line); }
-  dl.facts > :nth-last-child(-n + 2) { border-bottom: 0; }
-  dl.facts dt { color: var(--sg-ink-2); font-size: var(--sg-size-s); padding-top: 0.8125rem; }
-  dl.facts dd { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-  .digest { font-family: var(--sg-mono); font-size: 0.8125rem; color: var(--sg-ink-2); }
-  .card + .card { margin-top: var(--sg-5); }
-  .card { display: grid; gap: var(--sg-3); }
-  @media (max-width: 42rem) { dl.facts { grid-template-columns: 1fr; } dl.facts dt { border-bottom: 0; padding-bottom: 0; } dl.facts dd { padding-top: 0; } }
+  dl.facts {
+    display: grid;
+    grid-template-columns: minmax(10rem, 18rem) minmax(0, 1fr);
+    gap: 0;
+  }
+  dl.facts > * {
+    padding: var(--sg-3) 0;
+    border-bottom: 1px solid var(--sg-line);
+  }
+  dl.facts > :nth-last-child(-n + 2) {
+    border-bottom: 0;
+  }
+  dl.facts dt {
+    color: var(--sg-ink-2);
+    font-size: var(--sg-size-s);
+    padding-top: 0.8125rem;
+  }
+  dl.facts dd {
+    overflow-wrap: anywhere;
+    font-variant-numeric: tabular-nums;
+  }
+  .digest {
+    font-family: var(--sg-mono);
+    font-size: 0.8125rem;
+    color: var(--sg-ink-2);
+  }
+  .card + .card {
+    margin-top: var(--sg-5);
+  }
+  .card {
+    display: grid;
+    gap: var(--sg-3);
+  }
+  @media (max-width: 42rem) {
+    dl.facts {
+      grid-template-columns: 1fr;
+    }
+    dl.facts dt {
+      border-bottom: 0;
+      padding-bottom: 0;
+    }
+    dl.facts dd {
+      padding-top: 0;
+    }
+  }
 `;
 
 @customElement("sg-run-settings")
@@ -29,17 +65,23 @@ export class SgRunSettings extends LitElement {
   override render(): TemplateResult {
     const { run } = this;
     const properties = run.schema?.properties ?? {};
-    const names = [...new Set([...ordered(run.schema ?? {}).map(([name]) => name), ...Object.keys(run.parameters)])];
-    const row = (term: string, what: unknown): TemplateResult => html`<dt>${term}</dt><dd>${what}</dd>`;
+    const names = [
+      ...new Set([...ordered(run.schema ?? {}).map(([name]) => name), ...Object.keys(run.parameters)]),
+    ];
+    const row = (term: string, what: unknown): TemplateResult =>
+      html`<dt>${term}</dt>
+        <dd>${what}</dd>`;
     const of = (name: string): string => {
       const given = run.parameters[name];
       const unit = properties[name]?.["x-unit"];
       return given === undefined || given === null ? "Not set" : `${value(given)}${unit ? ` ${unit}` : ""}`;
     };
-    return html`<section class="card"><h2>Settings</h2>
+    return html`<section class="card">
+        <h2>Settings</h2>
         ${names.length ? html`<dl class="facts">${names.map((name) => row(properties[name]?.title ?? name, of(name)))}</dl>` : html`<p class="muted">This workflow has no settings.</p>`}
       </section>
-      <section class="card"><h2>How it was made</h2>
+      <section class="card">
+        <h2>How it was made</h2>
         <dl class="facts">
           ${row("Workflow", `${run.title || run.workflow}, version ${run.version}`)}
           ${row("Exact version of the workflow", html`<span class="digest">${run.release}</span>`)}
@@ -58,12 +100,34 @@ export class SgRunHistory extends LitElement {
   static override styles = [
     shared,
     css`
-      ol { display: grid; }
-      li { display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: var(--sg-4); padding: var(--sg-2) 0; border-bottom: 1px solid var(--sg-line); }
-      time { color: var(--sg-ink-2); font-size: var(--sg-size-s); padding-top: 0.125rem; }
-      li span { overflow-wrap: anywhere; line-height: 1.4; }
-      .more { margin-top: var(--sg-4); }
-      @media (max-width: 42rem) { li { grid-template-columns: 1fr; gap: 0; } }
+      ol {
+        display: grid;
+      }
+      li {
+        display: grid;
+        grid-template-columns: 9.5rem minmax(0, 1fr);
+        gap: var(--sg-4);
+        padding: var(--sg-2) 0;
+        border-bottom: 1px solid var(--sg-line);
+      }
+      time {
+        color: var(--sg-ink-2);
+        font-size: var(--sg-size-s);
+        padding-top: 0.125rem;
+      }
+      li span {
+        overflow-wrap: anywhere;
+        line-height: 1.4;
+      }
+      .more {
+        margin-top: var(--sg-4);
+      }
+      @media (max-width: 42rem) {
+        li {
+          grid-template-columns: 1fr;
+          gap: 0;
+        }
+      }
     `,
   ];
   @property() base = "";
@@ -99,16 +163,23 @@ export class SgRunHistory extends LitElement {
 
   /** What the images are called that are spoken of. */
   async #name(events: RunEvent[]): Promise<void> {
-    const unknown = events.map((event) => event.task).filter((task): task is string => task !== null && !this.names.has(task));
-    for (const page of new Set(unknown.map((task) => Math.floor((Number(task.split(".").at(-1)) - 1) / 200)))) {
+    const unknown = events
+      .map((event) => event.task)
+      .filter((task): task is string => task !== null && !this.names.has(task));
+    for (const page of new Set(
+      unknown.map((task) => Math.floor((Number(task.split(".").at(-1)) - 1) / 200)),
+    )) {
       const { items } = await Api.at(this.base).tasks(this.run, { limit: 200, after: page * 200 });
       this.names = new Map([...this.names, ...items.map((task): [string, string] => [task.task, task.name])]);
     }
   }
 
   override render(): TemplateResult {
-    return html`<section class="card">${trouble(this.problem, () => void this.load())}
-      <ol aria-label="What happened, oldest first">${this.events.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${sentence(event.words)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}</ol>
+    return html`<section class="card">
+      ${trouble(this.problem, () => void this.load())}
+      <ol aria-label="What happened, oldest first">
+        ${this.events.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${sentence(event.words)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}
+      </ol>
       ${this.next !== null ? html`<div class="more"><button @click=${this.load}>Show what came after</button></div>` : nothing}
     </section>`;
   }
@@ -119,9 +190,22 @@ export class SgRunCosts extends LitElement {
   static override styles = [
     shared,
     css`
-      .costs { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: var(--sg-4); }
-      .cost { display: grid; gap: var(--sg-1); align-content: start; margin: 0; }
-      .cost b { font-size: var(--sg-size-xl); font-weight: 620; letter-spacing: -0.01em; }
+      .costs {
+        display: grid;
+        grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr));
+        gap: var(--sg-4);
+      }
+      .cost {
+        display: grid;
+        gap: var(--sg-1);
+        align-content: start;
+        margin: 0;
+      }
+      .cost b {
+        font-size: var(--sg-size-xl);
+        font-weight: 620;
+        letter-spacing: -0.01em;
+      }
     `,
   ];
   @property() base = "";
@@ -145,18 +229,26 @@ export class SgRunCosts extends LitElement {
 
   override render(): TemplateResult {
     const { costs } = this;
-    const hours = (n: number | null): string => (n === null ? "Not known yet" : n < 0.1 ? span(n * 3600) : `${value(n)} hours`);
+    const hours = (n: number | null): string =>
+      n === null ? "Not known yet" : n < 0.1 ? span(n * 3600) : `${value(n)} hours`;
     const size = (n: number | null): string => (n === null ? "Not known yet" : bytes(n));
-    const card = (title: string, what: string, about: string): TemplateResult => html`<div class="card cost"><h3>${title}</h3><b class="numbers">${what}</b><p class="muted small">${about}</p></div>`;
+    const card = (title: string, what: string, about: string): TemplateResult =>
+      html`<div class="card cost">
+        <h3>${title}</h3>
+        <b class="numbers">${what}</b>
+        <p class="muted small">${about}</p>
+      </div>`;
     return html`${trouble(this.problem, () => void this.#load())}
-      ${costs
+    ${
+      costs
         ? html`<div class="costs">
             ${card("Computing", hours(costs.core_hours), "Time on processor cores, summed over all of them.")}
             ${costs.gpu_hours ? card("Graphics cards", hours(costs.gpu_hours), "Time on graphics cards.") : nothing}
             ${card("Moved", size(costs.bytes_moved), "Sent to where it was computed, and results brought back.")}
             ${card("Kept there", size(costs.bytes_at_site), "Copies of images that are still kept where it was computed, so that the next run need not send them again.")}
           </div>`
-        : nothing}`;
+        : nothing
+    }`;
   }
 }
 
@@ -165,13 +257,42 @@ export class SgRunFiles extends LitElement {
   static override styles = [
     shared,
     css`
-      .all { display: flex; flex-wrap: wrap; gap: var(--sg-4); align-items: center; justify-content: space-between; margin-bottom: var(--sg-5); }
-      .all p { max-width: 40rem; }
-      details { border-bottom: 1px solid var(--sg-line); content-visibility: auto; contain-intrinsic-size: auto 3rem; }
-      summary { padding: var(--sg-3) var(--sg-1); cursor: pointer; font-weight: 550; overflow-wrap: anywhere; }
-      li { display: flex; gap: var(--sg-4); justify-content: space-between; padding: var(--sg-1) var(--sg-1) var(--sg-1) var(--sg-5); font-size: var(--sg-size-s); }
-      li a { overflow-wrap: anywhere; min-width: 0; }
-      ul { padding-bottom: var(--sg-3); }
+      .all {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-4);
+        align-items: center;
+        justify-content: space-between;
+        margin-bottom: var(--sg-5);
+      }
+      .all p {
+        max-width: 40rem;
+      }
+      details {
+        border-bottom: 1px solid var(--sg-line);
+        content-visibility: auto;
+        contain-intrinsic-size: auto 3rem;
+      }
+      summary {
+        padding: var(--sg-3) var(--sg-1);
+        cursor: pointer;
+        font-weight: 550;
+        overflow-wrap: anywhere;
+      }
+      li {
+        display: flex;
+        gap: var(--sg-4);
+        justify-content: space-between;
+        padding: var(--sg-1) var(--sg-1) var(--sg-1) var(--sg-5);
+        font-size: var(--sg-size-s);
+      }
+      li a {
+        overflow-wrap: anywhere;
+        min-width: 0;
+      }
+      ul {
+        padding-bottom: var(--sg-3);
+      }
     `,
   ];
   @property() base = "";
@@ -189,7 +310,11 @@ export class SgRunFiles extends LitElement {
 
   async #load(more = false): Promise<void> {
     try {
-      const page = await Api.at(this.base).tasks(this.run, { state: "succeeded", limit: 100, ...(more && this.next !== null ? { after: this.next } : {}) });
+      const page = await Api.at(this.base).tasks(this.run, {
+        state: "succeeded",
+        limit: 100,
+        ...(more && this.next !== null ? { after: this.next } : {}),
+      });
       this.tasks = more ? [...this.tasks, ...page.items] : page.items;
       this.next = page.next;
       this.problem = null;
@@ -212,21 +337,58 @@ export class SgRunFiles extends LitElement {
 
   #list(task: Task): TemplateResult | typeof nothing {
     const files = this.files.get(task.number);
-    if (!files) return html`<ul><li class="muted">Looking…</li></ul>`;
-    if (files instanceof Problem) return html`<ul><li class="muted">${files.title} ${files.detail}</li></ul>`;
-    return html`<ul>${files.slice(0, 200).map((file) => html`<li><a href=${Api.at(this.base).file(this.run, task.number, file.name)} download>${file.name}</a><span class="muted numbers nowrap">${bytes(file.bytes)}</span></li>`)}
-      ${files.length > 200 ? html`<li class="muted">And ${count(files.length - 200)} more; all of them are in the download above.</li>` : nothing}</ul>`;
+    if (!files)
+      return html`<ul>
+        <li class="muted">Looking…</li>
+      </ul>`;
+    if (files instanceof Problem)
+      return html`<ul>
+        <li class="muted">${files.title} ${files.detail}</li>
+      </ul>`;
+    return html`<ul>
+      ${files.slice(0, 200).map((file) => html`<li><a href=${Api.at(this.base).file(this.run, task.number, file.name)} download>${file.name}</a><span class="muted numbers nowrap">${bytes(file.bytes)}</span></li>`)}
+      ${files.length > 200 ? html`<li class="muted">And ${count(files.length - 200)} more; all of them are in the download above.</li>` : nothing}
+    </ul>`;
   }
 
   override render(): TemplateResult {
     if (this.problem) return html`${trouble(this.problem, () => void this.#load())}`;
     if (!this.looked) return html``;
-    if (!this.tasks.length) return html`<sg-notice kind="empty" sign="save" heading="No results yet">As soon as the first image is finished, its files can be downloaded here.<button slot="do" @click=${() => void this.#load()}>${icon("again", 16)} Look again</button></sg-notice>`;
+    if (!this.tasks.length)
+      return html`<sg-notice kind="empty" sign="save" heading="No results yet"
+        >As soon as the first image is finished, its files can be downloaded here.<button
+          slot="do"
+          @click=${() => void this.#load()}
+        >
+          ${icon("again", 16)} Look again
+        </button></sg-notice
+      >`;
     return html`<section class="card">
-      <div class="all"><div><h2>Everything in one file</h2><p class="muted small">All results of this run, with a description of how they were made (RO-Crate) that other programs and archives understand.</p></div>
-        <a class="button primary" href=${Api.at(this.base).archive(this.run)} download>${icon("save", 18)} Download all (ZIP)</a></div>
-      <h3>${this.tasks.length === 1 ? "Its files" : `By image (${many(this.tasks.length, "image")}${this.next !== null ? " so far" : ""})`}</h3>
-      ${this.tasks.map((task) => html`<details ?open=${this.tasks.length === 1} @toggle=${(event: Event) => void this.#open(event, task)}><summary>${task.name}</summary>${this.#list(task)}</details>`)}
+      <div class="all">
+        <div>
+          <h2>Everything in one file</h2>
+          <p class="muted small">
+            All results of this run, with a description of how they were made (RO-Crate) that other programs
+            and archives understand.
+          </p>
+        </div>
+        <a class="button primary" href=${Api.at(this.base).archive(this.run)} download
+          >${icon("save", 18)} Download all (ZIP)</a
+        >
+      </div>
+      <h3>
+        ${this.tasks.length === 1 ? "Its files" : `By image (${many(this.tasks.length, "image")}${this.next !== null ? " so far" : ""})`}
+      </h3>
+      ${this.tasks.map(
+        (task) =>
+          html`<details
+            ?open=${this.tasks.length === 1}
+            @toggle=${(event: Event) => void this.#open(event, task)}
+          >
+            <summary>${task.name}</summary>
+            ${this.#list(task)}
+          </details>`,
+      )}
       ${this.next !== null ? html`<p><button @click=${() => void this.#load(true)}>Show more images</button></p>` : nothing}
     </section>`;
   }

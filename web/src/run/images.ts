@@ -29,16 +29,62 @@ export class SgRunImages extends LitElement {
   static override styles = [
     shared,
     css`
-      .chips { display: flex; flex-wrap: wrap; gap: var(--sg-2); margin-bottom: var(--sg-4); }
-      .chips button { border-radius: 99px; min-height: 2.125rem; padding-inline: 0.875rem; font-weight: 500; }
-      .chips button[aria-pressed="true"] { background: var(--sg-accent-soft); border-color: var(--sg-accent); color: var(--sg-accent-ink); }
-      .list { background: var(--sg-surface); border: 1px solid var(--sg-line); border-radius: var(--sg-radius); overflow: clip; box-shadow: var(--sg-shadow); min-width: 0; }
-      .two { display: grid; grid-template-columns: minmax(0, 1fr); gap: var(--sg-5); align-items: start; }
-      .two.watching { grid-template-columns: minmax(0, 1fr) minmax(0, 24rem); }
-      .two.single { grid-template-columns: minmax(0, 1fr); }
-      .two.single aside { position: static; }
-      aside { position: sticky; top: 5rem; padding: var(--sg-4); }
-      @media (max-width: 60rem) { .two.watching { grid-template-columns: minmax(0, 1fr); } .watching aside { position: static; } .watching:not(.single) aside { order: -1; } }
+      .chips {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-2);
+        margin-bottom: var(--sg-4);
+      }
+      .chips button {
+        border-radius: 99px;
+        min-height: 2.125rem;
+        padding-inline: 0.875rem;
+        font-weight: 500;
+      }
+      .chips button[aria-pressed="true"] {
+        background: var(--sg-accent-soft);
+        border-color: var(--sg-accent);
+        color: var(--sg-accent-ink);
+      }
+      .list {
+        background: var(--sg-surface);
+        border: 1px solid var(--sg-line);
+        border-radius: var(--sg-radius);
+        overflow: clip;
+        box-shadow: var(--sg-shadow);
+        min-width: 0;
+      }
+      .two {
+        display: grid;
+        grid-template-columns: minmax(0, 1fr);
+        gap: var(--sg-5);
+        align-items: start;
+      }
+      .two.watching {
+        grid-template-columns: minmax(0, 1fr) minmax(0, 24rem);
+      }
+      .two.single {
+        grid-template-columns: minmax(0, 1fr);
+      }
+      .two.single aside {
+        position: static;
+      }
+      aside {
+        position: sticky;
+        top: 5rem;
+        padding: var(--sg-4);
+      }
+      @media (max-width: 60rem) {
+        .two.watching {
+          grid-template-columns: minmax(0, 1fr);
+        }
+        .watching aside {
+          position: static;
+        }
+        .watching:not(.single) aside {
+          order: -1;
+        }
+      }
     `,
   ];
 
@@ -83,7 +129,10 @@ export class SgRunImages extends LitElement {
     try {
       let after: string | number | undefined;
       do {
-        const page = await Api.at(this.base).tasks(this.run, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+        const page = await Api.at(this.base).tasks(this.run, {
+          limit: PAGE,
+          ...(after === undefined ? {} : { after }),
+        });
         if (turn !== this.turn) return;
         this.tasks = [...this.tasks, ...page.items];
         after = page.next ?? undefined;
@@ -105,7 +154,14 @@ export class SgRunImages extends LitElement {
   }
 
   async #refresh(everything: boolean): Promise<void> {
-    if (!this.whole || (everything && this.summary && ended(this.summary.state) && this.tasks.every((task) => ended(task.state)))) return;
+    if (
+      !this.whole ||
+      (everything &&
+        this.summary &&
+        ended(this.summary.state) &&
+        this.tasks.every((task) => ended(task.state)))
+    )
+      return;
     this.refreshed = performance.now();
     const turn = this.turn;
     const shown = this.#shown.slice(this.seen.first, this.seen.last).map((task) => task.number);
@@ -115,7 +171,10 @@ export class SgRunImages extends LitElement {
     const pages = new Set(wanted.map((number) => Math.floor((number - 1) / PAGE)));
     try {
       for (const page of pages) {
-        const { items } = await Api.at(this.base).tasks(this.run, { limit: PAGE, ...(page ? { after: page * PAGE } : {}) });
+        const { items } = await Api.at(this.base).tasks(this.run, {
+          limit: PAGE,
+          ...(page ? { after: page * PAGE } : {}),
+        });
         if (turn !== this.turn) return;
         const known = new Map(items.map((task) => [task.number, task]));
         this.tasks = this.tasks.map((task) => known.get(task.number) ?? task);
@@ -141,33 +200,74 @@ export class SgRunImages extends LitElement {
     const counts = new Map<string, number>();
     const known = this.summary?.counts ?? {};
     for (const [name, , fits] of GROUPS) {
-      counts.set(name, name === "all" ? (this.summary?.tasks ?? this.tasks.length) : Object.entries(known).reduce((sum, [state, n]) => sum + (fits(state as TaskState) ? (n ?? 0) : 0), 0));
+      counts.set(
+        name,
+        name === "all"
+          ? (this.summary?.tasks ?? this.tasks.length)
+          : Object.entries(known).reduce(
+              (sum, [state, n]) => sum + (fits(state as TaskState) ? (n ?? 0) : 0),
+              0,
+            ),
+      );
     }
     return counts;
   }
 
   #row = (task: Task): TemplateResult =>
-    html`<sg-task-row base=${this.base} run=${this.run} .task=${task} .outputs=${this.summary?.outputs ?? {}} ?alone=${this.tasks.length === 1} ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
-      @sg-log=${() => void this.log.open(task)} @sg-watch=${() => (this.chosen = task.number)}></sg-task-row>`;
+    html`<sg-task-row
+      base=${this.base}
+      run=${this.run}
+      .task=${task}
+      .outputs=${this.summary?.outputs ?? {}}
+      ?alone=${this.tasks.length === 1}
+      ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
+      @sg-log=${() => void this.log.open(task)}
+      @sg-watch=${() => (this.chosen = task.number)}
+    ></sg-task-row>`;
 
   override render(): TemplateResult {
     const counts = this.#counts();
     const shown = this.#shown;
     const watched = this.#watched;
-    return html`
-      ${trouble(this.problem, () => void this.#all())}
-      ${this.tasks.length > 1
-        ? html`<div class="chips" role="group" aria-label="Show images">${GROUPS.filter(([name]) => name === "all" || counts.get(name)).map(
-            ([name, word]) => html`<button class="numbers" aria-pressed=${this.group === name ? "true" : "false"} @click=${() => (this.group = name)}>${word} ${count(counts.get(name) ?? 0)}</button>`,
-          )}</div>`
-        : nothing}
+    return html` ${trouble(this.problem, () => void this.#all())}
+      ${
+        this.tasks.length > 1
+          ? html`<div class="chips" role="group" aria-label="Show images">
+              ${GROUPS.filter(([name]) => name === "all" || counts.get(name)).map(
+                ([name, word]) =>
+                  html`<button
+                    class="numbers"
+                    aria-pressed=${this.group === name ? "true" : "false"}
+                    @click=${() => (this.group = name)}
+                  >
+                    ${word} ${count(counts.get(name) ?? 0)}
+                  </button>`,
+              )}
+            </div>`
+          : nothing
+      }
       <div class="two ${watched ? "watching" : ""} ${this.tasks.length === 1 ? "single" : ""}">
         <div class="list">
-          ${shown.length
-            ? html`<sg-rows .items=${shown} .row=${this.#row} rowheight="76" label="Images" @sg-seen=${(event: CustomEvent<{ first: number; last: number }>) => { this.seen = event.detail; this.#soon(); }}></sg-rows>`
-            : this.whole
-              ? html`<sg-notice kind="empty" heading="No image is in this state now"><button slot="do" @click=${() => (this.group = "all")}>Show all images</button></sg-notice>`
-              : nothing}
+          ${
+            shown.length
+              ? html`<sg-rows
+                  .items=${shown}
+                  .row=${this.#row}
+                  rowheight="76"
+                  label="Images"
+                  @sg-seen=${(event: CustomEvent<{ first: number; last: number }>) => {
+                    this.seen = event.detail;
+                    this.#soon();
+                  }}
+                ></sg-rows>`
+              : this.whole
+                ? html`<sg-notice kind="empty" heading="No image is in this state now"
+                    ><button slot="do" @click=${() => (this.group = "all")}>
+                      Show all images
+                    </button></sg-notice
+                  >`
+                : nothing
+          }
         </div>
         ${watched ? html`<aside class="card" aria-label="The slide that is being computed"><sg-mosaic base=${this.base} run=${this.run} image=${watched.image} name=${watched.name} number=${watched.number} ?active=${watched.state === "running"} ?large=${this.tasks.length === 1}></sg-mosaic></aside>` : nothing}
       </div>

@@ -14,8 +14,22 @@ export class SgLog extends LitElement {
   static override styles = [
     shared,
     css`
-      pre { margin: 0; padding: var(--sg-4); background: var(--sg-sunken); border-radius: var(--sg-radius-s); font-size: 0.8125rem; line-height: 1.55; white-space: pre-wrap; overflow-wrap: anywhere; }
-      .state { display: flex; gap: var(--sg-3); align-items: center; flex-wrap: wrap; }
+      pre {
+        margin: 0;
+        padding: var(--sg-4);
+        background: var(--sg-sunken);
+        border-radius: var(--sg-radius-s);
+        font-size: 0.8125rem;
+        line-height: 1.55;
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+      }
+      .state {
+        display: flex;
+        gap: var(--sg-3);
+        align-items: center;
+        flex-wrap: wrap;
+      }
     `,
   ];
 
@@ -62,15 +76,20 @@ export class SgLog extends LitElement {
     const [word, tone] = task ? taskWord(task.state, task.wanted) : ["", "idle" as const];
     const text = this.text ?? (task?.error?.log.length ? task.error.log.join("\n") : null);
     return html`<sg-dialog drawer heading=${task?.name ?? ""} @close=${() => this.asking?.abort()}>
-      ${task
-        ? html`<div class="state"><sg-state tone=${tone} word=${word}></sg-state>${task.state === "succeeded" || task.error ? nothing : html`<span class="muted small">${sentence(task.waits ?? task.words)}</span>`}</div>
-            ${task.error ? html`<sg-notice kind="bad" heading="Why it failed">${task.error.message}</sg-notice>` : nothing}
-            ${task.trouble && !task.error ? html`<sg-notice kind="warn">${task.trouble}</sg-notice>` : nothing}
-            ${task.confirmed_at ? html`<p class="muted small">Try ${task.attempt}. Last heard <time title=${exactly(task.confirmed_at)}>${moment(task.confirmed_at)}</time>.</p>` : nothing}
-            <h3>Log</h3>
-            ${this.problem && !text ? (this.problem.status === 404 || this.problem.status === 409 ? html`<p class="muted">${this.problem.detail || "Nothing has been written so far."}</p>` : trouble(this.problem, () => void this.#follow(task))) : nothing}
-            ${text ? html`<pre tabindex="0" aria-label="Log">${text}</pre>` : this.text === "" ? html`<p class="muted">Nothing has been written so far.</p>` : this.problem ? nothing : html`<sg-progress label="Fetching the log"></sg-progress>`}`
-        : nothing}
+      ${
+        task
+          ? html`<div class="state">
+                <sg-state tone=${tone} word=${word}></sg-state
+                >${task.state === "succeeded" || task.error ? nothing : html`<span class="muted small">${sentence(task.waits ?? task.words)}</span>`}
+              </div>
+              ${task.error ? html`<sg-notice kind="bad" heading="Why it failed">${task.error.message}</sg-notice>` : nothing}
+              ${task.trouble && !task.error ? html`<sg-notice kind="warn">${task.trouble}</sg-notice>` : nothing}
+              ${task.confirmed_at ? html`<p class="muted small">Try ${task.attempt}. Last heard <time title=${exactly(task.confirmed_at)}>${moment(task.confirmed_at)}</time>.</p>` : nothing}
+              <h3>Log</h3>
+              ${this.problem && !text ? (this.problem.status === 404 || this.problem.status === 409 ? html`<p class="muted">${this.problem.detail || "Nothing has been written so far."}</p>` : trouble(this.problem, () => void this.#follow(task))) : nothing}
+              ${text ? html`<pre tabindex="0" aria-label="Log">${text}</pre>` : this.text === "" ? html`<p class="muted">Nothing has been written so far.</p>` : this.problem ? nothing : html`<sg-progress label="Fetching the log"></sg-progress>`}`
+          : nothing
+      }
     </sg-dialog>`;
   }
 }

@@ -22,13 +22,42 @@ export class SgMosaic extends LitElement {
   static override styles = [
     shared,
     css`
-      figure { display: grid; gap: var(--sg-3); }
-      .stage { position: relative; background: #0b0d12; border-radius: var(--sg-radius); overflow: hidden; display: grid; place-items: center; min-height: 12rem; }
-      canvas { display: block; max-width: 100%; max-height: 26rem; grid-area: 1 / 1; }
-      canvas[hidden] { display: none; }
-      :host([large]) canvas { max-height: 36rem; }
-      figcaption { font-size: var(--sg-size-s); color: var(--sg-ink-2); display: grid; gap: var(--sg-2); }
-      figcaption b { color: var(--sg-ink); font-weight: 580; overflow-wrap: anywhere; }
+      figure {
+        display: grid;
+        gap: var(--sg-3);
+      }
+      .stage {
+        position: relative;
+        background: #0b0d12;
+        border-radius: var(--sg-radius);
+        overflow: hidden;
+        display: grid;
+        place-items: center;
+        min-height: 12rem;
+      }
+      canvas {
+        display: block;
+        max-width: 100%;
+        max-height: 26rem;
+        grid-area: 1 / 1;
+      }
+      canvas[hidden] {
+        display: none;
+      }
+      :host([large]) canvas {
+        max-height: 36rem;
+      }
+      figcaption {
+        font-size: var(--sg-size-s);
+        color: var(--sg-ink-2);
+        display: grid;
+        gap: var(--sg-2);
+      }
+      figcaption b {
+        color: var(--sg-ink);
+        font-weight: 580;
+        overflow-wrap: anywhere;
+      }
     `,
   ];
 
@@ -71,7 +100,8 @@ export class SgMosaic extends LitElement {
     overviewOf(this.base, this.image, (address) => {
       const picture = new Image();
       picture.onload = () => {
-        if (turn === this.turn && !(this.picture && this.picture.naturalWidth > picture.naturalWidth)) this.picture = picture;
+        if (turn === this.turn && !(this.picture && this.picture.naturalWidth > picture.naturalWidth))
+          this.picture = picture;
       };
       picture.src = address;
     }).catch(() => undefined); // the parts light up without it
@@ -110,14 +140,18 @@ export class SgMosaic extends LitElement {
     const shape = this.units?.shape;
     if (!canvas || !(picture || shape)) return;
     const [rows, across] = shape ?? [picture!.naturalHeight, picture!.naturalWidth];
-    const size = [Math.round((SIDE * across) / Math.max(rows, across)), Math.round((SIDE * rows) / Math.max(rows, across))] as const;
+    const size = [
+      Math.round((SIDE * across) / Math.max(rows, across)),
+      Math.round((SIDE * rows) / Math.max(rows, across)),
+    ] as const;
     if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     const pen = canvas.getContext("2d")!;
     const { width, height } = canvas;
     pen.globalAlpha = 1;
     if (picture) pen.drawImage(picture, 0, 0, width, height);
     else pen.clearRect(0, 0, width, height);
-    const grid = this.units?.shape && this.units.side ? { shape: this.units.shape, side: this.units.side } : null;
+    const grid =
+      this.units?.shape && this.units.side ? { shape: this.units.shape, side: this.units.side } : null;
     if (!grid) return;
     pen.fillStyle = "rgb(11 13 18 / 72%)";
     pen.fillRect(0, 0, width, height);
@@ -153,8 +187,10 @@ export class SgMosaic extends LitElement {
     pen.lineWidth = 1;
     pen.strokeStyle = "rgb(255 255 255 / 14%)";
     pen.beginPath();
-    for (let x = grid.side * scale[0]; x < width - 1; x += grid.side * scale[0]) pen.moveTo(Math.round(x) + 0.5, 0), pen.lineTo(Math.round(x) + 0.5, height);
-    for (let y = grid.side * scale[1]; y < height - 1; y += grid.side * scale[1]) pen.moveTo(0, Math.round(y) + 0.5), pen.lineTo(width, Math.round(y) + 0.5);
+    for (let x = grid.side * scale[0]; x < width - 1; x += grid.side * scale[0])
+      (pen.moveTo(Math.round(x) + 0.5, 0), pen.lineTo(Math.round(x) + 0.5, height));
+    for (let y = grid.side * scale[1]; y < height - 1; y += grid.side * scale[1])
+      (pen.moveTo(0, Math.round(y) + 0.5), pen.lineTo(width, Math.round(y) + 0.5));
     pen.stroke();
     pen.lineWidth = Math.max(2, width / 400);
     pen.strokeStyle = "#a9a3f7";
@@ -170,8 +206,12 @@ export class SgMosaic extends LitElement {
     const done = this.lit.size;
     const said = n ? `${count(done)} of ${count(n)} parts of the slide are computed` : "The slide";
     return html`<figure>
-      <div class="stage"><canvas role="img" aria-label=${said} ?hidden=${!this.picture && !this.units?.shape}></canvas>${this.picture ? nothing : html`<span class="sr">The picture is being made</span>`}</div>
-      <figcaption><b>${this.name}</b>
+      <div class="stage">
+        <canvas role="img" aria-label=${said} ?hidden=${!this.picture && !this.units?.shape}></canvas
+        >${this.picture ? nothing : html`<span class="sr">The picture is being made</span>`}
+      </div>
+      <figcaption>
+        <b>${this.name}</b>
         ${n > 1 ? html`<sg-progress .value=${done / n} tone=${done === n ? "good" : "busy"} label="Parts of the slide"></sg-progress><span class="numbers">${said}.</span>` : nothing}
       </figcaption>
     </figure>`;

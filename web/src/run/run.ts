@@ -15,26 +15,86 @@ import { ended, exactly, many, moment, runWord } from "../words.ts";
 import "./facts.ts";
 import "./images.ts";
 
-const TABS: [string, string][] = [["images", "Images"], ["settings", "Settings"], ["files", "Files"], ["history", "What happened"], ["costs", "Costs"]];
+const TABS: [string, string][] = [
+  ["images", "Images"],
+  ["settings", "Settings"],
+  ["files", "Files"],
+  ["history", "What happened"],
+  ["costs", "Costs"],
+];
 
 @customElement("sg-run")
 export class SgRun extends LitElement {
   static override styles = [
     shared,
     css`
-      .trail { font-size: var(--sg-size-s); margin-bottom: var(--sg-3); display: flex; gap: var(--sg-1); align-items: center; color: var(--sg-ink-2); }
-      .head { display: flex; flex-wrap: wrap; gap: var(--sg-3) var(--sg-5); justify-content: space-between; align-items: start; }
-      .name { display: flex; flex-wrap: wrap; gap: var(--sg-2) var(--sg-4); align-items: center; }
-      .sub { color: var(--sg-ink-2); font-size: var(--sg-size-s); margin-top: var(--sg-2); }
-      .do { display: flex; flex-wrap: wrap; gap: var(--sg-2); }
-      .standing { margin: var(--sg-5) 0; display: grid; gap: var(--sg-3); }
-      .standing .words { display: flex; flex-wrap: wrap; gap: var(--sg-1) var(--sg-4); justify-content: space-between; }
-      .standing b { font-weight: 600; font-size: var(--sg-size-l); }
-      .choice { display: grid; grid-template-columns: auto 1fr; gap: 0 var(--sg-3); font-weight: 400; cursor: pointer; }
-      .choice input { margin-top: 0.25rem; }
-      .choice b { font-weight: 600; }
-      .choice span { grid-column: 2; }
-      .busy { display: grid; gap: var(--sg-2); margin-bottom: var(--sg-4); }
+      .trail {
+        font-size: var(--sg-size-s);
+        margin-bottom: var(--sg-3);
+        display: flex;
+        gap: var(--sg-1);
+        align-items: center;
+        color: var(--sg-ink-2);
+      }
+      .head {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-3) var(--sg-5);
+        justify-content: space-between;
+        align-items: start;
+      }
+      .name {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-2) var(--sg-4);
+        align-items: center;
+      }
+      .sub {
+        color: var(--sg-ink-2);
+        font-size: var(--sg-size-s);
+        margin-top: var(--sg-2);
+      }
+      .do {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-2);
+      }
+      .standing {
+        margin: var(--sg-5) 0;
+        display: grid;
+        gap: var(--sg-3);
+      }
+      .standing .words {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-1) var(--sg-4);
+        justify-content: space-between;
+      }
+      .standing b {
+        font-weight: 600;
+        font-size: var(--sg-size-l);
+      }
+      .choice {
+        display: grid;
+        grid-template-columns: auto 1fr;
+        gap: 0 var(--sg-3);
+        font-weight: 400;
+        cursor: pointer;
+      }
+      .choice input {
+        margin-top: 0.25rem;
+      }
+      .choice b {
+        font-weight: 600;
+      }
+      .choice span {
+        grid-column: 2;
+      }
+      .busy {
+        display: grid;
+        gap: var(--sg-2);
+        margin-bottom: var(--sg-4);
+      }
     `,
   ];
 
@@ -79,7 +139,11 @@ export class SgRun extends LitElement {
     this.what = null;
     this.tab = "images";
     void this.#load();
-    this.stop = this.api.watch({ run: this.run }, (summary) => this.#heard(summary), (lost) => (this.lost = lost));
+    this.stop = this.api.watch(
+      { run: this.run },
+      (summary) => this.#heard(summary),
+      (lost) => (this.lost = lost),
+    );
   }
 
   async #load(): Promise<void> {
@@ -102,15 +166,26 @@ export class SgRun extends LitElement {
   }
 
   #take(what: Run): void {
-    if (this.what && this.what.state !== what.state) this.said = `${runWord(what.state)[0]}. ${standing(what)}`;
+    if (this.what && this.what.state !== what.state)
+      this.said = `${runWord(what.state)[0]}. ${standing(what)}`;
     if (this.what?.site !== what.site) this.#named(what.site);
     this.what = what;
-    this.dispatchEvent(new CustomEvent("sg-title", { detail: { title: what.title || what.workflow }, bubbles: true, composed: true }));
+    this.dispatchEvent(
+      new CustomEvent("sg-title", {
+        detail: { title: what.title || what.workflow },
+        bubbles: true,
+        composed: true,
+      }),
+    );
   }
 
   /** What the place is called where the Run is computed. */
   #named(site: string): void {
-    this.api.sites().then((sites) => (this.site = (sites.find((each) => each.site === site)?.title ?? "").replace(/^This /, "this ")), () => undefined);
+    this.api.sites().then(
+      (sites) =>
+        (this.site = (sites.find((each) => each.site === site)?.title ?? "").replace(/^This /, "this ")),
+      () => undefined,
+    );
   }
 
   async #act(words: string, act: () => Promise<unknown>): Promise<boolean> {
@@ -138,7 +213,11 @@ export class SgRun extends LitElement {
       go(this, "/runs");
     } catch (thrown) {
       this.failed = Problem.from(thrown);
-      this.stop = this.api.watch({ run: this.run }, (summary) => this.#heard(summary), (lost) => (this.lost = lost));
+      this.stop = this.api.watch(
+        { run: this.run },
+        (summary) => this.#heard(summary),
+        (lost) => (this.lost = lost),
+      );
     }
     this.doing = "";
   }
@@ -161,7 +240,11 @@ export class SgRun extends LitElement {
     const { good, all } = tally(run);
     return html`<section class="standing card" aria-label="How it stands">
       <div class="words"><b>${standing(run)}</b><span class="muted numbers">${remaining(run)}</span></div>
-      <sg-progress .value=${over ? (all ? Math.max(run.progress, good / all) : 1) : run.progress} tone=${over ? (tone === "bad" && good ? "mixed" : tone) : "busy"} label="Progress of the run"></sg-progress>
+      <sg-progress
+        .value=${over ? (all ? Math.max(run.progress, good / all) : 1) : run.progress}
+        tone=${over ? (tone === "bad" && good ? "mixed" : tone) : "busy"}
+        label="Progress of the run"
+      ></sg-progress>
       ${run.trouble && !over ? html`<sg-notice kind="warn">${run.trouble} ${heard(run.heard_at, true)}</sg-notice>` : !over && heard(run.heard_at) ? html`<p class="muted small">${heard(run.heard_at)}</p>` : nothing}
       ${this.lost ? html`<p class="muted small" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
     </section>`;
@@ -169,54 +252,108 @@ export class SgRun extends LitElement {
 
   #panel(run: Run): TemplateResult {
     switch (this.tab) {
-      case "settings": return html`<sg-run-settings .run=${run}></sg-run-settings>`;
-      case "files": return html`<sg-run-files base=${this.base} run=${run.run} changed=${run.changed_at}></sg-run-files>`;
-      case "history": return html`<sg-run-history base=${this.base} run=${run.run} changed=${run.changed_at}></sg-run-history>`;
-      case "costs": return html`<sg-run-costs base=${this.base} run=${run.run} changed=${run.changed_at}></sg-run-costs>`;
-      default: return html`<sg-run-images base=${this.base} run=${run.run} .summary=${run}></sg-run-images>`;
+      case "settings":
+        return html`<sg-run-settings .run=${run}></sg-run-settings>`;
+      case "files":
+        return html`<sg-run-files base=${this.base} run=${run.run} changed=${run.changed_at}></sg-run-files>`;
+      case "history":
+        return html`<sg-run-history
+          base=${this.base}
+          run=${run.run}
+          changed=${run.changed_at}
+        ></sg-run-history>`;
+      case "costs":
+        return html`<sg-run-costs base=${this.base} run=${run.run} changed=${run.changed_at}></sg-run-costs>`;
+      default:
+        return html`<sg-run-images base=${this.base} run=${run.run} .summary=${run}></sg-run-images>`;
     }
   }
 
   #dialogs(run: Run): TemplateResult {
-    const open = run.tasks - (run.counts.succeeded ?? 0) - (run.counts.failed ?? 0) - (run.counts.cancelled ?? 0);
-    const choice = (results: boolean, title: string, about: string): TemplateResult => html`<label class="choice"><input type="radio" name="what" .checked=${this.withResults === results} @change=${() => (this.withResults = results)} /><b>${title}</b><span class="muted small">${about}</span></label>`;
+    const open =
+      run.tasks - (run.counts.succeeded ?? 0) - (run.counts.failed ?? 0) - (run.counts.cancelled ?? 0);
+    const choice = (results: boolean, title: string, about: string): TemplateResult =>
+      html`<label class="choice"
+        ><input
+          type="radio"
+          name="what"
+          .checked=${this.withResults === results}
+          @change=${() => (this.withResults = results)}
+        /><b>${title}</b><span class="muted small">${about}</span></label
+      >`;
     return html`<sg-dialog id="cancel" heading="Cancel this run?">
-        <p>${many(open, "image")} that ${open === 1 ? "is" : "are"} not finished will be stopped. Results that are already there stay. You can try the cancelled images again later.</p>
+        <p>
+          ${many(open, "image")} that ${open === 1 ? "is" : "are"} not finished will be stopped. Results that
+          are already there stay. You can try the cancelled images again later.
+        </p>
         <button slot="do" @click=${() => this.cancelDialog.close()}>Go on computing</button>
-        <button slot="do" class="danger primary" @click=${() => { this.cancelDialog.close(); void this.#act("Cancelling…", () => this.api.cancel(run.run)); }}>Cancel the run</button>
+        <button
+          slot="do"
+          class="danger primary"
+          @click=${() => {
+            this.cancelDialog.close();
+            void this.#act("Cancelling…", () => this.api.cancel(run.run));
+          }}
+        >
+          Cancel the run
+        </button>
       </sg-dialog>
       <sg-dialog id="delete" heading="Delete this run?">
-        <p>The run, its history and its log are removed, and copies of its images where it was computed are let go of. Your images are not touched. This cannot be undone.</p>
+        <p>
+          The run, its history and its log are removed, and copies of its images where it was computed are let
+          go of. Your images are not touched. This cannot be undone.
+        </p>
         <div class="stack" role="radiogroup" aria-label="What is deleted">
           ${choice(false, "Keep the results", "Tables, label images and reports stay in the results folder.")}
           ${choice(true, "Delete the results too", "Nothing of this run is left.")}
         </div>
         <button slot="do" @click=${() => this.deleteDialog.close()}>Keep the run</button>
-        <button slot="do" class="danger primary" @click=${() => void this.#delete()}>${this.withResults ? "Delete run and results" : "Delete the run"}</button>
+        <button slot="do" class="danger primary" @click=${() => void this.#delete()}>
+          ${this.withResults ? "Delete run and results" : "Delete the run"}
+        </button>
       </sg-dialog>`;
   }
 
   override render(): TemplateResult {
     if (this.problem && !this.what) {
       return this.problem.status === 404
-        ? html`<sg-notice kind="empty" sign="search" heading="This run is not here">It may have been deleted, or it belongs to somebody else.<a slot="do" class="button" href="/runs">Go to your runs</a></sg-notice>`
+        ? html`<sg-notice kind="empty" sign="search" heading="This run is not here"
+            >It may have been deleted, or it belongs to somebody else.<a slot="do" class="button" href="/runs"
+              >Go to your runs</a
+            ></sg-notice
+          >`
         : html`${trouble(this.problem, () => void this.#load())}`;
     }
     const run = this.what;
     if (!run) return html``;
     const [word, tone] = runWord(run.state);
-    return html`<nav class="trail" aria-label="Where you are"><a href="/runs">Runs</a>${icon("right", 14)}<span>${run.title || run.workflow}</span></nav>
+    return html`<nav class="trail" aria-label="Where you are">
+        <a href="/runs">Runs</a>${icon("right", 14)}<span>${run.title || run.workflow}</span>
+      </nav>
       <div class="head">
         <div>
-          <div class="name"><h1>${run.title || run.workflow}</h1><sg-state tone=${tone} word=${word}></sg-state></div>
-          <p class="sub numbers">${many(run.tasks, "image")} · launched <time title=${exactly(run.created_at)}>${moment(run.created_at)}</time> by ${run.person} · on ${this.site || (run.site === "local" ? "this computer" : run.site)}</p>
+          <div class="name">
+            <h1>${run.title || run.workflow}</h1>
+            <sg-state tone=${tone} word=${word}></sg-state>
+          </div>
+          <p class="sub numbers">
+            ${many(run.tasks, "image")} · launched
+            <time title=${exactly(run.created_at)}>${moment(run.created_at)}</time> by ${run.person} · on
+            ${this.site || (run.site === "local" ? "this computer" : run.site)}
+          </p>
         </div>
         ${this.#actions(run)}
       </div>
       ${this.#standing(run)}
       ${this.doing ? html`<div class="busy" role="status"><span>${this.doing}</span><sg-progress label=${this.doing}></sg-progress></div>` : nothing}
       ${trouble(this.failed)}
-      <sg-tabs .tabs=${TABS} chosen=${this.tab} label="About this run" @sg-tab=${(event: CustomEvent<{ name: string }>) => (this.tab = event.detail.name)}>${this.#panel(run)}</sg-tabs>
+      <sg-tabs
+        .tabs=${TABS}
+        chosen=${this.tab}
+        label="About this run"
+        @sg-tab=${(event: CustomEvent<{ name: string }>) => (this.tab = event.detail.name)}
+        >${this.#panel(run)}</sg-tabs
+      >
       ${this.#dialogs(run)}
       <div class="sr" role="status">${this.said}</div>`;
   }

@@ -16,18 +16,87 @@ export class SgTaskRow extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { height: 100%; }
-      .row { height: 100%; display: grid; grid-template-columns: 3.25rem minmax(0, 1fr) auto auto; gap: 0 var(--sg-4); align-items: center; padding: 0 var(--sg-4); border-bottom: 1px solid var(--sg-line); }
-      .row.watched { background: var(--sg-accent-soft); }
-      sg-thumb { width: 3.25rem; height: 3.25rem; }
-      .what { min-width: 0; display: grid; gap: 0.125rem; }
-      .name { font-weight: 580; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-      .words { font-size: var(--sg-size-s); color: var(--sg-ink-2); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; line-height: 1.4; }
-      .bad { color: var(--sg-bad); } .warn { color: var(--sg-warn); }
-      .line { display: grid; grid-template-columns: minmax(4rem, 16rem) minmax(0, 1fr); gap: var(--sg-3); align-items: center; }
-      .do { display: flex; gap: var(--sg-1); min-width: 11rem; justify-content: flex-end; }
-      .do button, .do .button { min-height: 2.25rem; padding-inline: var(--sg-3); }
-      @media (max-width: 48rem) { .row { grid-template-columns: 2.75rem minmax(0, 1fr) auto; gap: 0 var(--sg-3); padding: 0 var(--sg-2); } sg-thumb { width: 2.75rem; height: 2.75rem; } sg-state { display: none; } .do { min-width: 0; } .do span { display: none; } }
+      :host {
+        height: 100%;
+      }
+      .row {
+        height: 100%;
+        display: grid;
+        grid-template-columns: 3.25rem minmax(0, 1fr) auto auto;
+        gap: 0 var(--sg-4);
+        align-items: center;
+        padding: 0 var(--sg-4);
+        border-bottom: 1px solid var(--sg-line);
+      }
+      .row.watched {
+        background: var(--sg-accent-soft);
+      }
+      sg-thumb {
+        width: 3.25rem;
+        height: 3.25rem;
+      }
+      .what {
+        min-width: 0;
+        display: grid;
+        gap: 0.125rem;
+      }
+      .name {
+        font-weight: 580;
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      .words {
+        font-size: var(--sg-size-s);
+        color: var(--sg-ink-2);
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+        line-height: 1.4;
+      }
+      .bad {
+        color: var(--sg-bad);
+      }
+      .warn {
+        color: var(--sg-warn);
+      }
+      .line {
+        display: grid;
+        grid-template-columns: minmax(4rem, 16rem) minmax(0, 1fr);
+        gap: var(--sg-3);
+        align-items: center;
+      }
+      .do {
+        display: flex;
+        gap: var(--sg-1);
+        min-width: 11rem;
+        justify-content: flex-end;
+      }
+      .do button,
+      .do .button {
+        min-height: 2.25rem;
+        padding-inline: var(--sg-3);
+      }
+      @media (max-width: 48rem) {
+        .row {
+          grid-template-columns: 2.75rem minmax(0, 1fr) auto;
+          gap: 0 var(--sg-3);
+          padding: 0 var(--sg-2);
+        }
+        sg-thumb {
+          width: 2.75rem;
+          height: 2.75rem;
+        }
+        sg-state {
+          display: none;
+        }
+        .do {
+          min-width: 0;
+        }
+        .do span {
+          display: none;
+        }
+      }
     `,
   ];
 
@@ -41,15 +110,31 @@ export class SgTaskRow extends LitElement {
 
   #words(): TemplateResult {
     const { task } = this;
-    if (task.error && task.state === "failed") return html`<span class="words bad" title=${task.error.message}>${task.error.message}</span>`;
-    if (task.trouble && !ended(task.state)) return html`<span class="words warn" title=${task.trouble}>${task.trouble}</span>`;
+    if (task.error && task.state === "failed")
+      return html`<span class="words bad" title=${task.error.message}>${task.error.message}</span>`;
+    if (task.trouble && !ended(task.state))
+      return html`<span class="words warn" title=${task.trouble}>${task.trouble}</span>`;
     const busy = task.state === "running" && (task.total ?? 0) > 1;
     if (busy) {
-      const words = [`${count(task.done ?? 0)} of ${count(task.total!)} parts`, task.left_seconds ? left(task.left_seconds) : ""].filter(Boolean).join(" · ");
-      return html`<span class="line"><sg-progress thin .value=${(task.done ?? 0) / task.total!} label="Progress of ${task.name}"></sg-progress><span class="words numbers">${words}</span></span>`;
+      const words = [
+        `${count(task.done ?? 0)} of ${count(task.total!)} parts`,
+        task.left_seconds ? left(task.left_seconds) : "",
+      ]
+        .filter(Boolean)
+        .join(" · ");
+      return html`<span class="line"
+        ><sg-progress
+          thin
+          .value=${(task.done ?? 0) / task.total!}
+          label="Progress of ${task.name}"
+        ></sg-progress
+        ><span class="words numbers">${words}</span></span
+      >`;
     }
     const found = task.state === "succeeded" ? headline(task.summary, this.outputs) : "";
-    return html`<span class="words numbers" title=${task.waits ?? nothing}>${found || sentence(task.waits ?? "") || meaning(task.state)}</span>`;
+    return html`<span class="words numbers" title=${task.waits ?? nothing}
+      >${found || sentence(task.waits ?? "") || meaning(task.state)}</span
+    >`;
   }
 
   #tell(name: string): void {
@@ -67,7 +152,15 @@ export class SgTaskRow extends LitElement {
       <div class="do">
         ${task.state === "running" && !this.alone ? html`<button class="quiet" aria-pressed=${this.watched ? "true" : "false"} aria-label="Watch ${task.name}" @click=${() => this.#tell("sg-watch")}>${icon("eye", 18)}<span>Watch</span></button>` : nothing}
         ${done ? html`<a class="button" href=${paths.results(this.run, task.number)} aria-label="Results of ${task.name}">Results</a>` : nothing}
-        <button class="quiet" aria-label="${task.state === "failed" ? "Why" : "Log"}: ${task.name}" @click=${() => this.#tell("sg-log")}>${icon(task.state === "failed" ? "alert" : "log", 18)}<span>${task.state === "failed" ? "Why?" : "Log"}</span></button>
+        <button
+          class="quiet"
+          aria-label="${task.state === "failed" ? "Why" : "Log"}: ${task.name}"
+          @click=${() => this.#tell("sg-log")}
+        >
+          ${icon(task.state === "failed" ? "alert" : "log", 18)}<span
+            >${task.state === "failed" ? "Why?" : "Log"}</span
+          >
+        </button>
       </div>
     </div>`;
   }

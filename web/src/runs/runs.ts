@@ -12,7 +12,14 @@ import { count, ended, exactly, moment, runWord, sentence } from "../words.ts";
 import { heard, images, remaining, standing } from "./summary.ts";
 
 const KEPT = "slidegate-runs";
-const STATES: [string, string][] = [["", "Any state"], ["active", "Running"], ["waiting", "Waiting"], ["succeeded", "Finished"], ["failed", "Failed"], ["cancelled", "Cancelled"]];
+const STATES: [string, string][] = [
+  ["", "Any state"],
+  ["active", "Running"],
+  ["waiting", "Waiting"],
+  ["succeeded", "Finished"],
+  ["failed", "Failed"],
+  ["cancelled", "Cancelled"],
+];
 
 /** `person` and `group` are those of who looks. */
 @customElement("sg-runs")
@@ -20,29 +27,141 @@ export class SgRuns extends LitElement {
   static override styles = [
     shared,
     css`
-      .head { display: flex; flex-wrap: wrap; gap: var(--sg-4); align-items: end; justify-content: space-between; margin-bottom: var(--sg-5); }
-      form { display: flex; flex-wrap: wrap; gap: var(--sg-3); margin-bottom: var(--sg-5); align-items: end; }
-      form > * { flex: 0 1 auto; }
-      select, form input { min-height: 2.375rem !important; font-size: var(--sg-size-s) !important; }
-      form select { width: auto; }
-      .find { position: relative; flex: 1 1 14rem; max-width: 22rem; }
-      .find input { padding-left: 2.25rem; } .find svg { position: absolute; left: 0.625rem; top: 0.5625rem; color: var(--sg-ink-3); pointer-events: none; }
-      .switch { display: inline-flex; border: 1px solid var(--sg-line-strong); border-radius: var(--sg-radius-s); overflow: hidden; background: var(--sg-surface); }
-      .switch button { border: 0; border-radius: 0; min-height: 2.25rem; }
-      .switch button[aria-pressed="true"] { background: var(--sg-accent-soft); color: var(--sg-accent-ink); }
-      .switch button:focus-visible { outline-offset: -3px; }
-      .list { display: grid; gap: var(--sg-3); }
-      .run { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: var(--sg-1) var(--sg-4); padding: var(--sg-4) var(--sg-5); background: var(--sg-surface); border: 1px solid var(--sg-line); border-radius: var(--sg-radius); box-shadow: var(--sg-shadow); text-decoration: none; color: var(--sg-ink); content-visibility: auto; contain-intrinsic-size: auto 5.5rem; }
-      a.run:hover { border-color: var(--sg-line-strong); }
-      .run b { font-weight: 620; }
-      .meta { font-size: var(--sg-size-s); color: var(--sg-ink-2); }
-      .when { font-size: var(--sg-size-s); color: var(--sg-ink-2); text-align: right; white-space: nowrap; }
-      .bar { grid-column: 1 / -1; margin-top: var(--sg-2); display: grid; grid-template-columns: 1fr auto; align-items: center; gap: var(--sg-4); }
-      .why { grid-column: 1 / -1; font-size: var(--sg-size-s); color: var(--sg-warn); margin-top: var(--sg-1); overflow-wrap: anywhere; }
-      .more { display: grid; place-items: center; margin-top: var(--sg-5); }
-      .lost { font-size: var(--sg-size-s); color: var(--sg-warn); margin-bottom: var(--sg-3); }
-      .launching { border-style: dashed; }
-      @media (max-width: 42rem) { .run { padding: var(--sg-4); } .bar { grid-template-columns: 1fr; gap: var(--sg-1); } .when { grid-column: 1; text-align: left; } }
+      .head {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-4);
+        align-items: end;
+        justify-content: space-between;
+        margin-bottom: var(--sg-5);
+      }
+      form {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-3);
+        margin-bottom: var(--sg-5);
+        align-items: end;
+      }
+      form > * {
+        flex: 0 1 auto;
+      }
+      select,
+      form input {
+        min-height: 2.375rem !important;
+        font-size: var(--sg-size-s) !important;
+      }
+      form select {
+        width: auto;
+      }
+      .find {
+        position: relative;
+        flex: 1 1 14rem;
+        max-width: 22rem;
+      }
+      .find input {
+        padding-left: 2.25rem;
+      }
+      .find svg {
+        position: absolute;
+        left: 0.625rem;
+        top: 0.5625rem;
+        color: var(--sg-ink-3);
+        pointer-events: none;
+      }
+      .switch {
+        display: inline-flex;
+        border: 1px solid var(--sg-line-strong);
+        border-radius: var(--sg-radius-s);
+        overflow: hidden;
+        background: var(--sg-surface);
+      }
+      .switch button {
+        border: 0;
+        border-radius: 0;
+        min-height: 2.25rem;
+      }
+      .switch button[aria-pressed="true"] {
+        background: var(--sg-accent-soft);
+        color: var(--sg-accent-ink);
+      }
+      .switch button:focus-visible {
+        outline-offset: -3px;
+      }
+      .list {
+        display: grid;
+        gap: var(--sg-3);
+      }
+      .run {
+        display: grid;
+        grid-template-columns: minmax(0, 1fr) auto;
+        gap: var(--sg-1) var(--sg-4);
+        padding: var(--sg-4) var(--sg-5);
+        background: var(--sg-surface);
+        border: 1px solid var(--sg-line);
+        border-radius: var(--sg-radius);
+        box-shadow: var(--sg-shadow);
+        text-decoration: none;
+        color: var(--sg-ink);
+        content-visibility: auto;
+        contain-intrinsic-size: auto 5.5rem;
+      }
+      a.run:hover {
+        border-color: var(--sg-line-strong);
+      }
+      .run b {
+        font-weight: 620;
+      }
+      .meta {
+        font-size: var(--sg-size-s);
+        color: var(--sg-ink-2);
+      }
+      .when {
+        font-size: var(--sg-size-s);
+        color: var(--sg-ink-2);
+        text-align: right;
+        white-space: nowrap;
+      }
+      .bar {
+        grid-column: 1 / -1;
+        margin-top: var(--sg-2);
+        display: grid;
+        grid-template-columns: 1fr auto;
+        align-items: center;
+        gap: var(--sg-4);
+      }
+      .why {
+        grid-column: 1 / -1;
+        font-size: var(--sg-size-s);
+        color: var(--sg-warn);
+        margin-top: var(--sg-1);
+        overflow-wrap: anywhere;
+      }
+      .more {
+        display: grid;
+        place-items: center;
+        margin-top: var(--sg-5);
+      }
+      .lost {
+        font-size: var(--sg-size-s);
+        color: var(--sg-warn);
+        margin-bottom: var(--sg-3);
+      }
+      .launching {
+        border-style: dashed;
+      }
+      @media (max-width: 42rem) {
+        .run {
+          padding: var(--sg-4);
+        }
+        .bar {
+          grid-template-columns: 1fr;
+          gap: var(--sg-1);
+        }
+        .when {
+          grid-column: 1;
+          text-align: left;
+        }
+      }
     `,
   ];
 
@@ -69,9 +188,16 @@ export class SgRuns extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.stop = this.api.watch({ runs: true }, (run) => this.#heard(run), (lost) => (this.lost = lost));
+    this.stop = this.api.watch(
+      { runs: true },
+      (run) => this.#heard(run),
+      (lost) => (this.lost = lost),
+    );
     this.clock = setInterval(() => this.requestUpdate(), 15_000);
-    this.api.workflows().then((flows) => (this.flows = flows), () => undefined);
+    this.api.workflows().then(
+      (flows) => (this.flows = flows),
+      () => undefined,
+    );
   }
 
   override disconnectedCallback(): void {
@@ -100,9 +226,15 @@ export class SgRuns extends LitElement {
   async #load(): Promise<void> {
     const turn = (this.asked += 1);
     try {
-      const [page, launches] = await Promise.all([this.api.runs(this.#query()), this.api.launches().catch(() => [])]);
+      const [page, launches] = await Promise.all([
+        this.api.runs(this.#query()),
+        this.api.launches().catch(() => []),
+      ]);
       if (turn !== this.asked) return;
-      const kept = this.items && this.next !== null && this.items.length > page.items.length ? this.items.slice(page.items.length) : [];
+      const kept =
+        this.items && this.next !== null && this.items.length > page.items.length
+          ? this.items.slice(page.items.length)
+          : [];
       const fresh = new Set(page.items.map((each) => each.run));
       this.items = this.more ? [...page.items, ...kept.filter((each) => !fresh.has(each.run))] : page.items;
       if (!this.more) this.next = page.next === null ? null : String(page.next);
@@ -141,7 +273,9 @@ export class SgRuns extends LitElement {
     this.items = null;
     this.more = false;
     const filter: RunFilter = { ...this.filter, ...change };
-    this.filter = Object.fromEntries(Object.entries(filter).filter(([, each]) => each !== "" && each !== undefined));
+    this.filter = Object.fromEntries(
+      Object.entries(filter).filter(([, each]) => each !== "" && each !== undefined),
+    );
   }
 
   #typed(event: InputEvent): void {
@@ -157,16 +291,53 @@ export class SgRuns extends LitElement {
   #filters(): TemplateResult {
     const mine = this.filter.mine ?? true;
     const names = new Map(this.flows.map((flow) => [flow.name, flow.title]));
-    return html`<form role="search" aria-label="Find runs" @submit=${(event: Event) => event.preventDefault()}>
+    return html`<form
+      role="search"
+      aria-label="Find runs"
+      @submit=${(event: Event) => event.preventDefault()}
+    >
       <span class="switch" role="group" aria-label="Whose runs">
-        <button type="button" aria-pressed=${mine ? "true" : "false"} @click=${() => this.#set({ mine: true })}>Mine</button>
-        <button type="button" aria-pressed=${mine ? "false" : "true"} @click=${() => this.#set({ mine: false })}>All I may see</button>
+        <button
+          type="button"
+          aria-pressed=${mine ? "true" : "false"}
+          @click=${() => this.#set({ mine: true })}
+        >
+          Mine
+        </button>
+        <button
+          type="button"
+          aria-pressed=${mine ? "false" : "true"}
+          @click=${() => this.#set({ mine: false })}
+        >
+          All I may see
+        </button>
       </span>
-      <select aria-label="State" @change=${(event: Event) => this.#set({ state: (event.target as HTMLSelectElement).value })}>${STATES.map(([value, word]) => html`<option value=${value} ?selected=${(this.filter.state ?? "") === value}>${word}</option>`)}</select>
-      ${names.size > 1 || this.filter.workflow
-        ? html`<select aria-label="Workflow" @change=${(event: Event) => this.#set({ workflow: (event.target as HTMLSelectElement).value })}><option value="">Any workflow</option>${[...names].map(([name, title]) => html`<option value=${name} ?selected=${this.filter.workflow === name}>${title}</option>`)}</select>`
-        : nothing}
-      <div class="find">${icon("search", 18)}<input type="search" aria-label="Name of an image" placeholder="Name of an image" .value=${this.filter.image ?? ""} @input=${this.#typed} /></div>
+      <select
+        aria-label="State"
+        @change=${(event: Event) => this.#set({ state: (event.target as HTMLSelectElement).value })}
+      >
+        ${STATES.map(([value, word]) => html`<option value=${value} ?selected=${(this.filter.state ?? "") === value}>${word}</option>`)}
+      </select>
+      ${
+        names.size > 1 || this.filter.workflow
+          ? html`<select
+              aria-label="Workflow"
+              @change=${(event: Event) => this.#set({ workflow: (event.target as HTMLSelectElement).value })}
+            >
+              <option value="">Any workflow</option>
+              ${[...names].map(([name, title]) => html`<option value=${name} ?selected=${this.filter.workflow === name}>${title}</option>`)}
+            </select>`
+          : nothing
+      }
+      <div class="find">
+        ${icon("search", 18)}<input
+          type="search"
+          aria-label="Name of an image"
+          placeholder="Name of an image"
+          .value=${this.filter.image ?? ""}
+          @input=${this.#typed}
+        />
+      </div>
     </form>`;
   }
 
@@ -176,7 +347,9 @@ export class SgRuns extends LitElement {
       const words = wish.trouble ?? wish.step ?? "Waiting for its turn";
       return html`<div class="run launching">
         <b>Launching</b><sg-state tone="busy" word="Launching"></sg-state>
-        <span class="meta numbers">${sentence(words)}${wish.total ? ` ${count(wish.done ?? 0)} of ${count(wish.total)}` : ""}</span>
+        <span class="meta numbers"
+          >${sentence(words)}${wish.total ? ` ${count(wish.done ?? 0)} of ${count(wish.total)}` : ""}</span
+        >
         <div class="bar"><sg-progress .value=${part} label="Launching"></sg-progress></div>
       </div>`;
     });
@@ -186,7 +359,12 @@ export class SgRuns extends LitElement {
     const [word, tone] = runWord(run.state);
     const over = ended(run.state);
     return html`<a class="run" href=${paths.run(run.run)}>
-      <span><b>${run.title || run.workflow}</b> <span class="meta">· ${images(run)}${run.person !== this.person ? ` · ${run.person}` : ""}</span></span>
+      <span
+        ><b>${run.title || run.workflow}</b>
+        <span class="meta"
+          >· ${images(run)}${run.person !== this.person ? ` · ${run.person}` : ""}</span
+        ></span
+      >
       <sg-state tone=${tone} word=${word}></sg-state>
       <span class="meta numbers">${standing(run)}</span>
       <time class="when numbers" title=${exactly(run.created_at)}>${moment(run.created_at)}</time>
@@ -197,19 +375,34 @@ export class SgRuns extends LitElement {
 
   #empty(): TemplateResult {
     if (this.#filtered) {
-      return html`<sg-notice kind="empty" sign="search" heading="No run fits these filters">Take one of them away to see more.<button slot="do" @click=${() => this.#set({ state: "", workflow: "", image: "" })}>Show all runs</button></sg-notice>`;
+      return html`<sg-notice kind="empty" sign="search" heading="No run fits these filters"
+        >Take one of them away to see more.<button
+          slot="do"
+          @click=${() => this.#set({ state: "", workflow: "", image: "" })}
+        >
+          Show all runs
+        </button></sg-notice
+      >`;
     }
-    return html`<sg-notice kind="empty" heading="No runs yet">Choose some images and a workflow: the run and its results appear here, and stay.<a slot="do" class="button primary" href="/launch">Choose images</a></sg-notice>`;
+    return html`<sg-notice kind="empty" heading="No runs yet"
+      >Choose some images and a workflow: the run and its results appear here, and stay.<a
+        slot="do"
+        class="button primary"
+        href="/launch"
+        >Choose images</a
+      ></sg-notice
+    >`;
   }
 
   override render(): TemplateResult {
-    return html`<div class="head"><h1>Runs</h1><a class="button primary" href="/launch">${icon("plus", 18)} New run</a></div>
-      ${this.#filters()}
-      ${this.problem ? trouble(this.problem, () => void this.#load()) : nothing}
+    return html`<div class="head">
+        <h1>Runs</h1>
+        <a class="button primary" href="/launch">${icon("plus", 18)} New run</a>
+      </div>
+      ${this.#filters()} ${this.problem ? trouble(this.problem, () => void this.#load()) : nothing}
       ${this.lost && !this.problem ? html`<p class="lost" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
       <div class="list">
-        ${this.#opening()}
-        ${this.items ? repeat(this.items, (run) => run.run, this.#row) : nothing}
+        ${this.#opening()} ${this.items ? repeat(this.items, (run) => run.run, this.#row) : nothing}
       </div>
       ${this.items && !this.items.length && !this.opening.length && !this.problem ? this.#empty() : nothing}
       ${this.next ? html`<div class="more"><button @click=${this.#older}>Show older runs</button></div>` : nothing}`;

@@ -11,7 +11,12 @@ export interface Tally {
 }
 
 export function tally(run: RunSummary): Tally {
-  return { good: run.counts.succeeded ?? 0, bad: run.counts.failed ?? 0, off: run.counts.cancelled ?? 0, all: run.tasks };
+  return {
+    good: run.counts.succeeded ?? 0,
+    bad: run.counts.failed ?? 0,
+    off: run.counts.cancelled ?? 0,
+    all: run.tasks,
+  };
 }
 
 /** Where a Run stands, in a sentence. */
@@ -21,20 +26,29 @@ export function standing(run: RunSummary): string {
     if (good === all) return all === 1 ? "The image is finished." : `All ${count(all)} images are finished.`;
     if (all > 1 && bad === all) return `All ${count(all)} images failed.`;
     if (all > 1 && off === all) return `All ${count(all)} images were cancelled.`;
-    const parts = [good ? `${count(good)} finished` : "", bad ? `${count(bad)} failed` : "", off ? `${count(off)} cancelled` : ""].filter(Boolean);
+    const parts = [
+      good ? `${count(good)} finished` : "",
+      bad ? `${count(bad)} failed` : "",
+      off ? `${count(off)} cancelled` : "",
+    ].filter(Boolean);
     return `${all > 1 ? `Of ${many(all, "image")}, ` : "The image "}${all > 1 ? parts.join(", ") : bad ? "failed" : "was cancelled"}.`;
   }
   const done = good + bad + off;
   const begun = done > 0 || run.progress > 0 || all - (run.counts.waiting ?? 0) > 0;
-  if (!begun) return all === 1 ? "The image waits for its turn." : `${count(all)} images wait for their turn.`;
+  if (!begun)
+    return all === 1 ? "The image waits for its turn." : `${count(all)} images wait for their turn.`;
   const failed = bad ? `, ${count(bad)} failed` : "";
-  return all === 1 ? "The image is being worked on." : `${count(good)} of ${many(all, "image")} finished${failed}.`;
+  return all === 1
+    ? "The image is being worked on."
+    : `${count(good)} of ${many(all, "image")} finished${failed}.`;
 }
 
 export function remaining(run: RunSummary): string {
   if (ended(run.state)) return "";
   const percent = run.progress > 0 ? `${Math.floor(run.progress * 100)} %` : "";
-  return [percent, run.left_seconds !== null && run.left_seconds !== undefined ? left(run.left_seconds) : ""].filter(Boolean).join(" · ");
+  return [percent, run.left_seconds !== null && run.left_seconds !== undefined ? left(run.left_seconds) : ""]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** "Last heard 3 minutes ago", where that is worth saying. */
