@@ -21,7 +21,7 @@ import pytest
 from slidegate_analysis.images import create_labels, open_image
 
 from slidegate.store import Store
-from tests.finished import Computed, Finished, compute, finish
+from tests.finished import Computed, Finished, draw, finish
 from tests.unit.api.service import Service, serving
 
 HEIGHT, WIDTH = 600, 1100
@@ -61,7 +61,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("results")
-    computed = compute(folder, HEIGHT, WIDTH)
+    computed = draw(folder, HEIGHT, WIDTH)
     with serving(folder / "service") as service:
         ada = service.by_token(service.person("ada"))
         done = finish(service.store, service.cache, folder / "published", "ada", computed, images=2)
