@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 
 from slidegate.cli import main
-from slidegate.client import Client, NotSignedIn, Refused
+from slidegate.client import Client, NotSignedIn, Problem, Refused, sign_in
 from slidegate.domain.hooks import SIGNATURE, TIMESTAMP, signature
 from tests.acceptance.served import ROOT, SLIDEGATE, Served, note_of, until
 
@@ -98,6 +98,7 @@ def test_a_run_that_python_asks_for_comes_back_with_its_results(
     assert [entry.name for entry in client.browse().folders] == ["images"]
     images = list(client.images("images:"))
     assert images[:2] == ["images:image0.tif", "images:image1.tif"]
+    assert client.estimate("count_bytes", images[:2]).images == 2
     launched = client.launch("count_bytes", images[:2], key="one click")
     repeated = client.launch("count_bytes", images[:2], key="one click")
     assert (launched.outcome, repeated.run) == ("created", launched.run)
@@ -175,6 +176,21 @@ def test_the_commands_work_on_a_server_as_they_do_here(
     gone = type_("show", run, *server)
     assert (gone.status, "unknown-run" in gone.err) == (2, True)
     assert "forgotten" in type_("logout", *server).err
+
+
+def test_signing_in_with_a_password_gives_a_token_that_works(
+    served: Served, client: Client, tmp_path: Path, type_: Type
+) -> None:
+    given = tmp_path / "password"
+    given.write_text("correct horse battery\n")
+    with given.open() as file:
+        assert type_("person", "password", "ada", "--fd", file.fileno()).status == 0
+    token = sign_in(served.url, "ada", "correct horse battery", "laptop", days=1)
+    with Client(served.url, token) as signed_in:
+        assert signed_in.session().person == "ada"
+    with pytest.raises(Problem) as refused:
+        sign_in(served.url, "ada", "incorrect horse", "laptop")
+    assert refused.value.code == "wrong-password"
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def login(
 ) -> None:
     """Let commands use a server: signs in there, and keeps a token in a file that only you can read.
 
-    Asks for name and password; the password is not kept. From then on: slidegate runs --server URL.
+    Asks for name and password; the password is not kept. For 90 days then: slidegate runs --server URL.
     """
     import socket
 

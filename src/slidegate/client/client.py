@@ -358,7 +358,7 @@ class Client:
         return wish.answer or {}
 
 
-def sign_in(server: str, person: str, password: str, name: str, days: float | None = None) -> str:
+def sign_in(server: str, person: str, password: str, name: str, days: int | None = 90) -> str:
     """Sign in with a password, and return a new token for programs; the session is ended again.
 
     Parameters
@@ -376,11 +376,9 @@ def sign_in(server: str, person: str, password: str, name: str, days: float | No
     with Wire(server) as wire:
         said = wire.ask("POST", "/v1/session", body={"person": person, "password": password}, once=True)
         headers = {"X-CSRF-Token": str(said["csrf"])}
-        ends_at = None if days is None else time.time() + days * 86400
         try:
-            made = wire.ask(
-                "POST", "/v1/tokens", body={"name": name, "ends_at": ends_at}, once=True, headers=headers
-            )
+            asked = {"name": name, "days": days}
+            made = wire.ask("POST", "/v1/tokens", body=asked, once=True, headers=headers)
         finally:
             with suppress(ClientError):
                 wire.ask("DELETE", "/v1/session", once=True, headers=headers)

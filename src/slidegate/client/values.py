@@ -88,6 +88,8 @@ class Run(_Told):
         How many of its images are in each state.
     progress
         From 0 to 1.
+    first
+        The name of its first image.
     heard_at
         When its site was last heard; None when it never was.
     trouble
@@ -108,6 +110,7 @@ class Run(_Told):
     tasks: int = 0
     group: str | None = None
     title: str = ""
+    first: str | None = None
     heard_at: float | None = None
     trouble: str | None = None
     progress: float = 0.0
@@ -186,8 +189,9 @@ class Estimate(_Told):
     """What a launch would take; None where nobody can know yet. `basis` says what it rests on."""
 
     images: int = 0
-    bytes: int = 0
-    pixels: int = 0
+    known_images: int = 0
+    bytes: int | None = None
+    pixels: int | None = None
     staging_seconds: float | None = None
     computing_seconds: float | None = None
     queue: Mapping[str, int] = field(default_factory=dict)
