@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# of pytest: tests often wait for something else than a processor
+WORKERS ?= $(shell expr $$(nproc) + 1)
 WORKFLOWS := $(VENV)/share/slidegate/workflows
 PAGES := src/slidegate/api/pages/index.html
 WEB := $(shell find web/src web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts -type f 2>/dev/null)
@@ -61,10 +63,10 @@ demo-cluster: install  ## the same on a Slurm cluster behind sshd, started here 
 
 test: install-dev  ## everything, from nothing
 	scripts/system-packages
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-fast: install-dev  ## the part that takes under a minute
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
 
 lint: install-dev  ## formatting, types, import rules
 	$(BIN)/ruff check .

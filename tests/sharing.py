@@ -45,6 +45,7 @@ LONG = (
     "tests/acceptance",
     "tests/security",
     "tests/unit/nuclei",
+    "tests/unit/store",
 )
 
 
