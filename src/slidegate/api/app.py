@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from slidegate.api import document, problems
 from slidegate.api.door import Door
 from slidegate.api.guard import OnRun
-from slidegate.api.known import FirstNames, Releases
+from slidegate.api.known import Releases
 from slidegate.api.limits import Limits
 from slidegate.api.metrics import Metrics
 from slidegate.api.parts import ApiParts, ApiSettings
@@ -59,7 +59,6 @@ def create_app(parts: ApiParts) -> FastAPI:
     parts.limits = Limits()
     parts.metrics = Metrics()
     parts.releases = Releases(parts.store)
-    parts.first_names = FirstNames(parts.store)
     parts.accounts = LocalAccounts(parts.store)
     parts.waiting = Waiting(parts.store, parts.metrics.waits.set)
     parts.stream = Stream(parts)

@@ -5,11 +5,10 @@ import threading
 from collections import OrderedDict
 
 from slidegate.domain.text import plain
-from slidegate.domain.values import Digest, Release, RunId
+from slidegate.domain.values import Digest, Release
 from slidegate.store import Store
 
 _MOST = 200
-_MOST_NAMES = 10_000
 
 
 class Releases:
@@ -38,27 +37,3 @@ class Releases:
         """Return what a Release's workflow is called for people; None when it was never seen."""
         found = self.get(digest)
         return None if found is None else plain(str(found.manifest.get("title") or found.name))
-
-
-class FirstNames:
-    """What the first image of a Run is called, by which people tell Runs of one workflow apart."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._known: OrderedDict[RunId, str] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, run: RunId) -> str | None:
-        """Return it; None for a Run that is gone."""
-        with self._lock:
-            if run in self._known:
-                return self._known[run]
-        rows = self._store.pages.tasks_page(run, None, 0, 1)
-        if not rows:
-            return None
-        name = plain(rows[0]["name"])
-        with self._lock:
-            self._known[run] = name
-            while len(self._known) > _MOST_NAMES:
-                self._known.popitem(last=False)
-        return name

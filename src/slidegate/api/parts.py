@@ -14,7 +14,7 @@ from slidegate.cache import Cache
 from slidegate.store import Store
 
 if TYPE_CHECKING:
-    from slidegate.api.known import FirstNames, Releases
+    from slidegate.api.known import Releases
     from slidegate.api.metrics import Metrics
     from slidegate.api.signin import LocalAccounts, SignIn
     from slidegate.api.stream import Stream
@@ -128,4 +128,3 @@ class ApiParts:
     limits: Limits = field(init=False)
     metrics: Metrics = field(init=False)
     releases: Releases = field(init=False)
-    first_names: FirstNames = field(init=False)

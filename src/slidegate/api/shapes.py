@@ -279,7 +279,7 @@ class RunSaid(Said):
     workflow: str
     version: str
     title: str
-    first: str | None = Field(description="The name of its first image.", examples=["slide 3.ome.tiff"])
+    first: str = Field(description="The name of its first image.", examples=["slide 3.ome.tiff"])
     created_at: float = AT
     changed_at: float = AT
     heard_at: float | None = AT

@@ -46,7 +46,7 @@ def summary(parts: ApiParts, row: RunRow) -> dict[str, Any]:
         "workflow": row.workflow,
         "version": row.version,
         "title": parts.releases.title(Digest(row.release)) or row.workflow,
-        "first": parts.first_names.of(row.run),
+        "first": plain(row.first),
         "created_at": row.created_at,
         "changed_at": row.changed_at,
         "heard_at": row.heard_at,
