@@ -4,9 +4,9 @@
 usage: python benchmarks/chaos.py [RUNS] [--seed S] [--database sqlite|postgres ...] [--pause LEAST MOST]
                                   [--slurm] [--keep FOLDER]
 
-Runs are asked for as the pages ask: by wishes, each of them more than once, with the same key and with
-another. Two worker services and the embedded site carry them out. Meanwhile, chosen at random, workers,
-gates, holders of crews and, where there is one, the database server are killed (SIGKILL) and started again;
+Runs are asked of the api as programs ask, each of them more than once, with the same key and with another.
+Two worker services and the embedded site carry them out. Meanwhile, chosen at random, the api, workers,
+gates, members of crews and, where there is one, the database server are killed (SIGKILL) and started again;
 workers are told to end, and must within seconds; some Runs are cancelled under way, some fail because their
 crews were killed too often and are tried again, as people would. With --slurm, half of the Runs are at a
 cluster (tests/cluster), and ssh, the gate there and slurmctld die too.
@@ -38,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 import tifffile  # noqa: E402
+from chaotic_api import Api  # noqa: E402
 from chaotic_cluster import DEATHS, SITE, Lab  # noqa: E402
 
 from slidegate.domain.errors import SlidegateError  # noqa: E402
@@ -46,7 +47,6 @@ from slidegate.domain.states import State  # noqa: E402
 from slidegate.domain.values import ImageRef, RunId  # noqa: E402
 from slidegate.sources.folder import FolderSource  # noqa: E402
 from slidegate.store import Store  # noqa: E402
-from slidegate.store.wishes import Wish  # noqa: E402
 from tests.acceptance.embedded import Place  # noqa: E402
 from tests.cluster import Cluster  # noqa: E402
 from tests.postgres import Postgres, running, what_is_missing  # noqa: E402
@@ -58,6 +58,7 @@ PEOPLE = ("ada", "grace", "mary")
 CANCELLED = 0.1
 AGAIN = 0.3
 AT_ONCE = 16
+ASKED_AT_ONCE = 2
 ENDS_SECONDS = 10.0
 TRUE_FAILURES = ("step-crashed", "crews-ended")
 REVIVED_SECONDS = 60.0
@@ -91,7 +92,9 @@ class Found:
 class Processes:
     """The worker services of one place, each started again when it was killed."""
 
-    def __init__(self, place: Place, database: str, chance: random.Random, cluster: Cluster | None) -> None:
+    def __init__(
+        self, place: Place, url: str, chance: random.Random, store: Store, cluster: Cluster | None
+    ) -> None:
         self.place = place
         self.chance = chance
         self.killed: Counter[str] = Counter()
@@ -104,15 +107,18 @@ class Processes:
             "SLIDEGATE_CORES": "2",
             "SLIDEGATE_SHELVES": json.dumps({"in": str(place.root / "images")}),
             "SLIDEGATE_RESULTS": str(place.out),
-            "SLIDEGATE_DATABASE_URL": database,
+            "SLIDEGATE_DATABASE_URL": url,
         }
+        self.api = Api(store, PEOPLE, place.root, self._environment)
         self.lab = None if cluster is None else Lab(cluster, place, self._environment)
         self.workers = [Worker(place.root, self._environment) for _ in range(WORKERS)]
 
     def next_death(self, has_server: bool) -> str:
         """Return what dies next: each kind comes as often as it stands in a bag, in any order."""
         if not self._bag:
-            self._bag = ["worker"] * 3 + ["gate"] * 3 + ["worker's end", "crew"] + ["database"] * has_server
+            self._bag = (
+                ["worker"] * 3 + ["gate"] * 3 + ["worker's end", "crew", "api"] + ["database"] * has_server
+            )
             self._bag += DEATHS if self.lab is not None else ()
             self.chance.shuffle(self._bag)
             self._bag.append("worker")
@@ -164,6 +170,7 @@ class Processes:
     def close(self) -> None:
         """Let all end."""
         self._end(self.workers)
+        self.api.close()
 
 
 class Worker:
@@ -192,8 +199,11 @@ class Worker:
 class People:
     """Those who want Runs, look after them, and try again."""
 
-    def __init__(self, store: Store, runs: int, chance: random.Random, sites: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, runs: int, chance: random.Random, sites: Sequence[str], api: Api
+    ) -> None:
         self._sites = sites
+        self._api = api
         self._store = store
         self._chance = chance
         self.cancelled: set[RunId] = set()
@@ -210,34 +220,34 @@ class People:
         """Ask for what is due, cancel, try again; return whether anybody still waits for something."""
         unfinished = set(self._store.runs.unfinished())
         open_ones = [one for one in self.launches if one.run is None or one.run in unfinished]
+        for launch in [one for one in open_ones if one.run is None][:ASKED_AT_ONCE]:
+            self._ask(launch)
         for launch in open_ones[:AT_ONCE]:
             if launch.run is None:
-                self._ask(launch)
-            elif launch.cancel and launch.run not in self.cancelled and self._chance.random() < AGAIN:
+                continue
+            if launch.cancel and launch.run not in self.cancelled and self._chance.random() < AGAIN:
                 self._store.asking.cancel(launch.run, time.time())
                 self.cancelled.add(launch.run)
         return bool(open_ones) or self._try_again()
 
     def _ask(self, launch: Launch) -> None:
-        self._asked(launch, launch.key)
-        if self._chance.random() < AGAIN:
-            self._asked(launch, launch.key)
-        wish = self._asked(launch, launch.key + ("" if self._chance.random() > AGAIN else "-again"))
-        if wish.state == "refused":
-            raise SystemExit(f"a launch was refused: {wish.error} [{wish.error_code}]")
-        if wish.answer is not None:
-            launch.run = RunId(wish.answer["run"])
-
-    def _asked(self, launch: Launch, key: str) -> Wish:
+        """Ask for a Run, perhaps twice with one key, and perhaps with another."""
+        keys = [launch.key] * (1 + (self._chance.random() < AGAIN))
+        keys += ["another " + launch.key] * (self._chance.random() < AGAIN)
         body = {
             "workflow": "count_bytes",
             "site": launch.site,
             "images": [f"in:image{number}.tif" for number in launch.images],
             "parameters": {"byte": launch.number % 256},
-            "again": False,
         }
-        named = f"{key}.{launch.number}"
-        return self._store.wishes.ask("launch", launch.person, body, time.time(), named, float("inf"))
+        for key in keys:
+            wish = self._api.launch(launch.person, key, body)
+            if wish is None:
+                return
+            if wish["state"] == "refused":
+                raise SystemExit(f"a launch was refused: {wish['problem']}")
+            if wish["answer"] is not None:
+                launch.run = RunId(wish["answer"]["run"])
 
     def _try_again(self) -> bool:
         """Try again what failed because its crews were killed; return whether something did."""
@@ -258,6 +268,9 @@ def strike(processes: Processes, database: Postgres | None) -> None:
             processes.kill_worker()
         case "worker's end":
             processes.end_worker()
+        case "api":
+            processes.api.kill()
+            processes.killed["apis"] += 1
         case "gate":
             processes.kill_some("gates", "serve")
         case "crew":
@@ -328,7 +341,8 @@ def judge(store: Store, people: People, place: Place) -> Found:
             elif task["state"] != State.CANCELLED or task["id"] not in wished or published[task["id"]]:
                 found.untrue.append(f"{task['id']}: {task['state']} {task['error_code']}")
     found.doubled += [place for place, times in where.items() if times > 1]
-    there = {str(path.parent) for path in place.out.rglob("summary.json")}
+    # what a killed worker left half done begins with a dot, and is removed when it is a day old
+    there = {str(path.parent) for path in place.out.rglob("summary.json") if path.parent.name[0] != "."}
     found.doubled += sorted(there - set(where))
     return found
 
@@ -366,8 +380,8 @@ def suffer(asked: argparse.Namespace, kind: str) -> bool:
             tifffile.imwrite(folder / "images" / f"image{number}.tif", pixels)
         with database_of(kind, place) as (url, server), _cluster_if(asked.slurm, folder) as cluster:
             store = Store.open(url)
-            processes = Processes(place, url, chance, cluster)
-            people = People(store, runs, chance, sites)
+            processes = Processes(place, url, chance, store, cluster)
+            people = People(store, runs, chance, sites, processes.api)
             began = time.monotonic()
             try:
                 _until_all_has_ended(people, processes, server, asked.pause, began + 180 + 10 * runs)
@@ -394,6 +408,8 @@ def _until_all_has_ended(
         with suppress(SlidegateError):  # the database is down just now
             if not people.look():
                 return
+        for worker in processes.workers:
+            worker.is_ripe()  # it notes when it was seen to have begun
         if time.monotonic() > next_death:
             strike(processes, server)
             next_death = time.monotonic() + processes.chance.uniform(*pause)
