@@ -203,6 +203,11 @@ export class SgApp extends LitElement {
     super.disconnectedCallback();
   }
 
+  /** Whether the person may launch Runs at all. */
+  get #launches(): boolean {
+    return this.session?.may.includes("runs.launch") ?? false;
+  }
+
   async #begin(): Promise<void> {
     this.problem = null;
     try {
@@ -221,7 +226,7 @@ export class SgApp extends LitElement {
     let to = "/runs";
     try {
       const page = await this.api.runs({ limit: 1 });
-      if (page.items.length === 0) to = "/launch";
+      if (page.items.length === 0 && this.#launches) to = "/launch";
     } catch {
       // the page of runs says what is wrong
     }
@@ -319,6 +324,7 @@ export class SgApp extends LitElement {
         ></sg-launch>`;
       case "runs":
         return html`<sg-runs
+          ?launches=${this.#launches}
           base=${this.base}
           person=${this.session!.person}
           group=${this.session!.group}
@@ -353,7 +359,7 @@ export class SgApp extends LitElement {
           ${
             this.session
               ? html`<nav aria-label="Pages">
-                  ${link("/launch", "New run", page === "launch")}
+                  ${this.#launches ? link("/launch", "New run", page === "launch") : nothing}
                   ${link("/runs", "Runs", page === "runs" || page === "run" || page === "results")}
                   ${this.session.role === "administrator" && !this.session.embedded ? link("/people", "People", page === "people") : nothing}
                 </nav>`

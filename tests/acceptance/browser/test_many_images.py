@@ -133,6 +133,18 @@ def test_an_administrator_adds_somebody_who_then_signs_in(place: Place, page: Pa
         expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+def test_who_only_looks_is_offered_nothing_that_would_be_refused(place: Place) -> None:
+    place.service.person("mary", "viewer", "lab")
+    with visiting(place.chromium, None, place.service.url) as page:
+        link = place.service.store.login_links.make("mary", place.service.now())
+        page.goto(f"/login?link={link}")
+        page.get_by_role("button", name="All I may see").click()
+        page.get_by_role("link", name=f"{MANY - 1} more").click()
+        page.get_by_role("button", name=f"All {MANY:,}").wait_for()
+        for refused in ("New run", "Cancel", "Run again", "Delete"):
+            expect(page.get_by_text(refused, exact=True)).to_have_count(0)
+
+
 def test_a_key_for_a_program_is_shown_once_and_taken_back(page: Page) -> None:
     page.goto("/account")
     page.get_by_label("What it is for").fill("my notebook")

@@ -168,6 +168,8 @@ export class SgRuns extends LitElement {
   @property() base = "";
   @property() person = "";
   @property() group = "";
+  /** The person may launch Runs. */
+  @property({ type: Boolean }) launches = false;
   @state() private filter: RunFilter = keptFilter();
   @state() private items: RunSummary[] | null = null;
   @state() private next: string | null = null;
@@ -384,6 +386,11 @@ export class SgRuns extends LitElement {
         </button></sg-notice
       >`;
     }
+    if (!this.launches) {
+      return html`<sg-notice kind="empty" heading="No runs yet"
+        >When somebody of your group launches one, it appears here: choose “All I may see”.</sg-notice
+      >`;
+    }
     return html`<sg-notice kind="empty" heading="No runs yet"
       >Choose some images and a workflow: the run and its results appear here, and stay.<a
         slot="do"
@@ -397,7 +404,7 @@ export class SgRuns extends LitElement {
   override render(): TemplateResult {
     return html`<div class="head">
         <h1>Runs</h1>
-        <a class="button primary" href="/launch">${icon("plus", 18)} New run</a>
+        ${this.launches ? html`<a class="button primary" href="/launch">${icon("plus", 18)} New run</a>` : nothing}
       </div>
       ${this.#filters()} ${this.problem ? trouble(this.problem, () => void this.#load()) : nothing}
       ${this.lost && !this.problem ? html`<p class="lost" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
