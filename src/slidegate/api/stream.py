@@ -26,6 +26,7 @@ _ACTIVE = 1000
 _NEWEST = 20
 _SHARE = 4  # of the time at most a fourth is spent on looking
 _TROUBLE_SECONDS = 2.0
+_LEAST_PAUSE = 0.05
 
 
 @dataclass(eq=False)
@@ -115,7 +116,7 @@ class Stream:
                     return
                 watcher.news.clear()
                 untold, watcher.untold = watcher.untold, {}
-                for (kind, _name), data in untold.items():
+                for (kind, _name), data in sorted(untold.items(), key=lambda one: one[0][0] != "hello"):
                     yield kind, data
         finally:
             self.leave(watcher)
@@ -153,7 +154,11 @@ class Stream:
                 pause = _TROUBLE_SECONDS
             pause = max(pause, (time.monotonic() - began) * (_SHARE - 1))
             with self._condition:
-                self._condition.wait_for(lambda: self._closed, pause)
+                self._condition.wait_for(lambda: self._closed, min(pause, _LEAST_PAUSE))
+                self._condition.wait_for(self._is_awaited, pause)
+
+    def _is_awaited(self) -> bool:
+        return self._closed or any(watcher.is_new for watcher in self._watchers)
 
     def _look_once(self, watchers: list[Watcher]) -> None:
         for row in self._changed(watchers):
@@ -168,7 +173,9 @@ class Stream:
                     watcher.tell("run", row.run, texts[key])
         self._look_at_wishes(watchers)
         for watcher in watchers:
-            watcher.is_new = False
+            if watcher.is_new:  # whatever happens from now on, they will hear of
+                watcher.is_new = False
+                watcher.tell("hello", "", "{}")
 
     def _changed(self, watchers: list[Watcher]) -> list[RunRow]:
         """Return the Runs that are not what they were when this was called last."""

@@ -41,9 +41,6 @@ def test_who_watches_all_runs_hears_of_those_that_they_may_see(service: Service)
     stranger = service.person("unseen", group="elsewhere")
     service.run(ada, "before")
     with watching(service.by_token(ada)) as told:
-        import time
-
-        time.sleep(0.3)
         service.run(stranger, "hidden")
         run = service.run(ben, "shown")
         kind, row = next(told)
@@ -103,9 +100,6 @@ def test_many_watchers_cost_the_database_no_more_than_one(service: Service) -> N
     for thread in threads:
         thread.start()
     ready.wait(20)
-    import time
-
-    time.sleep(0.3)
     service.store.pages.runs_page = lambda *a, **k: asked.append("x") or page(*a, **k)  # type: ignore[method-assign,func-returns-value]
     try:
         service.fail(run)

@@ -53,8 +53,7 @@ async def watch(
     watcher = parts.stream.watch(who, watched, wishes)
 
     async def told() -> AsyncIterator[ServerSentEvent]:
-        yield ServerSentEvent("{}", event="hello", retry=_RETRY_MS)
         async for kind, data in parts.stream.told(watcher, parts.settings.stream_seconds):
-            yield ServerSentEvent(data, event=kind)
+            yield ServerSentEvent(data, event=kind, retry=_RETRY_MS if kind == "hello" else None)
 
     return EventSourceResponse(told(), ping=_HEARTBEAT_SECONDS, headers={"Cache-Control": "no-store"})
