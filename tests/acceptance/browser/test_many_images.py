@@ -145,6 +145,16 @@ def test_who_only_looks_is_offered_nothing_that_would_be_refused(place: Place) -
             expect(page.get_by_text(refused, exact=True)).to_have_count(0)
 
 
+def test_a_used_link_and_a_mistyped_address_say_what_to_do(place: Place, page: Page) -> None:
+    with visiting(place.chromium, None, place.service.url) as other:
+        other.goto("/login?link=used")
+        expect(other.get_by_text("This link has been used, or is too old")).to_be_visible()
+        assert serious(other) == []
+    page.goto("/nowhere")
+    page.get_by_role("link", name="Go to your runs").click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
 def test_a_key_for_a_program_is_shown_once_and_taken_back(page: Page) -> None:
     page.goto("/account")
     page.get_by_label("What it is for").fill("my notebook")
