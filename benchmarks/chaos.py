@@ -122,9 +122,13 @@ class Processes:
             self._bag += DEATHS if self.lab is not None else ()
             self.chance.shuffle(self._bag)
             self._bag.append("worker")
-        if self._bag[-1].startswith("worker") and self._any_ripe() is None:
+        may = [kind for kind in self._bag if not kind.startswith("worker") or self._any_ripe() is not None]
+        if not may:
             return "nobody"
-        return self._bag.pop()
+        self._bag.reverse()
+        self._bag.remove(may[-1])
+        self._bag.reverse()
+        return may[-1]
 
     def kill_worker(self) -> None:
         """Kill a worker, and start another in its place."""
@@ -200,10 +204,11 @@ class People:
     """Those who want Runs, look after them, and try again."""
 
     def __init__(
-        self, store: Store, runs: int, chance: random.Random, sites: Sequence[str], api: Api
+        self, store: Store, runs: int, chance: random.Random, sites: Sequence[str], processes: Processes
     ) -> None:
         self._sites = sites
-        self._api = api
+        self._api = processes.api
+        self._killed = processes.killed
         self._store = store
         self._chance = chance
         self.cancelled: set[RunId] = set()
@@ -220,7 +225,10 @@ class People:
         """Ask for what is due, cancel, try again; return whether anybody still waits for something."""
         unfinished = set(self._store.runs.unfinished())
         open_ones = [one for one in self.launches if one.run is None or one.run in unfinished]
-        for launch in [one for one in open_ones if one.run is None][:ASKED_AT_ONCE]:
+        unasked = [one for one in open_ones if one.run is None]
+        if not self._killed["workers"]:  # at least one is to die while there is something to do
+            unasked = [one for one in unasked if one is not self.launches[-1]]
+        for launch in unasked[:ASKED_AT_ONCE]:
             self._ask(launch)
         for launch in open_ones[:AT_ONCE]:
             if launch.run is None:
@@ -381,7 +389,7 @@ def suffer(asked: argparse.Namespace, kind: str) -> bool:
         with database_of(kind, place) as (url, server), _cluster_if(asked.slurm, folder) as cluster:
             store = Store.open(url)
             processes = Processes(place, url, chance, store, cluster)
-            people = People(store, runs, chance, sites, processes.api)
+            people = People(store, runs, chance, sites, processes)
             began = time.monotonic()
             try:
                 _until_all_has_ended(people, processes, server, asked.pause, began + 180 + 10 * runs)
