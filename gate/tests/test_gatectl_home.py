@@ -236,7 +236,7 @@ class KeyTest(HomeTest):
         self.good("key", "add", "lab", "--workflow", "count")
         self.assertEqual(self.config()["keys"]["lab"]["cores"], 2)
         self.good("key", "add", "lab", "--workflow", "count", "--cores", "0")
-        self.assertNotIn("cores", self.config()["keys"]["lab"])
+        self.assertEqual(self.config()["keys"]["lab"]["cores"], 0)
         wrong = {"lab": {"workflows": [], "cores": "many"}}
         files.write_json(os.path.join(self.home, "config.json"), dict(self.config(), keys=wrong))
         self.refused("no-home", "key", "list")

@@ -61,8 +61,7 @@ def _walk(path: str) -> Tuple[int, str, bool]:
             line = data[:-1]
             try:
                 record = json.loads(line.decode("ascii"))
-                follows = (record["prev"], record["seq"]) == (head, number + 1)
-                good = follows and canonical(record) == line
+                good = (record["prev"], record["seq"]) == (head, number + 1) and canonical(record) == line
             except (ValueError, KeyError, TypeError):
                 good = False
             if not good:

@@ -64,8 +64,7 @@ def upgrade(asked: Namespace) -> None:
             raise NotSwitched(words.format(slidegate_gate.__version__, os.path.basename(current)))
         version = versions.copy_into(asked.home)
         program = os.path.join(asked.home, "versions", version)
-        quick = ["--quick"] if asked.quick else []
-        if _ctl(program, ["selftest", "--home", asked.home] + quick):
+        if _ctl(program, ["selftest", "--home", asked.home] + (["--quick"] if asked.quick else [])):
             words = "The self-test of {} found what is said above: {} stays current."
             raise NotSwitched(words.format(version, current))
         versions.switch(asked.home, version)

@@ -24,8 +24,7 @@ def add(asked: Namespace) -> None:
         settings = config.setdefault("keys", {}).setdefault(asked.name, {})
         before, settings["workflows"] = settings.get("workflows", []), sorted(set(asked.workflow))
         if asked.cores is not None:
-            settings.pop("cores", None)
-            settings.update({"cores": asked.cores} if asked.cores > 0 else {})
+            settings["cores"] = max(0, asked.cores)
         write_config(asked.home, config)
     for name in sorted(set(before) - set(asked.workflow)):
         print("{} can no longer start {}: name all that it may start".format(asked.name, name))

@@ -88,9 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     for words, do, about, options in VERBS:
         group, _, verb = words.rpartition(" ")
         if group not in groups:
-            groups[group] = (
-                groups[""].add_parser(group, help="see `gatectl {} -h`".format(group)).add_subparsers()
-            )
+            made = groups[""].add_parser(group, help="see `gatectl {} -h`".format(group))
+            groups[group] = made.add_subparsers()
         made = groups[group].add_parser(verb, parents=[home], help=about, description=about)
         made.set_defaults(do=do)
         for option, settings in options.items():
