@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The worker as a service, with the embedded site: many things at once, and an end when it is told to end."""
 
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
-from slidegate.domain.values import RunId
 from slidegate.store import Store
 from slidegate.wiring.gateways import Gateways
 from slidegate.wiring.house import tools_of

@@ -175,7 +175,7 @@ def test_an_answer_that_never_ends_is_not_read(receiver: Receiver) -> None:
     receiver.do = pour
     began = time.monotonic()
     tell(delivery(receiver.url), 1, allow_private=True)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_an_answer_that_comes_drop_by_drop_is_given_up(
@@ -196,7 +196,7 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up(
     began = time.monotonic()
     with pytest.raises(HookFailed, match="too long"):
         tell(delivery(receiver.url), 1, allow_private=True)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     enough.set()
 
 
