@@ -72,9 +72,12 @@ export function ticks(axis: Axis, wanted: number): Tick[] {
     const rough = (axis.to - axis.from) / wanted;
     const ten = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((one) => one * ten).find((one) => one >= rough) ?? 10 * ten;
-    for (let n = Math.ceil(axis.from / step - 1e-9); n * step <= axis.to + 1e-9 * step; n++) found.push(n * step);
+    for (let n = Math.ceil(axis.from / step - 1e-9); n * step <= axis.to + 1e-9 * step; n++)
+      found.push(n * step);
   }
-  const inside = found.filter((value) => value >= axis.from * (axis.log ? 0.999 : 1) - 1e-12 && value <= axis.to * 1.0001);
+  const inside = found.filter(
+    (value) => value >= axis.from * (axis.log ? 0.999 : 1) - 1e-12 && value <= axis.to * 1.0001,
+  );
   return inside.map((value) => ({ value, words: short(value) }));
 }
 
@@ -94,7 +97,9 @@ export function binned(values: Numbers, axis: Axis, bins: number, selected: Uint
     if (selected && !selected[i]) continue;
     const value = values[i]!;
     if (!Number.isFinite(value) || (axis.log && value <= 0)) continue;
-    const place = axis.log ? Math.log(value / axis.from) / logged : (value - axis.from) / (axis.to - axis.from);
+    const place = axis.log
+      ? Math.log(value / axis.from) / logged
+      : (value - axis.from) / (axis.to - axis.from);
     counts[Math.min(bins - 1, Math.max(0, Math.floor(place * bins)))]! += 1;
   }
   return counts;

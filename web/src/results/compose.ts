@@ -31,9 +31,16 @@ export function lookup(shown: Shown, size: number): Uint32Array {
 }
 
 /** Add the channels of a tile (channel after channel) into opaque pixels (little-endian RGBA). */
-export function compose(samples: Samples, pixels: Uint32Array, tables: readonly Uint32Array[], shown: readonly Shown[]): void {
+export function compose(
+  samples: Samples,
+  pixels: Uint32Array,
+  tables: readonly Uint32Array[],
+  shown: readonly Shown[],
+): void {
   const area = pixels.length;
-  const used = tables.map((table, channel) => ({ table, at: channel * area })).filter((_, channel) => shown[channel]!.visible);
+  const used = tables
+    .map((table, channel) => ({ table, at: channel * area }))
+    .filter((_, channel) => shown[channel]!.visible);
   if (used.length <= 4) {
     const [one, two, three, four] = used;
     for (let i = 0; i < area; i++) {
@@ -111,7 +118,14 @@ export interface OutlineStyle {
  * Draw outlines: the pixels of a nucleus that touch another nucleus or the background. Those that are selected get
  * another colour and a light filling. Pixels beyond the tile count as the same nucleus.
  */
-export function outline(labels: Uint32Array, rows: Int32Array, width: number, pixels: Uint32Array, selected: Uint8Array, style: OutlineStyle): void {
+export function outline(
+  labels: Uint32Array,
+  rows: Int32Array,
+  width: number,
+  pixels: Uint32Array,
+  selected: Uint8Array,
+  style: OutlineStyle,
+): void {
   const height = labels.length / width;
   const strength = style.size >= 16 ? 1 : style.size >= 9 ? 0.7 : 0.4;
   const plain = packed(style.line, strength * (style.some ? 0.45 : 1));
@@ -147,7 +161,13 @@ export interface Density {
 }
 
 /** Count nuclei in cells of about 50 µm and smooth with a binomial kernel of five cells. */
-export function density(xs: Float32Array, ys: Float32Array, imageWidth: number, imageHeight: number, micrometres: number | null): Density {
+export function density(
+  xs: Float32Array,
+  ys: Float32Array,
+  imageWidth: number,
+  imageHeight: number,
+  micrometres: number | null,
+): Density {
   const cell = Math.max(micrometres ? 50 / micrometres : 128, Math.max(imageWidth, imageHeight) / 512);
   const width = Math.max(1, Math.ceil(imageWidth / cell));
   const height = Math.max(1, Math.ceil(imageHeight / cell));

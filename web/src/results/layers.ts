@@ -4,7 +4,17 @@
  * contrast or selection paints the tiles that are seen anew, just before they are drawn, and downloads nothing.
  */
 import OpenSeadragon from "openseadragon";
-import { type Density, type Rgb, type Samples, type Shown, compose, lookup, outline, rgb, rowsOf } from "./compose.ts";
+import {
+  type Density,
+  type Rgb,
+  type Samples,
+  type Shown,
+  compose,
+  lookup,
+  outline,
+  rgb,
+  rowsOf,
+} from "./compose.ts";
 import type { Nuclei } from "./nuclei.ts";
 import type { Picture, Reader, Size } from "./reader.ts";
 
@@ -40,13 +50,24 @@ export abstract class Layer<D> {
     const { levels, tile: side } = this.picture;
     const full = levels[0]!;
     const top = levels.length - 1;
-    const source = new OpenSeadragon.TileSource({ width: full.width, height: full.height, tileSize: side, tileOverlap: 0, minLevel: 0, maxLevel: top });
+    const source = new OpenSeadragon.TileSource({
+      width: full.width,
+      height: full.height,
+      tileSize: side,
+      tileOverlap: 0,
+      minLevel: 0,
+      maxLevel: top,
+    });
     source.getTileUrl = (level: number, x: number, y: number) => `${this.kind}/${top - level}/${y}/${x}`;
     source.hasTransparency = () => transparent;
     source.downloadTileStart = (job: OpenSeadragon.ImageJob) => {
       const cancel = new AbortController();
       (job as unknown as { userData: { cancel?: AbortController } }).userData.cancel = cancel;
-      const [level, row, column] = (job.src as string).split("/").slice(1).map(Number) as [number, number, number];
+      const [level, row, column] = (job.src as string).split("/").slice(1).map(Number) as [
+        number,
+        number,
+        number,
+      ];
       this.#load(level, row, column, cancel.signal).then(
         (canvas) => job.finish(canvas, null as unknown as XMLHttpRequest, "context2d"),
         (thrown: unknown) => {
@@ -56,7 +77,8 @@ export abstract class Layer<D> {
         },
       );
     };
-    source.downloadTileAbort = (job: OpenSeadragon.ImageJob) => (job as unknown as { userData: { cancel?: AbortController } }).userData.cancel?.abort();
+    source.downloadTileAbort = (job: OpenSeadragon.ImageJob) =>
+      (job as unknown as { userData: { cancel?: AbortController } }).userData.cancel?.abort();
     return source;
   }
 
@@ -81,19 +103,34 @@ export abstract class Layer<D> {
       const row = Math.min(Math.floor(y / 2 ** level), size.height - 1);
       const side = this.picture.tile;
       const tile = this.tiles.get(`${level}/${Math.floor(row / side)}/${Math.floor(column / side)}`);
-      if (tile && tile.canvas.canvas.width > 0) return { tile, at: (row - tile.y) * tile.width + (column - tile.x) };
+      if (tile && tile.canvas.canvas.width > 0)
+        return { tile, at: (row - tile.y) * tile.width + (column - tile.x) };
     }
     return null;
   }
 
-  async #load(level: number, row: number, column: number, signal: AbortSignal): Promise<CanvasRenderingContext2D> {
+  async #load(
+    level: number,
+    row: number,
+    column: number,
+    signal: AbortSignal,
+  ): Promise<CanvasRenderingContext2D> {
     const data = await this.download(level, row, column, signal);
     if (signal.aborted) throw new DOMException("not wanted any more", "AbortError");
     const { x, y, width, height } = place(this.picture.levels[level]!, this.picture.tile, row, column);
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
-    const tile: Tile<D> = { canvas: canvas.getContext("2d")!, level, x, y, width, height, data, stamp: this.#stamp };
+    const tile: Tile<D> = {
+      canvas: canvas.getContext("2d")!,
+      level,
+      x,
+      y,
+      width,
+      height,
+      data,
+      stamp: this.#stamp,
+    };
     this.#sweep();
     this.tiles.set(`${level}/${row}/${column}`, tile);
     this.#byCanvas.set(tile.canvas, tile);
@@ -107,7 +144,12 @@ export abstract class Layer<D> {
   }
 }
 
-function place(size: Size, side: number, row: number, column: number): { x: number; y: number; width: number; height: number } {
+function place(
+  size: Size,
+  side: number,
+  row: number,
+  column: number,
+): { x: number; y: number; width: number; height: number } {
   const x = column * side;
   const y = row * side;
   return { x, y, width: Math.min(side, size.width - x), height: Math.min(side, size.height - y) };
@@ -140,7 +182,12 @@ export class ImageLayer extends Layer<Samples> {
     const size = this.picture.dtype === "uint8" ? 256 : 65536;
     this.#tables = shown.map((one, at) => {
       const before = this.#shown[at];
-      const same = before && before.visible === one.visible && before.colour === one.colour && before.low === one.low && before.high === one.high;
+      const same =
+        before &&
+        before.visible === one.visible &&
+        before.colour === one.colour &&
+        before.low === one.low &&
+        before.high === one.high;
       return same ? this.#tables[at]! : lookup(one, size);
     });
     this.#shown = shown.map((one) => ({ ...one }));
@@ -196,7 +243,12 @@ export class NucleiLayer extends Layer<Labelled> {
     return this.picture.labels === null || this.diameter / 2 ** level < SMALLEST_OUTLINE;
   }
 
-  override async download(level: number, row: number, column: number, signal: AbortSignal): Promise<Labelled> {
+  override async download(
+    level: number,
+    row: number,
+    column: number,
+    signal: AbortSignal,
+  ): Promise<Labelled> {
     const labels = this.picture.labels;
     if (!labels || this.isCoarse(level) || !labels.levels[level]) return { labels: null, rows: null };
     return { labels: await this.reader.labels(labels.version, level, row, column, signal), rows: null };
@@ -212,8 +264,20 @@ export class NucleiLayer extends Layer<Labelled> {
     const ids = this.nuclei?.at("id");
     if (!tile.data.rows && ids instanceof Uint32Array) tile.data.rows = rowsOf(labels, ids);
     const { image, pixels } = buffer(tile.width, tile.height);
-    const style = { line: this.#line, selected: this.#selectedColour, some: this.#selected !== null, size: this.diameter / 2 ** tile.level };
-    outline(labels, tile.data.rows ?? new Int32Array(labels.length), tile.width, pixels, this.#selected ?? NONE, style);
+    const style = {
+      line: this.#line,
+      selected: this.#selectedColour,
+      some: this.#selected !== null,
+      size: this.diameter / 2 ** tile.level,
+    };
+    outline(
+      labels,
+      tile.data.rows ?? new Int32Array(labels.length),
+      tile.width,
+      pixels,
+      this.#selected ?? NONE,
+      style,
+    );
     tile.canvas.putImageData(image, 0, 0);
   }
 
@@ -238,7 +302,8 @@ export class NucleiLayer extends Layer<Labelled> {
       if (!this.#selected[i]) continue;
       const x = xs[i]! / scale - tile.x;
       const y = ys[i]! / scale - tile.y;
-      if (x > -side && y > -side && x < tile.width + side && y < tile.height + side) canvas.fillRect(x - side / 2, y - side / 2, side, side);
+      if (x > -side && y > -side && x < tile.width + side && y < tile.height + side)
+        canvas.fillRect(x - side / 2, y - side / 2, side, side);
     }
   }
 }

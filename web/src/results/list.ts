@@ -16,15 +16,56 @@ export class SgNucleiList extends LitElement {
   static override styles = [
     shared,
     css`
-      table { width: 100%; border-collapse: collapse; font-size: var(--sg-size-s); font-variant-numeric: tabular-nums; }
-      th, td { text-align: right; padding: 0.3125rem 0.375rem; border-bottom: 1px solid var(--sg-line); font-weight: 400; }
-      thead th { font-size: var(--sg-size-xs); font-weight: 580; color: var(--sg-ink-2); vertical-align: bottom; line-height: 1.3; }
-      th:first-child { text-align: left; padding-left: 0; }
-      tr.chosen { background: var(--sg-accent-soft); }
-      td button, th button { min-height: 1.625rem; padding: 0 0.375rem; font-variant-numeric: tabular-nums; margin-left: -0.375rem; }
-      .pages { display: flex; align-items: center; justify-content: space-between; gap: var(--sg-2); margin-top: var(--sg-2); font-size: var(--sg-size-s); }
-      .pages button { min-height: 2rem; padding: 0 0.5rem; }
-      .csv { margin-top: var(--sg-3); width: 100%; }
+      table {
+        width: 100%;
+        border-collapse: collapse;
+        font-size: var(--sg-size-s);
+        font-variant-numeric: tabular-nums;
+      }
+      th,
+      td {
+        text-align: right;
+        padding: 0.3125rem 0.375rem;
+        border-bottom: 1px solid var(--sg-line);
+        font-weight: 400;
+      }
+      thead th {
+        font-size: var(--sg-size-xs);
+        font-weight: 580;
+        color: var(--sg-ink-2);
+        vertical-align: bottom;
+        line-height: 1.3;
+      }
+      th:first-child {
+        text-align: left;
+        padding-left: 0;
+      }
+      tr.chosen {
+        background: var(--sg-accent-soft);
+      }
+      td button,
+      th button {
+        min-height: 1.625rem;
+        padding: 0 0.375rem;
+        font-variant-numeric: tabular-nums;
+        margin-left: -0.375rem;
+      }
+      .pages {
+        display: flex;
+        align-items: center;
+        justify-content: space-between;
+        gap: var(--sg-2);
+        margin-top: var(--sg-2);
+        font-size: var(--sg-size-s);
+      }
+      .pages button {
+        min-height: 2rem;
+        padding: 0 0.5rem;
+      }
+      .csv {
+        margin-top: var(--sg-3);
+        width: 100%;
+      }
     `,
   ];
 
@@ -57,28 +98,55 @@ export class SgNucleiList extends LitElement {
     const rows = this.#rows;
     const pages = Math.max(1, Math.ceil(rows.length / PAGE));
     const seen = rows.subarray(this.page * PAGE, (this.page + 1) * PAGE);
-    const columns = this.measures.filter((measure, at, all) => nuclei.at(measure.name) && all.findIndex((one) => one.name === measure.name) === at);
+    const columns = this.measures.filter(
+      (measure, at, all) =>
+        nuclei.at(measure.name) && all.findIndex((one) => one.name === measure.name) === at,
+    );
     return html`<table>
-        <caption class="sr">${this.selected ? "Selected nuclei" : "All nuclei"}</caption>
-        <thead><tr><th scope="col">Nucleus</th>${columns.map((one) => html`<th scope="col">${titled(one)}</th>`)}</tr></thead>
+        <caption class="sr">
+          ${this.selected ? "Selected nuclei" : "All nuclei"}
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Nucleus</th>
+            ${columns.map((one) => html`<th scope="col">${titled(one)}</th>`)}
+          </tr>
+        </thead>
         <tbody>
-          ${Array.from(seen, (row) => html`<tr class=${row === this.chosen ? "chosen" : ""}>
-            <th scope="row"><button class="quiet" aria-label="Show nucleus ${ids[row]!} in the picture" @click=${() => this.#pick(row)}>${ids[row]!}</button></th>
-            ${columns.map((one) => html`<td>${shown(nuclei.at(one.name)![row]!)}</td>`)}
-          </tr>`)}
+          ${Array.from(
+            seen,
+            (row) =>
+              html`<tr class=${row === this.chosen ? "chosen" : ""}>
+                <th scope="row">
+                  <button
+                    class="quiet"
+                    aria-label="Show nucleus ${ids[row]!} in the picture"
+                    @click=${() => this.#pick(row)}
+                  >
+                    ${ids[row]!}
+                  </button>
+                </th>
+                ${columns.map((one) => html`<td>${shown(nuclei.at(one.name)![row]!)}</td>`)}
+              </tr>`,
+          )}
         </tbody>
       </table>
       ${pages > 1 ? this.#pages(pages) : nothing}
       <button class="csv" ?disabled=${this.making || rows.length === 0} @click=${this.#save}>
-        ${icon("save", 16)} ${this.making ? "Making the file …" : this.selected ? `Save the ${count(rows.length)} selected as CSV` : `Save all ${count(rows.length)} as CSV`}
+        ${icon("save", 16)}
+        ${this.making ? "Making the file …" : this.selected ? `Save the ${count(rows.length)} selected as CSV` : `Save all ${count(rows.length)} as CSV`}
       </button>`;
   }
 
   #pages(pages: number): TemplateResult {
     return html`<div class="pages">
-      <button aria-label="Previous page" ?disabled=${this.page === 0} @click=${() => (this.page -= 1)}>${icon("left", 16)}</button>
+      <button aria-label="Previous page" ?disabled=${this.page === 0} @click=${() => (this.page -= 1)}>
+        ${icon("left", 16)}
+      </button>
       <span role="status">Page ${count(this.page + 1)} of ${count(pages)}</span>
-      <button aria-label="Next page" ?disabled=${this.page + 1 >= pages} @click=${() => (this.page += 1)}>${icon("right", 16)}</button>
+      <button aria-label="Next page" ?disabled=${this.page + 1 >= pages} @click=${() => (this.page += 1)}>
+        ${icon("right", 16)}
+      </button>
     </div>`;
   }
 
@@ -119,7 +187,11 @@ function csv(nuclei: Nuclei, columns: Numbers[], rows: Uint32Array): string[] {
   const pieces = [`${head}\n`];
   let lines: string[] = [];
   for (const row of rows) {
-    lines.push(columns.map((values) => (values instanceof Float32Array ? digits(values[row]!) : String(values[row]))).join(","));
+    lines.push(
+      columns
+        .map((values) => (values instanceof Float32Array ? digits(values[row]!) : String(values[row])))
+        .join(","),
+    );
     if (lines.length === 5000) {
       pieces.push(`${lines.join("\n")}\n`);
       lines = [];
@@ -129,7 +201,8 @@ function csv(nuclei: Nuclei, columns: Numbers[], rows: Uint32Array): string[] {
   return pieces;
 }
 
-const digits = (value: number): string => (Number.isFinite(value) ? String(Number(value.toPrecision(7))) : "");
+const digits = (value: number): string =>
+  Number.isFinite(value) ? String(Number(value.toPrecision(7))) : "";
 
 declare global {
   interface HTMLElementTagNameMap {

@@ -77,13 +77,15 @@ export class Nuclei {
     for (const { column, from, to } of ranges) {
       const values = this.at(column);
       if (!values) continue;
-      for (let i = 0; i < selected.length; i++) if (!(values[i]! >= from && values[i]! <= to)) selected[i] = 0;
+      for (let i = 0; i < selected.length; i++)
+        if (!(values[i]! >= from && values[i]! <= to)) selected[i] = 0;
     }
     const xs = this.at("x_px");
     const ys = this.at("y_px");
     if (filters.region && xs && ys) {
       const { x0, y0, x1, y1 } = filters.region;
-      for (let i = 0; i < selected.length; i++) if (!(xs[i]! >= x0 && xs[i]! < x1 && ys[i]! >= y0 && ys[i]! < y1)) selected[i] = 0;
+      for (let i = 0; i < selected.length; i++)
+        if (!(xs[i]! >= x0 && xs[i]! < x1 && ys[i]! >= y0 && ys[i]! < y1)) selected[i] = 0;
     }
     return selected;
   }
@@ -138,7 +140,11 @@ export interface Measure {
   unit: string;
 }
 
-const SHAPE: Record<string, string> = { area_um2: "Area", area_px: "Area in pixels", eccentricity: "Elongation (eccentricity)" };
+const SHAPE: Record<string, string> = {
+  area_um2: "Area",
+  area_px: "Area in pixels",
+  eccentricity: "Elongation (eccentricity)",
+};
 const PLACE: Record<string, string> = {
   x_um: "Across, from the left",
   y_um: "Down, from the top",
@@ -146,7 +152,14 @@ const PLACE: Record<string, string> = {
   y_px: "Down, from the top, in pixels",
 };
 const EDGE: Record<string, string> = { touches_edge: "Cut off by the image's edge (1 = yes)" };
-const UNITS: Record<string, string> = { um: "µm", um2: "µm²", px: "px", px2: "px²", counts: "counts", counts2: "counts²" };
+const UNITS: Record<string, string> = {
+  um: "µm",
+  um2: "µm²",
+  px: "px",
+  px2: "px²",
+  counts: "counts",
+  counts2: "counts²",
+};
 const LEFT_OUT = new Set(["id", "y0_px", "y1_px", "x0_px", "x1_px", "box_clipped"]);
 
 /** The columns that a person may plot, in groups, with words and units. */
@@ -161,7 +174,10 @@ export function measures(table: TableFacts, channels: readonly string[]): Measur
     const at = order.indexOf(group);
     return at < 0 ? order.length - 1 : at;
   };
-  return found.map((one, at) => ({ one, at })).sort((a, b) => rank(a.one.group) - rank(b.one.group) || a.at - b.at).map(({ one }) => one);
+  return found
+    .map((one, at) => ({ one, at }))
+    .sort((a, b) => rank(a.one.group) - rank(b.one.group) || a.at - b.at)
+    .map(({ one }) => one);
 }
 
 const brightness = (channel: string): string => `Brightness in ${channel}`;
@@ -173,13 +189,17 @@ function named(column: ColumnFacts, channels: readonly string[]): { group: strin
   const parts = /^c(\d+)_(box_)?(mean|median|variance|skewness)$/.exec(column.name);
   const channel = parts ? channels[Number(parts[1])] : undefined;
   if (parts && channel !== undefined) {
-    return { group: brightness(channel), label: `${channel}: ${parts[3]}${parts[2] ? " of nucleus and surroundings" : ""}` };
+    return {
+      group: brightness(channel),
+      label: `${channel}: ${parts[3]}${parts[2] ? " of nucleus and surroundings" : ""}`,
+    };
   }
   return { group: "Other", label: column.name.replaceAll("_", " ") };
 }
 
 /** A measure with its unit, as it stands at an axis. */
-export const titled = (measure: Measure): string => (measure.unit ? `${measure.label} (${measure.unit})` : measure.label);
+export const titled = (measure: Measure): string =>
+  measure.unit ? `${measure.label} (${measure.unit})` : measure.label;
 
 const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });

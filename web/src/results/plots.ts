@@ -32,20 +32,75 @@ abstract class Plot extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { display: block; }
-      .plot { position: relative; }
-      canvas { display: block; width: 100%; height: var(--plot-height, 11rem); cursor: crosshair; touch-action: none; border-radius: var(--sg-radius-s); }
-      .range { display: grid; grid-template-columns: 1fr auto 1fr; gap: var(--sg-1) var(--sg-2); align-items: center; margin-top: var(--sg-2); }
-      .range span { font-size: var(--sg-size-xs); color: var(--sg-ink-2); }
-      .range .what { grid-column: 1 / -1; }
-      .range input { min-height: 2rem !important; padding: 0.125rem 0.5rem !important; font-size: var(--sg-size-s) !important; }
-      :host(sg-scatter) { --plot-height: 14rem; }
-      details { margin-top: var(--sg-2); font-size: var(--sg-size-s); }
-      summary { cursor: pointer; color: var(--sg-accent-ink); width: fit-content; border-radius: var(--sg-radius-s); }
-      table { width: 100%; border-collapse: collapse; margin-top: var(--sg-2); font-variant-numeric: tabular-nums; font-size: var(--sg-size-xs); }
-      th, td { text-align: right; padding: 0.125rem 0.375rem; border-bottom: 1px solid var(--sg-line); font-weight: 400; }
-      thead th { font-weight: 580; color: var(--sg-ink-2); }
-      td button { min-height: 1.5rem; padding: 0 0.5rem; font-size: var(--sg-size-xs); }
+      :host {
+        display: block;
+      }
+      .plot {
+        position: relative;
+      }
+      canvas {
+        display: block;
+        width: 100%;
+        height: var(--plot-height, 11rem);
+        cursor: crosshair;
+        touch-action: none;
+        border-radius: var(--sg-radius-s);
+      }
+      .range {
+        display: grid;
+        grid-template-columns: 1fr auto 1fr;
+        gap: var(--sg-1) var(--sg-2);
+        align-items: center;
+        margin-top: var(--sg-2);
+      }
+      .range span {
+        font-size: var(--sg-size-xs);
+        color: var(--sg-ink-2);
+      }
+      .range .what {
+        grid-column: 1 / -1;
+      }
+      .range input {
+        min-height: 2rem !important;
+        padding: 0.125rem 0.5rem !important;
+        font-size: var(--sg-size-s) !important;
+      }
+      :host(sg-scatter) {
+        --plot-height: 14rem;
+      }
+      details {
+        margin-top: var(--sg-2);
+        font-size: var(--sg-size-s);
+      }
+      summary {
+        cursor: pointer;
+        color: var(--sg-accent-ink);
+        width: fit-content;
+        border-radius: var(--sg-radius-s);
+      }
+      table {
+        width: 100%;
+        border-collapse: collapse;
+        margin-top: var(--sg-2);
+        font-variant-numeric: tabular-nums;
+        font-size: var(--sg-size-xs);
+      }
+      th,
+      td {
+        text-align: right;
+        padding: 0.125rem 0.375rem;
+        border-bottom: 1px solid var(--sg-line);
+        font-weight: 400;
+      }
+      thead th {
+        font-weight: 580;
+        color: var(--sg-ink-2);
+      }
+      td button {
+        min-height: 1.5rem;
+        padding: 0 0.5rem;
+        font-size: var(--sg-size-xs);
+      }
     `,
   ];
 
@@ -109,7 +164,12 @@ abstract class Plot extends LitElement {
 
   protected abstract brushed(ended: boolean): void;
   protected abstract clear(): void;
-  protected abstract paint(canvas: CanvasRenderingContext2D, width: number, height: number, palette: Palette): void;
+  protected abstract paint(
+    canvas: CanvasRenderingContext2D,
+    width: number,
+    height: number,
+    palette: Palette,
+  ): void;
 
   protected draw(): void {
     const { canvas } = this;
@@ -132,7 +192,15 @@ abstract class Plot extends LitElement {
     this.paint(context, canvas.clientWidth - LEFT - RIGHT, canvas.clientHeight - TOP - BOTTOM, palette);
   }
 
-  protected axes(canvas: CanvasRenderingContext2D, width: number, height: number, palette: Palette, x: Axis, y: Axis | null, words: [string, string]): void {
+  protected axes(
+    canvas: CanvasRenderingContext2D,
+    width: number,
+    height: number,
+    palette: Palette,
+    x: Axis,
+    y: Axis | null,
+    words: [string, string],
+  ): void {
     canvas.font = `12px ${palette.font}`;
     canvas.fillStyle = palette.ink;
     canvas.strokeStyle = palette.line;
@@ -182,7 +250,8 @@ function resolved(root: ShadowRoot, name: string): string {
 }
 
 /** What stands in a field: nothing where a range has no end. */
-const typeable = (value: number | undefined): string => (value !== undefined && Number.isFinite(value) ? shown(value) : "");
+const typeable = (value: number | undefined): string =>
+  value !== undefined && Number.isFinite(value) ? shown(value) : "";
 
 /** A number of a field; what is no number counts as the end of the axis. */
 function fieldValue(event: Event, otherwise: number): number {
@@ -214,9 +283,21 @@ export class SgHistogram extends Plot {
     const said = `Histogram of ${titled(measure)}. Drag over it to select nuclei, or use the fields below.`;
     return html`<div class="plot"><canvas role="img" aria-label=${said}></canvas></div>
       <div class="range">
-        <input inputmode="decimal" aria-label="${measure.label} from" placeholder="from" .value=${typeable(this.filter?.from)} @change=${(event: Event) => this.#typed(event, "from")} />
+        <input
+          inputmode="decimal"
+          aria-label="${measure.label} from"
+          placeholder="from"
+          .value=${typeable(this.filter?.from)}
+          @change=${(event: Event) => this.#typed(event, "from")}
+        />
         <span>to</span>
-        <input inputmode="decimal" aria-label="${measure.label} to" placeholder="to" .value=${typeable(this.filter?.to)} @change=${(event: Event) => this.#typed(event, "to")} />
+        <input
+          inputmode="decimal"
+          aria-label="${measure.label} to"
+          placeholder="to"
+          .value=${typeable(this.filter?.to)}
+          @change=${(event: Event) => this.#typed(event, "to")}
+        />
       </div>
       <details @toggle=${(event: Event) => (this.table = (event.target as HTMLDetailsElement).open)}>
         <summary>The same as a table</summary>
@@ -230,15 +311,34 @@ export class SgHistogram extends Plot {
     const all = binned(values, this.#axis, TABLE_BINS, null);
     const some = this.selected ? binned(values, this.#axis, TABLE_BINS, this.selected) : null;
     return html`<table>
-      <caption class="sr">Nuclei by ${measure.label}</caption>
-      <thead><tr><th scope="col">${titled(measure)}</th><th scope="col">nuclei</th>${some ? html`<th scope="col">selected</th>` : nothing}<th scope="col"><span class="sr">select</span></th></tr></thead>
-      <tbody>${Array.from(all, (nuclei, bin) => {
-        const from = valueAt(this.#axis, bin / TABLE_BINS);
-        const to = valueAt(this.#axis, (bin + 1) / TABLE_BINS);
-        const range = `${shown(from)} to ${shown(to)}`;
-        return html`<tr><th scope="row">${range}</th><td>${count(nuclei)}</td>${some ? html`<td>${count(some[bin]!)}</td>` : nothing}
-          <td><button aria-label="Select ${measure.label} ${range}" @click=${() => this.#tell(from, to)}>Select</button></td></tr>`;
-      })}</tbody>
+      <caption class="sr">
+        Nuclei by ${measure.label}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">${titled(measure)}</th>
+          <th scope="col">nuclei</th>
+          ${some ? html`<th scope="col">selected</th>` : nothing}
+          <th scope="col"><span class="sr">select</span></th>
+        </tr>
+      </thead>
+      <tbody>
+        ${Array.from(all, (nuclei, bin) => {
+          const from = valueAt(this.#axis, bin / TABLE_BINS);
+          const to = valueAt(this.#axis, (bin + 1) / TABLE_BINS);
+          const range = `${shown(from)} to ${shown(to)}`;
+          return html`<tr>
+            <th scope="row">${range}</th>
+            <td>${count(nuclei)}</td>
+            ${some ? html`<td>${count(some[bin]!)}</td>` : nothing}
+            <td>
+              <button aria-label="Select ${measure.label} ${range}" @click=${() => this.#tell(from, to)}>
+                Select
+              </button>
+            </td>
+          </tr>`;
+        })}
+      </tbody>
     </table>`;
   }
 
@@ -250,7 +350,9 @@ export class SgHistogram extends Plot {
   }
 
   #tell(from: number, to: number): void {
-    this.dispatchEvent(new CustomEvent("sg-range", { detail: { column: this.measure!.name, from, to } satisfies RangeFilter }));
+    this.dispatchEvent(
+      new CustomEvent("sg-range", { detail: { column: this.measure!.name, from, to } satisfies RangeFilter }),
+    );
   }
 
   protected override brushed(): void {
@@ -258,14 +360,22 @@ export class SgHistogram extends Plot {
     const low = Math.min(x0, x1);
     const high = Math.max(x0, x1);
     if (high - low < 0.004) return;
-    this.#tell(low <= 0 ? Number.NEGATIVE_INFINITY : valueAt(this.#axis, low), high >= 1 ? Number.POSITIVE_INFINITY : valueAt(this.#axis, high));
+    this.#tell(
+      low <= 0 ? Number.NEGATIVE_INFINITY : valueAt(this.#axis, low),
+      high >= 1 ? Number.POSITIVE_INFINITY : valueAt(this.#axis, high),
+    );
   }
 
   protected override clear(): void {
     this.dispatchEvent(new CustomEvent("sg-range", { detail: null }));
   }
 
-  protected override paint(canvas: CanvasRenderingContext2D, width: number, height: number, palette: Palette): void {
+  protected override paint(
+    canvas: CanvasRenderingContext2D,
+    width: number,
+    height: number,
+    palette: Palette,
+  ): void {
     if (!this.values || !this.measure) return;
     const most = Math.max(1, ...this.#counts);
     const upward: Axis = { from: 0, to: most * 1.05, log: false };
@@ -276,7 +386,13 @@ export class SgHistogram extends Plot {
       canvas.fillStyle = colour;
       counts.forEach((nuclei, bin) => {
         const tall = share(upward, nuclei * times) * height;
-        if (nuclei > 0) canvas.fillRect(bin * wide + 0.5, height - Math.max(tall, 1), Math.max(1, wide - 1), Math.max(tall, 1));
+        if (nuclei > 0)
+          canvas.fillRect(
+            bin * wide + 0.5,
+            height - Math.max(tall, 1),
+            Math.max(1, wide - 1),
+            Math.max(tall, 1),
+          );
       });
     };
     canvas.globalAlpha = some ? 0.4 : 1;
@@ -290,7 +406,8 @@ export class SgHistogram extends Plot {
       canvas.textBaseline = "top";
       if (times > 1) canvas.fillText(`selected: ${count(times)} times as tall`, width, 0);
     }
-    if (this.filter?.column === this.measure.name) brush(canvas, palette, width, height, this.#axis, this.filter, null, null);
+    if (this.filter?.column === this.measure.name)
+      brush(canvas, palette, width, height, this.#axis, this.filter, null, null);
   }
 }
 
@@ -324,20 +441,39 @@ export class SgScatter extends Plot {
     const { across, up } = this;
     if (!across || !up) return html``;
     const said = `Scatter plot of ${titled(up)} over ${titled(across)}. Drag over it to select nuclei, or use the fields below.`;
-    const field = (which: 0 | 1, end: "from" | "to"): TemplateResult => html`<input inputmode="decimal" aria-label="${(which ? up : across).label} ${end}" placeholder=${end}
-      .value=${typeable(this.filter?.[which][end])} @change=${(event: Event) => this.#typed(event, which, end)} />`;
+    const field = (which: 0 | 1, end: "from" | "to"): TemplateResult =>
+      html`<input
+        inputmode="decimal"
+        aria-label="${(which ? up : across).label} ${end}"
+        placeholder=${end}
+        .value=${typeable(this.filter?.[which][end])}
+        @change=${(event: Event) => this.#typed(event, which, end)}
+      />`;
     return html`<div class="plot"><canvas role="img" aria-label=${said}></canvas></div>
-      <details><summary>Ranges as numbers</summary>
-        <div class="range"><span class="what">${titled(across)}</span>${field(0, "from")}<span>to</span>${field(0, "to")}</div>
-        <div class="range"><span class="what">${titled(up)}</span>${field(1, "from")}<span>to</span>${field(1, "to")}</div>
+      <details>
+        <summary>Ranges as numbers</summary>
+        <div class="range">
+          <span class="what">${titled(across)}</span>${field(0, "from")}<span>to</span>${field(0, "to")}
+        </div>
+        <div class="range">
+          <span class="what">${titled(up)}</span>${field(1, "from")}<span>to</span>${field(1, "to")}
+        </div>
       </details>`;
   }
 
   #typed(event: Event, which: 0 | 1, end: "from" | "to"): void {
     const axes = [this.#x, this.#y] as const;
     const names = [this.across!.name, this.up!.name] as const;
-    const now = this.filter ?? [0, 1].map((at) => ({ column: names[at]!, from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY }));
-    const next = now.map((one, at) => (at === which ? { ...one, [end]: fieldValue(event, axes[at]![end]) } : one)) as [RangeFilter, RangeFilter];
+    const now =
+      this.filter ??
+      [0, 1].map((at) => ({
+        column: names[at]!,
+        from: Number.NEGATIVE_INFINITY,
+        to: Number.POSITIVE_INFINITY,
+      }));
+    const next = now.map((one, at) =>
+      at === which ? { ...one, [end]: fieldValue(event, axes[at]![end]) } : one,
+    ) as [RangeFilter, RangeFilter];
     if (next[which].from <= next[which].to) this.#tell(next);
   }
 
@@ -360,14 +496,20 @@ export class SgScatter extends Plot {
     this.#tell(null);
   }
 
-  protected override paint(canvas: CanvasRenderingContext2D, width: number, height: number, palette: Palette): void {
+  protected override paint(
+    canvas: CanvasRenderingContext2D,
+    width: number,
+    height: number,
+    palette: Palette,
+  ): void {
     const { xs, ys, across, up } = this;
     if (!xs || !ys || !across || !up) return;
     this.axes(canvas, width, height, palette, this.#x, this.#y, [titled(across), titled(up)]);
     this.#points(canvas, xs, ys, width, height, palette);
     if (this.chosen >= 0) this.#ring(canvas, xs[this.chosen]!, ys[this.chosen]!, width, height, palette);
     const filter = this.filter;
-    if (filter && filter[0].column === across.name && filter[1].column === up.name) brush(canvas, palette, width, height, this.#x, filter[0], this.#y, filter[1]);
+    if (filter && filter[0].column === across.name && filter[1].column === up.name)
+      brush(canvas, palette, width, height, this.#x, filter[0], this.#y, filter[1]);
   }
 
   #spots: { key: string; xs: Numbers; ys: Numbers; at: Int32Array } | null = null;
@@ -376,7 +518,10 @@ export class SgScatter extends Plot {
   #places(xs: Numbers, ys: Numbers, wide: number, tall: number): Int32Array {
     const key = JSON.stringify([wide, tall, this.#x, this.#y]);
     if (this.#spots?.key === key && this.#spots.xs === xs && this.#spots.ys === ys) return this.#spots.at;
-    const place = (axis: Axis, value: number): number => (axis.log ? Math.log(value / axis.from) / Math.log(axis.to / axis.from) : (value - axis.from) / (axis.to - axis.from));
+    const place = (axis: Axis, value: number): number =>
+      axis.log
+        ? Math.log(value / axis.from) / Math.log(axis.to / axis.from)
+        : (value - axis.from) / (axis.to - axis.from);
     const at = new Int32Array(xs.length);
     for (let i = 0; i < xs.length; i++) {
       const x = Math.round(place(this.#x, xs[i]!) * (wide - LARGEST));
@@ -388,7 +533,14 @@ export class SgScatter extends Plot {
   }
 
   /** All points as a picture: the more nuclei at a place, the stronger; selected ones in their own colour on top. */
-  #points(canvas: CanvasRenderingContext2D, xs: Numbers, ys: Numbers, width: number, height: number, palette: Palette): void {
+  #points(
+    canvas: CanvasRenderingContext2D,
+    xs: Numbers,
+    ys: Numbers,
+    width: number,
+    height: number,
+    palette: Palette,
+  ): void {
     const dense = devicePixelRatio;
     const wide = Math.max(LARGEST, Math.round(width * dense));
     const tall = Math.max(LARGEST, Math.round(height * dense));
@@ -410,8 +562,12 @@ export class SgScatter extends Plot {
     const pixels = new Uint32Array(image.data.buffer);
     const mark = components(selected ? palette.mark : palette.picked);
     const picked = components(palette.picked);
-    const shades = Uint32Array.from({ length: 256 }, (_, nuclei) => packed(mark, Math.min(1, (selected ? 0.22 : 0.28) + 0.14 * Math.log2(1 + nuclei))));
-    const brights = Uint32Array.from({ length: 256 }, (_, nuclei) => packed(picked, Math.min(1, 0.6 + 0.2 * nuclei)));
+    const shades = Uint32Array.from({ length: 256 }, (_, nuclei) =>
+      packed(mark, Math.min(1, (selected ? 0.22 : 0.28) + 0.14 * Math.log2(1 + nuclei))),
+    );
+    const brights = Uint32Array.from({ length: 256 }, (_, nuclei) =>
+      packed(picked, Math.min(1, 0.6 + 0.2 * nuclei)),
+    );
     for (let i = 0; i < pixels.length; i++) {
       if (some[i]) pixels[i] = brights[Math.min(255, some[i]!)]!;
       else if (all[i]) pixels[i] = shades[Math.min(255, all[i]!)]!;
@@ -423,7 +579,14 @@ export class SgScatter extends Plot {
     canvas.drawImage(picture, 0, 0, width, height);
   }
 
-  #ring(canvas: CanvasRenderingContext2D, x: number, y: number, width: number, height: number, palette: Palette): void {
+  #ring(
+    canvas: CanvasRenderingContext2D,
+    x: number,
+    y: number,
+    width: number,
+    height: number,
+    palette: Palette,
+  ): void {
     const at = [share(this.#x, x) * width, height - share(this.#y, y) * height] as const;
     if (!at.every(Number.isFinite)) return;
     canvas.beginPath();
@@ -438,10 +601,21 @@ function components(colour: string): [number, number, number] {
   const parts = /rgba?\((\d+)[ ,]+(\d+)[ ,]+(\d+)/.exec(colour);
   if (parts) return [Number(parts[1]), Number(parts[2]), Number(parts[3])];
   const shares = /color\(srgb ([\d.]+) ([\d.]+) ([\d.]+)/.exec(colour);
-  return shares ? [255 * Number(shares[1]), 255 * Number(shares[2]), 255 * Number(shares[3])] : [128, 128, 128];
+  return shares
+    ? [255 * Number(shares[1]), 255 * Number(shares[2]), 255 * Number(shares[3])]
+    : [128, 128, 128];
 }
 
-function brush(canvas: CanvasRenderingContext2D, palette: Palette, width: number, height: number, x: Axis, rangeX: RangeFilter, y: Axis | null, rangeY: RangeFilter | null): void {
+function brush(
+  canvas: CanvasRenderingContext2D,
+  palette: Palette,
+  width: number,
+  height: number,
+  x: Axis,
+  rangeX: RangeFilter,
+  y: Axis | null,
+  rangeY: RangeFilter | null,
+): void {
   const inside = (axis: Axis, value: number): number => {
     if (value === Number.POSITIVE_INFINITY) return 1;
     return value === Number.NEGATIVE_INFINITY ? 0 : Math.min(1, Math.max(0, share(axis, value)));

@@ -75,7 +75,12 @@ export class Reader {
       on(wish);
       await this.api.granted(wish.id, on, signal);
     }
-    throw new Problem(0, "picture-not-at-hand", "The picture could not be made ready.", "It was made ready several times, and was gone again each time: the folder for pictures may be too small.");
+    throw new Problem(
+      0,
+      "picture-not-at-hand",
+      "The picture could not be made ready.",
+      "It was made ready several times, and was gone again each time: the folder for pictures may be too small.",
+    );
   }
 
   table(signal: AbortSignal): Promise<TableFacts> {
@@ -101,12 +106,24 @@ export class Reader {
     return facts.dtype === "int32" ? new Int32Array(octets) : new Uint32Array(octets);
   }
 
-  async tile(picture: Picture, level: number, row: number, column: number, signal: AbortSignal): Promise<Samples> {
+  async tile(
+    picture: Picture,
+    level: number,
+    row: number,
+    column: number,
+    signal: AbortSignal,
+  ): Promise<Samples> {
     const octets = await this.#octets(`tiles/${level}/${row}/${column}`, picture.version, signal);
     return picture.dtype === "uint8" ? new Uint8Array(octets) : new Uint16Array(octets);
   }
 
-  async labels(version: string, level: number, row: number, column: number, signal: AbortSignal): Promise<Uint32Array> {
+  async labels(
+    version: string,
+    level: number,
+    row: number,
+    column: number,
+    signal: AbortSignal,
+  ): Promise<Uint32Array> {
     return new Uint32Array(await this.#octets(`labels/${level}/${row}/${column}`, version, signal));
   }
 
@@ -115,10 +132,14 @@ export class Reader {
     const url = this.api.url(`${this.#at}/${path}`, { v: version });
     for (let turn = 1; ; turn++) {
       try {
-        const response = await this.api.fetch("GET", url, { headers: { Accept: "application/octet-stream, application/problem+json" }, signal });
+        const response = await this.api.fetch("GET", url, {
+          headers: { Accept: "application/octet-stream, application/problem+json" },
+          signal,
+        });
         return await response.arrayBuffer();
       } catch (thrown) {
-        const passing = thrown instanceof Problem && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 502);
+        const passing =
+          thrown instanceof Problem && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 502);
         if (!passing || turn === TRIES || signal.aborted) throw thrown;
         await new Promise((done) => setTimeout(done, 300 * turn * turn));
       }

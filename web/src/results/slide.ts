@@ -37,16 +37,57 @@ export class SgSlide extends LitElement {
   static override styles = [
     shared,
     css`
-      :host { position: relative; background: #08090c; border-radius: var(--sg-radius); overflow: hidden; contain: strict; }
-      .view, .over { position: absolute; inset: 0; }
-      .over { width: 100%; height: 100%; pointer-events: none; }
-      .view .openseadragon-canvas:focus-visible { outline: none; }
-      :host(:focus-within) .ring { position: absolute; inset: 0; border-radius: inherit; pointer-events: none; }
-      .view:has(:focus-visible) + .over + .ring { box-shadow: inset 0 0 0 3px var(--sg-focus); }
-      .bar { position: absolute; right: 1rem; bottom: 1rem; pointer-events: none; color: #fff; font: 600 var(--sg-size-xs) / 1 var(--sg-font);
-        text-align: center; padding: 0.5rem 0.625rem; border-radius: var(--sg-radius-s); background: rgb(8 9 12 / 62%); }
-      .bar i { display: block; height: 6px; margin-top: 0.375rem; border: 2px solid #fff; border-top: 0; }
-      :host(.choosing) .view { cursor: crosshair; }
+      :host {
+        position: relative;
+        background: #08090c;
+        border-radius: var(--sg-radius);
+        overflow: hidden;
+        contain: strict;
+      }
+      .view,
+      .over {
+        position: absolute;
+        inset: 0;
+      }
+      .over {
+        width: 100%;
+        height: 100%;
+        pointer-events: none;
+      }
+      .view .openseadragon-canvas:focus-visible {
+        outline: none;
+      }
+      :host(:focus-within) .ring {
+        position: absolute;
+        inset: 0;
+        border-radius: inherit;
+        pointer-events: none;
+      }
+      .view:has(:focus-visible) + .over + .ring {
+        box-shadow: inset 0 0 0 3px var(--sg-focus);
+      }
+      .bar {
+        position: absolute;
+        right: 1rem;
+        bottom: 1rem;
+        pointer-events: none;
+        color: #fff;
+        font: 600 var(--sg-size-xs) / 1 var(--sg-font);
+        text-align: center;
+        padding: 0.5rem 0.625rem;
+        border-radius: var(--sg-radius-s);
+        background: rgb(8 9 12 / 62%);
+      }
+      .bar i {
+        display: block;
+        height: 6px;
+        margin-top: 0.375rem;
+        border: 2px solid #fff;
+        border-top: 0;
+      }
+      :host(.choosing) .view {
+        cursor: crosshair;
+      }
     `,
   ];
 
@@ -90,8 +131,10 @@ export class SgSlide extends LitElement {
     if (changed.has("picture") || changed.has("reader")) this.#open();
     if (changed.has("nuclei")) void this.#meet();
     if (changed.has("shown") && this.shown.length) this.image?.style(this.shown);
-    if (changed.has("outlines") || changed.has("selected")) this.labels?.style(this.outlines.colour, SELECTED, this.selected);
-    if (changed.has("outlines")) this.#labelsItem?.setOpacity(this.outlines.visible ? this.outlines.opacity : 0);
+    if (changed.has("outlines") || changed.has("selected"))
+      this.labels?.style(this.outlines.colour, SELECTED, this.selected);
+    if (changed.has("outlines"))
+      this.#labelsItem?.setOpacity(this.outlines.visible ? this.outlines.opacity : 0);
     this.classList.toggle("choosing", this.choosing);
     const bar = this.renderRoot.querySelector<HTMLElement>(".bar i");
     if (bar && this.scale) bar.style.width = `${this.scale.width}px`;
@@ -146,7 +189,8 @@ export class SgSlide extends LitElement {
 
   /** Whether all tiles that are seen are here. */
   get settled(): boolean {
-    const whole = (item: OpenSeadragon.TiledImage | null): boolean => !item || item.getFullyLoaded() || item.getOpacity() === 0;
+    const whole = (item: OpenSeadragon.TiledImage | null): boolean =>
+      !item || item.getFullyLoaded() || item.getOpacity() === 0;
     return this.#imageItem !== null && whole(this.#imageItem) && whole(this.#labelsItem);
   }
 
@@ -169,7 +213,8 @@ export class SgSlide extends LitElement {
   #open(): void {
     this.#close();
     if (!this.picture || !this.reader) return;
-    const lost = (thrown: unknown): void => void this.dispatchEvent(new CustomEvent("sg-lost", { detail: thrown }));
+    const lost = (thrown: unknown): void =>
+      void this.dispatchEvent(new CustomEvent("sg-lost", { detail: thrown }));
     this.image = new ImageLayer(this.reader, this.picture, lost);
     this.labels = new NucleiLayer(this.reader, this.picture, lost);
     this.image.style(this.shown);
@@ -195,16 +240,23 @@ export class SgSlide extends LitElement {
       gestureSettingsPen: { clickToZoom: false },
     });
     this.#listen(this.viewer);
-    this.viewer.addTiledImage({ tileSource: this.image.source(false), success: (event) => {
-      this.#imageItem = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
-      this.viewer?.viewport.goHome(true);
-      this.#moved();
-    } });
+    this.viewer.addTiledImage({
+      tileSource: this.image.source(false),
+      success: (event) => {
+        this.#imageItem = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
+        this.viewer?.viewport.goHome(true);
+        this.#moved();
+      },
+    });
     const opacity = this.outlines.visible ? this.outlines.opacity : 0;
-    this.viewer.addTiledImage({ tileSource: this.labels.source(true), opacity, success: (event) => {
-      this.#labelsItem = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
-      this.#labelsItem.setOpacity(this.outlines.visible ? this.outlines.opacity : 0);
-    } });
+    this.viewer.addTiledImage({
+      tileSource: this.labels.source(true),
+      opacity,
+      success: (event) => {
+        this.#labelsItem = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
+        this.#labelsItem.setOpacity(this.outlines.visible ? this.outlines.opacity : 0);
+      },
+    });
     this.#resize = new ResizeObserver(() => this.#drawOver());
     this.#resize.observe(this);
     void this.#meet();
@@ -218,7 +270,13 @@ export class SgSlide extends LitElement {
     const area = nuclei.facts("area_px") ? await nuclei.column("area_px") : null;
     if (labels !== this.labels) return;
     labels.nuclei = nuclei;
-    const grid = density(xs as Float32Array, ys as Float32Array, picture.shape[2], picture.shape[1], picture.pixel_size_um);
+    const grid = density(
+      xs as Float32Array,
+      ys as Float32Array,
+      picture.shape[2],
+      picture.shape[1],
+      picture.pixel_size_um,
+    );
     const canvas = document.createElement("canvas");
     canvas.width = grid.width;
     canvas.height = grid.height;
@@ -227,7 +285,8 @@ export class SgSlide extends LitElement {
     canvas.getContext("2d")!.putImageData(pixels, 0, 0);
     labels.density = { grid, canvas };
     const coarseBefore = labels.diameter;
-    if (area?.length) labels.diameter = 2 * Math.sqrt([...area].sort((a, b) => a - b)[area.length >> 1]! / Math.PI);
+    if (area?.length)
+      labels.diameter = 2 * Math.sqrt([...area].sort((a, b) => a - b)[area.length >> 1]! / Math.PI);
     labels.restyle();
     if (Math.abs(Math.log2(labels.diameter / coarseBefore)) > 0.2) this.#labelsItem?.reset();
     this.dispatchEvent(new CustomEvent("sg-density", { detail: grid.most }));
@@ -261,7 +320,10 @@ export class SgSlide extends LitElement {
     canvas.addEventListener("pointermove", (event) => this.#point(event));
     canvas.addEventListener("pointerleave", () => this.#tell(null));
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", `Picture of ${this.picture?.name ?? "the image"}. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter chooses the nucleus that is nearest to the middle.`);
+    canvas.setAttribute(
+      "aria-label",
+      `Picture of ${this.picture?.name ?? "the image"}. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter chooses the nucleus that is nearest to the middle.`,
+    );
   }
 
   #key(event: OpenSeadragon.CanvasKeyEvent): void {
@@ -269,7 +331,12 @@ export class SgSlide extends LitElement {
     const key = (event.originalEvent as KeyboardEvent).key;
     const viewport = this.viewer!.viewport;
     const step = 0.15 / viewport.getZoom();
-    const moves: Record<string, [number, number]> = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    const moves: Record<string, [number, number]> = {
+      ArrowLeft: [-step, 0],
+      ArrowRight: [step, 0],
+      ArrowUp: [0, -step],
+      ArrowDown: [0, step],
+    };
     if (moves[key]) {
       viewport.panBy(new OpenSeadragon.Point(...moves[key])).applyConstraints();
     } else if (key === "+" || key === "=") this.zoomBy(1.5);
@@ -333,7 +400,12 @@ export class SgSlide extends LitElement {
     if (Math.abs(drag.from.x - drag.to.x) > 3 && Math.abs(drag.from.y - drag.to.y) > 3) {
       const a = item.viewerElementToImageCoordinates(drag.from);
       const b = item.viewerElementToImageCoordinates(drag.to);
-      const region: Region = { x0: Math.min(a.x, b.x), y0: Math.min(a.y, b.y), x1: Math.max(a.x, b.x), y1: Math.max(a.y, b.y) };
+      const region: Region = {
+        x0: Math.min(a.x, b.x),
+        y0: Math.min(a.y, b.y),
+        x1: Math.max(a.x, b.x),
+        y1: Math.max(a.y, b.y),
+      };
       this.dispatchEvent(new CustomEvent("sg-region", { detail: region }));
     }
     this.#drawOver();
@@ -344,10 +416,13 @@ export class SgSlide extends LitElement {
   #moved(): void {
     const micrometres = this.picture?.pixel_size_um ?? null;
     const scale = this.ratio ? scaleBar(this.ratio, micrometres) : null;
-    if (scale?.words !== this.scale?.words || Math.abs((scale?.width ?? 0) - (this.scale?.width ?? 0)) > 0.5) this.scale = scale;
+    if (scale?.words !== this.scale?.words || Math.abs((scale?.width ?? 0) - (this.scale?.width ?? 0)) > 0.5)
+      this.scale = scale;
     this.viewer?.drawer?.setImageSmoothingEnabled(this.ratio < 3);
     const level = Math.max(0, Math.floor(Math.log2(1 / Math.max(this.ratio * devicePixelRatio, 1e-9))));
-    this.dispatchEvent(new CustomEvent("sg-view", { detail: { level, coarse: this.labels?.isCoarse(level) ?? false } }));
+    this.dispatchEvent(
+      new CustomEvent("sg-view", { detail: { level, coarse: this.labels?.isCoarse(level) ?? false } }),
+    );
     this.#drawOver();
   }
 
@@ -365,7 +440,8 @@ export class SgSlide extends LitElement {
     canvas.setTransform(dense, 0, 0, dense, 0, 0);
     canvas.clearRect(0, 0, this.clientWidth, this.clientHeight);
     this.#drawRegion(canvas);
-    if (this.#under?.id && this.outlines.visible) this.#drawBorder(canvas, this.#under.id, this.#under.x, this.#under.y, "#ffffff");
+    if (this.#under?.id && this.outlines.visible)
+      this.#drawBorder(canvas, this.#under.id, this.#under.x, this.#under.y, "#ffffff");
     this.#drawChosen(canvas);
   }
 
@@ -373,7 +449,12 @@ export class SgSlide extends LitElement {
     let box: { x: number; y: number; width: number; height: number } | null = null;
     if (this.#drag) {
       const { from, to } = this.#drag;
-      box = { x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), width: Math.abs(to.x - from.x), height: Math.abs(to.y - from.y) };
+      box = {
+        x: Math.min(from.x, to.x),
+        y: Math.min(from.y, to.y),
+        width: Math.abs(to.x - from.x),
+        height: Math.abs(to.y - from.y),
+      };
     } else if (this.region) {
       const a = this.toElement(this.region.x0, this.region.y0);
       const b = this.toElement(this.region.x1, this.region.y1);
@@ -417,7 +498,8 @@ export class SgSlide extends LitElement {
     if (chosen < 0 || !ids || !xs || !ys) return;
     const x = xs[chosen]!;
     const y = ys[chosen]!;
-    if (this.outlines.visible && this.ratio > 0.3) this.#drawBorder(canvas, ids[chosen]!, Math.floor(x), Math.floor(y), SELECTED);
+    if (this.outlines.visible && this.ratio > 0.3)
+      this.#drawBorder(canvas, ids[chosen]!, Math.floor(x), Math.floor(y), SELECTED);
     const at = this.toElement(x, y);
     const radius = Math.max(14, (this.labels?.diameter ?? 24) * this.ratio);
     canvas.beginPath();
@@ -445,7 +527,12 @@ export function scaleBar(ratio: number, micrometres: number | null): { width: nu
   const most = (150 / ratio) * perPixel;
   const ten = 10 ** Math.floor(Math.log10(most));
   const length = [5, 2, 1].map((step) => step * ten).find((step) => step <= most) ?? ten;
-  const words = micrometres === null ? `${length} px` : length >= 1000 ? `${length / 1000} mm` : `${Number(length.toPrecision(1))} µm`;
+  const words =
+    micrometres === null
+      ? `${length} px`
+      : length >= 1000
+        ? `${length / 1000} mm`
+        : `${Number(length.toPrecision(1))} µm`;
   return { width: (length / perPixel) * ratio, words };
 }
 
