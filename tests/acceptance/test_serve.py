@@ -158,13 +158,15 @@ def test_the_commands_work_on_a_server_as_they_do_here(
 
     assert "count_bytes" in type_("workflow", "list", *server).out
     out = tmp_path / "out"
-    asked = type_("run", "count_bytes", "images:image3.tif", *server, "--again", "--out", out, "--json")
+    asked = type_(
+        "run", "count_bytes", "images:image5.tif", *server, "--param", "byte=7", "--out", out, "--json"
+    )
     assert asked.status == 0, asked.err
     answer = json.loads(asked.out)
     jsonschema.validate(answer, SCHEMA)
-    assert answer["images"][0]["results"] == str(out / "image3")
+    assert answer["images"][0]["results"] == str(out / "image5")
     assert answer["images"][0]["summary"]["files"] >= 2
-    assert (out / "image3" / "summary.json").exists()
+    assert (out / "image5" / "summary.json").exists()
     run = answer["run"]
     assert run[:8] in type_("runs", *server).out
     assert run[:8] in type_("runs").out
