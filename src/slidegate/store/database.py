@@ -24,9 +24,11 @@ FAR_SECONDS = 600.0
 _BUSY_SECONDS = 60
 _MIGRATING = 7_265_140_004
 _POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}
-_CONNECT = {
+_CONNECT: dict[str, Any] = {
     "connect_timeout": 10,
     "application_name": "slidegate",
+    # each statement is planned for its own values: which states are rare is what plans depend on
+    "prepare_threshold": None,
     # who is stopped inside a transaction, or waits for one who is, holds nobody up for ever
     "options": f"-c idle_in_transaction_session_timeout={_BUSY_SECONDS}s -c lock_timeout={_BUSY_SECONDS}s",
 }

@@ -229,3 +229,15 @@ def test_a_connection_that_the_server_ended_is_replaced(postgres: Postgres, migr
 def test_a_server_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="cannot be used"):
         Store.open(f"postgresql+psycopg://slidegate@/nothing?host={tmp_path}")
+
+
+@pytest.mark.postgres
+def test_each_statement_is_planned_for_its_own_values(postgres: Postgres, migrated: str) -> None:
+    url = postgres.create(like=migrated)
+    store = Store.open(url)
+    for _ in range(12):  # a plan for all values would read the whole of a long history for the rare ones
+        assert store.queue.claim("w", 1.0, 1.0) is None
+    with store.database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar() == 0
+    store.close()
+    postgres.drop(url)
