@@ -116,7 +116,7 @@ class Stream:
                     return
                 watcher.news.clear()
                 untold, watcher.untold = watcher.untold, {}
-                for (kind, _name), data in sorted(untold.items(), key=lambda one: one[0][0] != "hello"):
+                for (kind, _name), data in untold.items():
                     yield kind, data
         finally:
             self.leave(watcher)
@@ -161,7 +161,11 @@ class Stream:
         return self._closed or any(watcher.is_new for watcher in self._watchers)
 
     def _look_once(self, watchers: list[Watcher]) -> None:
-        for row in self._changed(watchers):
+        changed = self._changed(watchers)
+        for watcher in watchers:
+            if watcher.is_new:  # whatever happens from now on, they will hear of
+                watcher.tell("hello", "", "{}")
+        for row in changed:
             shown = summary(self._parts, row)
             texts: dict[tuple[str, ...], str] = {}
             for watcher in watchers:
@@ -173,9 +177,7 @@ class Stream:
                     watcher.tell("run", row.run, texts[key])
         self._look_at_wishes(watchers)
         for watcher in watchers:
-            if watcher.is_new:  # whatever happens from now on, they will hear of
-                watcher.is_new = False
-                watcher.tell("hello", "", "{}")
+            watcher.is_new = False
 
     def _changed(self, watchers: list[Watcher]) -> list[RunRow]:
         """Return the Runs that are not what they were when this was called last."""

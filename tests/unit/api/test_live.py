@@ -3,6 +3,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,8 +80,10 @@ def test_a_wish_is_told_when_it_is_granted(service: Service) -> None:
 def test_a_live_view_ends_by_itself_so_that_who_was_signed_out_sees_no_more(tmp_path: Path) -> None:
     with serving(tmp_path, stream_seconds=0.3) as service:
         client = service.by_token(service.person("ada"))
+        began = time.monotonic()
         with watching(client) as told:
             assert list(told) == []
+        assert time.monotonic() - began < 12
         assert service.parts.metrics.streams.collect()[0].samples[0].value == 0
 
 
