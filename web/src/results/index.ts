@@ -4,15 +4,16 @@ import { LitElement, html, nothing, type PropertyValues, type TemplateResult } f
 import { customElement, property, query, state } from "lit/decorators.js";
 import { Problem, type Task, type Wish } from "../api.ts";
 import { shared } from "../elements/base.ts";
-import { icon } from "../elements/icon.ts";
 import "../elements/small.ts";
 import { trouble } from "../elements/small.ts";
-import { go, paths } from "../router.ts";
+import { go } from "../router.ts";
 import { count, shortName } from "../words.ts";
 import { beginning, keep, kept } from "./channels.ts";
 import "./channels.ts";
-import { RAMP, type Shown } from "./compose.ts";
+import { card, chips, chooser, means } from "./cards.ts";
+import type { Shown } from "./compose.ts";
 import { filesPanel } from "./files.ts";
+import { header } from "./header.ts";
 import "./list.ts";
 import {
   type Filters,
@@ -21,14 +22,13 @@ import {
   Nuclei,
   type RangeFilter,
   type Region,
-  mean,
   measures,
-  shown,
-  titled,
 } from "./nuclei.ts";
-import "./plots.ts";
+import "./histogram.ts";
+import { densityScale, legend, readout, tools, waiting } from "./overlay.ts";
+import "./scatter.ts";
 import { type FileFacts, type Picture, Reader } from "./reader.ts";
-import { type Outlines, type SgSlide, type Under, SELECTED } from "./slide.ts";
+import type { Outlines, SgSlide, Under } from "./slide.ts";
 import "./slide.ts";
 import { style } from "./style.ts";
 
@@ -240,7 +240,7 @@ export class SgResults extends LitElement {
   // --- showing
 
   override render(): TemplateResult {
-    return html`${this.#header()}
+    return html`${this.#top()}
       <div class="both">
         <div class="stage">${this.#stage()}</div>
         <aside aria-label="Nuclei, picture and files">
@@ -254,55 +254,23 @@ export class SgResults extends LitElement {
       </div>`;
   }
 
-  #header(): TemplateResult {
-    const { picture } = this;
-    const side = (pixels: number): string =>
-      picture?.pixel_size_um ? `${((pixels * picture.pixel_size_um) / 1000).toFixed(2)}` : count(pixels);
-    const unit = picture?.pixel_size_um ? "mm" : "px";
-    const name = picture
-      ? shortName(picture.name)
-      : (this.around.find((task) => task.number === this.number)?.name ?? `Image ${this.number}`);
-    const report = this.#report();
-    return html`<header>
-      <div class="names">
-        <a
-          class="back"
-          href=${paths.run(this.run)}
-          @click=${(event: MouseEvent) => this.#go(event, paths.run(this.run))}
-          >${icon("left", 16)} The run</a
-        >
-        <h1>${shortName(name)}</h1>
-        ${picture ? html`<span class="facts">${side(picture.shape[2])} × ${side(picture.shape[1])} ${unit}${picture.pixel_size_um ? ` · ${picture.pixel_size_um} µm per pixel` : ""}</span>` : nothing}
-      </div>
-      ${report ? html`<a class="button quiet" href=${this.#reader!.fileUrl(report.name, true)} target="_blank" rel="noopener">${icon("log", 16)} Report</a>` : nothing}
-      ${
-        this.total > 1
-          ? html`<nav class="steps" aria-label="Images of this run">
-              ${this.#step(this.number - 1, "Previous image", "left")}<span
-                >Image ${count(this.number)} of ${count(this.total)}</span
-              >${this.#step(this.number + 1, "Next image", "right")}
-            </nav>`
-          : nothing
-      }
-    </header>`;
+  #top(): TemplateResult {
+    const file = this.#report();
+    const report = file && this.#reader ? this.#reader.fileUrl(file.name, true) : null;
+    const { run, number, total, around, picture } = this;
+    return header({
+      run,
+      number,
+      total,
+      around,
+      picture,
+      report,
+      go: (event, path) => this.#go(event, path),
+    });
   }
 
   #report(): FileFacts | undefined {
     return this.files?.find((file) => file.role === "report" && file.type === "text/html");
-  }
-
-  #step(number: number, words: string, sign: "left" | "right"): TemplateResult {
-    const there = this.around.find((task) => task.number === number)?.published === true;
-    const path = paths.results(this.run, number);
-    return html`<a
-      class="button"
-      aria-label=${words}
-      aria-disabled=${there ? "false" : "true"}
-      href=${there ? path : nothing}
-      role="link"
-      @click=${(event: MouseEvent) => there && this.#go(event, path)}
-      >${icon(sign, 16)}</a
-    >`;
   }
 
   #go(event: MouseEvent, path: string): void {
@@ -314,7 +282,7 @@ export class SgResults extends LitElement {
   #stage(): TemplateResult {
     if (this.problem)
       return html`<div class="waits"><div>${trouble(this.problem, () => void this.#load())}</div></div>`;
-    if (!this.picture) return this.#waiting();
+    if (!this.picture) return waiting(this.waits);
     return html`<sg-slide
         .reader=${this.#reader}
         .picture=${this.picture}
@@ -332,24 +300,14 @@ export class SgResults extends LitElement {
         @sg-density=${(event: CustomEvent<number>) => (this.densest = event.detail)}
         @sg-lost=${(event: CustomEvent<unknown>) => this.#lose(event.detail)}
       ></sg-slide>
-      ${this.#legend()}${this.#tools()}${this.#readout()}${this.#densityScale()}
+      ${legend(
+        this.picture,
+        this.shown,
+        this.picture.labels || this.nuclei ? this.outlines : null,
+        (all) => this.#show(all),
+        (one) => (this.outlines = one),
+      )}${tools(() => this.slide, this.choosing, this.nuclei ? () => (this.choosing = !this.choosing) : null)}${readout(this.under, this.picture, this.shown, this.nuclei)}${this.coarse && this.densest && this.outlines.visible ? densityScale(this.picture, this.densest) : nothing}
       ${this.lost ? html`<div class="lost">${trouble(this.lost, () => this.#again())}</div>` : nothing}`;
-  }
-
-  #waiting(): TemplateResult {
-    const wish = this.waits;
-    const known = wish?.total ? (wish.done ?? 0) / wish.total : null;
-    return html`<div class="waits" role="status">
-      <p>${wish ? "The picture is being made ready." : "Reading …"}</p>
-      ${
-        wish
-          ? html`<sg-progress .value=${known} label="Making the picture ready"></sg-progress>
-              <p class="muted small">
-                ${wish.trouble ?? wish.step ?? "It was not looked at for a while, so its pixels are fetched again."}
-              </p>`
-          : nothing
-      }
-    </div>`;
   }
 
   #lose(thrown: unknown): void {
@@ -367,121 +325,6 @@ export class SgResults extends LitElement {
     this.choosing = false;
     this.tab = "nuclei";
     this.#filter({ region });
-  }
-
-  #legend(): TemplateResult {
-    return html`<div class="legend" role="group" aria-label="Channels shown">
-      ${this.picture!.channels.map((channel, at) => {
-        const one = this.shown[at]!;
-        return html`<button
-          aria-pressed=${one.visible ? "true" : "false"}
-          title=${one.visible ? `Hide ${channel.name}` : `Show ${channel.name}`}
-          @click=${() => this.#show(this.shown.map((other, i) => (i === at ? { ...other, visible: !other.visible } : other)))}
-        >
-          <svg class="dot" viewBox="0 0 12 12" aria-hidden="true">
-            <circle
-              cx="6"
-              cy="6"
-              r="5"
-              fill=${one.visible ? one.colour : "none"}
-              stroke=${one.colour}
-              stroke-width="1.5"
-            ></circle></svg
-          ><span>${channel.name}</span>
-        </button>`;
-      })}
-      ${
-        this.picture!.labels || this.nuclei
-          ? html`<button
-              aria-pressed=${this.outlines.visible ? "true" : "false"}
-              title=${this.outlines.visible ? "Hide what was found" : "Show what was found"}
-              @click=${() => (this.outlines = { ...this.outlines, visible: !this.outlines.visible })}
-            >
-              <svg class="dot" viewBox="0 0 12 12" aria-hidden="true">
-                <circle
-                  cx="6"
-                  cy="6"
-                  r="4.5"
-                  fill="none"
-                  stroke=${this.outlines.colour}
-                  stroke-width="2"
-                  stroke-dasharray=${this.outlines.visible ? "none" : "2 2"}
-                ></circle></svg
-              ><span>Found nuclei</span>
-            </button>`
-          : nothing
-      }
-    </div>`;
-  }
-
-  #tools(): TemplateResult {
-    return html`<div class="tools" role="toolbar" aria-label="Picture" aria-orientation="vertical">
-      <button aria-label="Zoom in" title="Zoom in (+)" @click=${() => this.slide?.zoomBy(1.6)}>
-        ${icon("plus", 18)}
-      </button>
-      <button aria-label="Zoom out" title="Zoom out (-)" @click=${() => this.slide?.zoomBy(1 / 1.6)}>
-        <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true">
-          <path d="M4 10h12" stroke="currentColor" stroke-width="1.75" stroke-linecap="round"></path>
-        </svg>
-      </button>
-      <button
-        aria-label="Show the whole image"
-        title="Show the whole image (0)"
-        @click=${() => this.slide?.fit()}
-      >
-        ${icon("image", 18)}
-      </button>
-      ${
-        this.nuclei
-          ? html`<button
-              aria-label="Select nuclei in a rectangle"
-              aria-pressed=${this.choosing ? "true" : "false"}
-              title="Select nuclei in a rectangle: drag over the picture (or hold Shift and drag)"
-              @click=${() => (this.choosing = !this.choosing)}
-            >
-              ${icon("region", 18)}
-            </button>`
-          : nothing
-      }
-    </div>`;
-  }
-
-  #readout(): TemplateResult {
-    const under = this.under;
-    if (!under)
-      return html`<div class="readout faint">
-        Point at the picture to read its values. Shift and drag selects a region.
-      </div>`;
-    const size = this.picture!.pixel_size_um;
-    const place = size
-      ? `x ${shown(under.x * size)} µm, y ${shown(under.y * size)} µm`
-      : `x ${count(under.x)} px, y ${count(under.y)} px`;
-    const side = 2 ** under.level;
-    return html`<div class="readout">
-      <div>
-        <span class="faint">${place}</span
-        >${under.id ? html` · <b>nucleus ${under.id}</b>${this.#underWords(under.row)}` : nothing}
-      </div>
-      <div class="values">
-        ${under.values?.map((value, at) => html`<span><i .style=${`background:${this.shown[at]!.colour}`}></i>${this.picture!.channels[at]!.name} <b>${count(value)}</b></span>`)}
-        ${under.level > 0 ? html`<span class="faint">mean of ${side} × ${side} px</span>` : html`<span class="faint">counts</span>`}
-      </div>
-    </div>`;
-  }
-
-  #underWords(row: number): string {
-    const area = this.nuclei?.at("area_um2");
-    return row >= 0 && area ? `, ${shown(area[row]!)} µm²` : "";
-  }
-
-  #densityScale(): TemplateResult | typeof nothing {
-    if (!this.coarse || !this.densest || !this.outlines.visible) return nothing;
-    const unit = this.picture!.pixel_size_um ? "per mm²" : "per megapixel";
-    const stops = RAMP.map((colour, at) => `rgb(${colour.join(" ")}) ${(100 * at) / (RAMP.length - 1)}%`);
-    return html`<div class="density">
-      Nuclei ${unit}<i .style=${`background:linear-gradient(90deg, ${stops.join(",")})`}></i>
-      <div><span>0</span><span>${shown(Number(this.densest.toPrecision(2)))}</span></div>
-    </div>`;
   }
 
   #tab(tab: Tab, words: string): TemplateResult {
@@ -543,7 +386,24 @@ export class SgResults extends LitElement {
             : html`<b>${count(nuclei.rows)}</b> <span class="muted">nuclei found</span>`
         }
       </div>
-      ${this.#chips()}${this.#means()} ${this.chosen >= 0 ? this.#one() : nothing} ${this.#plots()}
+      ${chips(
+        this.filters,
+        this.picture?.pixel_size_um ?? null,
+        (name) => this.#measure(name),
+        (part) => this.#filter(part),
+      )}${means(nuclei, this.#chosenMeasures(), this.selected)}
+      ${
+        this.chosen >= 0
+          ? card(
+              nuclei,
+              this.chosen,
+              this.#card(),
+              () => this.#choosen(this.chosen, true),
+              () => (this.chosen = -1),
+            )
+          : nothing
+      }
+      ${this.#plots()}
       <section>
         <h3>${this.selected ? "Selected nuclei" : "All nuclei"}</h3>
         <sg-nuclei-list
@@ -558,87 +418,6 @@ export class SgResults extends LitElement {
       </section>`;
   }
 
-  #chips(): TemplateResult {
-    const { histogram, scatter, region } = this.filters;
-    if (!histogram && !scatter && !region)
-      return html`<p class="hint">
-        Drag over a plot, or hold Shift and drag over the picture, to select nuclei.
-      </p>`;
-    const chip = (words: string, part: Partial<Filters>): TemplateResult =>
-      html`<button aria-label="Remove: ${words}" @click=${() => this.#filter(part)}>
-        ${words} ${icon("cross", 12)}
-      </button>`;
-    const size = this.picture?.pixel_size_um;
-    const side = (a: number, b: number): string => shown((b - a) * (size ?? 1));
-    return html`<div class="chips">
-      ${histogram ? chip(this.#rangeWords(histogram), { histogram: null }) : nothing}
-      ${scatter ? chip(scatter.map((one) => this.#rangeWords(one)).join(", "), { scatter: null }) : nothing}
-      ${region ? chip(`Region ${side(region.x0, region.x1)} × ${side(region.y0, region.y1)} ${size ? "µm" : "px"}`, { region: null }) : nothing}
-      ${[histogram, scatter, region].filter(Boolean).length > 1 ? html`<button @click=${() => this.#filter(NO_FILTERS)}>Clear all</button>` : nothing}
-    </div>`;
-  }
-
-  #rangeWords({ column, from, to }: RangeFilter): string {
-    const measure = this.#measure(column);
-    const name = measure?.label ?? column;
-    const unit = measure?.unit ? ` ${measure.unit}` : "";
-    if (from === Number.NEGATIVE_INFINITY)
-      return to === Number.POSITIVE_INFINITY ? `any ${name}` : `${name} up to ${shown(to)}${unit}`;
-    return to === Number.POSITIVE_INFINITY
-      ? `${name} from ${shown(from)}${unit}`
-      : `${name} ${shown(from)} to ${shown(to)}${unit}`;
-  }
-
-  /** What the selected nuclei are on average, beside all. */
-  #means(): TemplateResult {
-    const nuclei = this.nuclei!;
-    return html`<table class="means">
-      <caption class="sr">
-        Means${this.selected ? " of the selected nuclei and of all" : ""}
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">On average</th>
-          ${this.selected ? html`<th scope="col">selected</th>` : nothing}
-          <th scope="col">all</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${this.#chosenMeasures().map((measure) => {
-          const values = nuclei.at(measure.name);
-          const of = (which: Uint8Array | null): string => (values ? shown(mean(values, which).mean) : "…");
-          return html`<tr>
-            <th scope="row">${titled(measure)}</th>
-            ${this.selected ? html`<td>${of(this.selected)}</td>` : nothing}
-            <td>${of(null)}</td>
-          </tr>`;
-        })}
-      </tbody>
-    </table>`;
-  }
-
-  #one(): TemplateResult {
-    const nuclei = this.nuclei!;
-    return html`<div class="one">
-      <div class="row">
-        <h3>Nucleus ${nuclei.at("id")?.[this.chosen]}</h3>
-        <span
-          ><button class="quiet" @click=${() => this.#choosen(this.chosen, true)}>Show</button
-          ><button class="quiet" aria-label="Let go of this nucleus" @click=${() => (this.chosen = -1)}>
-            ${icon("cross", 16)}
-          </button></span
-        >
-      </div>
-      <dl>
-        ${this.#card().map((measure) => {
-          const value = nuclei.at(measure.name)?.[this.chosen];
-          return html`<dt>${measure.label}</dt>
-            <dd>${value === undefined ? "…" : `${shown(value)} ${measure.unit}`}</dd>`;
-        })}
-      </dl>
-    </div>`;
-  }
-
   #plots(): TemplateResult {
     const nuclei = this.nuclei!;
     const histogram = this.filters.histogram?.column === this.across ? this.filters.histogram : null;
@@ -647,8 +426,15 @@ export class SgResults extends LitElement {
       a && b && a.column === this.plotX && b.column === this.plotY ? this.filters.scatter : null;
     return html`<section>
         <div class="pick">
-          <label class="sr" for="across">Histogram of</label
-          >${this.#select("across", this.across, (name) => (this.across = name))}
+          <label class="sr" for="across">Histogram of</label>${chooser(
+            "across",
+            this.across,
+            this.#measures,
+            (name) => {
+              this.across = name;
+              this.#need(name);
+            },
+          )}
           <label class="log"
             ><input
               type="checkbox"
@@ -669,8 +455,10 @@ export class SgResults extends LitElement {
       </section>
       <section>
         <div class="pick">
-          <label class="axis" for="up">Up</label
-          >${this.#select("up", this.plotY, (name) => (this.plotY = name))}
+          <label class="axis" for="up">Up</label>${chooser("up", this.plotY, this.#measures, (name) => {
+            this.plotY = name;
+            this.#need(name);
+          })}
           <label class="log"
             ><input
               type="checkbox"
@@ -680,8 +468,15 @@ export class SgResults extends LitElement {
           >
         </div>
         <div class="pick">
-          <label class="axis" for="over">Across</label
-          >${this.#select("over", this.plotX, (name) => (this.plotX = name))}
+          <label class="axis" for="over">Across</label>${chooser(
+            "over",
+            this.plotX,
+            this.#measures,
+            (name) => {
+              this.plotX = name;
+              this.#need(name);
+            },
+          )}
         </div>
         <sg-scatter
           .across=${this.#measure(this.plotX)}
@@ -697,24 +492,7 @@ export class SgResults extends LitElement {
         ></sg-scatter>
       </section>`;
   }
-
-  #select(id: string, value: string, set: (name: string) => void): TemplateResult {
-    const groups = [...new Set(this.#measures.map((one) => one.group))];
-    return html`<select
-      id=${id}
-      .value=${value}
-      @change=${(event: Event) => {
-        const name = (event.target as HTMLSelectElement).value;
-        set(name);
-        this.#need(name);
-      }}
-    >
-      ${groups.map((group) => html`<optgroup label=${group}>${this.#measures.filter((one) => one.group === group).map((one) => html`<option value=${one.name} ?selected=${one.name === value}>${titled(one)}</option>`)}</optgroup>`)}
-    </select>`;
-  }
 }
-
-export { SELECTED };
 
 declare global {
   interface HTMLElementTagNameMap {

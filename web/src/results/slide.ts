@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** The picture: deep zoom with channels in colours, nuclei on top, a scale bar, what lies under the pointer. */
-import { LitElement, css, html, type PropertyValues, type TemplateResult } from "lit";
+import { LitElement, html, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import OpenSeadragon from "openseadragon";
 import { shared } from "../elements/base.ts";
@@ -8,6 +8,8 @@ import { type Shown, colourDensity, density } from "./compose.ts";
 import { ImageLayer, NucleiLayer, borderOf } from "./layers.ts";
 import type { Nuclei, Region } from "./nuclei.ts";
 import type { Picture, Reader } from "./reader.ts";
+import { keepStyleOut, scaleBar } from "./scale.ts";
+import { slideStyle } from "./style.ts";
 
 /** What lies under the pointer; `level` > 0 says that the values are means of 2^level pixels a side. */
 export interface Under {
@@ -34,62 +36,7 @@ export const SELECTED = "#ffd23c";
  */
 @customElement("sg-slide")
 export class SgSlide extends LitElement {
-  static override styles = [
-    shared,
-    css`
-      :host {
-        position: relative;
-        background: #08090c;
-        border-radius: var(--sg-radius);
-        overflow: hidden;
-        contain: strict;
-      }
-      .view,
-      .over {
-        position: absolute;
-        inset: 0;
-      }
-      .over {
-        width: 100%;
-        height: 100%;
-        pointer-events: none;
-      }
-      .view .openseadragon-canvas:focus-visible {
-        outline: none;
-      }
-      :host(:focus-within) .ring {
-        position: absolute;
-        inset: 0;
-        border-radius: inherit;
-        pointer-events: none;
-      }
-      .view:has(:focus-visible) + .over + .ring {
-        box-shadow: inset 0 0 0 3px var(--sg-focus);
-      }
-      .bar {
-        position: absolute;
-        right: 1rem;
-        bottom: 1rem;
-        pointer-events: none;
-        color: #fff;
-        font: 600 var(--sg-size-xs) / 1 var(--sg-font);
-        text-align: center;
-        padding: 0.5rem 0.625rem;
-        border-radius: var(--sg-radius-s);
-        background: rgb(8 9 12 / 62%);
-      }
-      .bar i {
-        display: block;
-        height: 6px;
-        margin-top: 0.375rem;
-        border: 2px solid #fff;
-        border-top: 0;
-      }
-      :host(.choosing) .view {
-        cursor: crosshair;
-      }
-    `,
-  ];
+  static override styles = [shared, slideStyle];
 
   @property({ attribute: false }) reader: Reader | null = null;
   @property({ attribute: false }) picture: Picture | null = null;
@@ -511,29 +458,6 @@ export class SgSlide extends LitElement {
     canvas.strokeStyle = SELECTED;
     canvas.stroke();
   }
-}
-
-/** OpenSeadragon adds a style to the page unless it finds one, which the policy for content forbids: let it find one. */
-function keepStyleOut(): void {
-  if (document.querySelector("style[data-openseadragon-mobile-css]")) return;
-  const stand = document.createElementNS("urn:slidegate", "style");
-  stand.setAttribute("data-openseadragon-mobile-css", "true");
-  document.head.append(stand);
-}
-
-/** A bar of a round length that is at most 150 pixels wide. */
-export function scaleBar(ratio: number, micrometres: number | null): { width: number; words: string } {
-  const perPixel = micrometres ?? 1;
-  const most = (150 / ratio) * perPixel;
-  const ten = 10 ** Math.floor(Math.log10(most));
-  const length = [5, 2, 1].map((step) => step * ten).find((step) => step <= most) ?? ten;
-  const words =
-    micrometres === null
-      ? `${length} px`
-      : length >= 1000
-        ? `${length / 1000} mm`
-        : `${Number(length.toPrecision(1))} µm`;
-  return { width: (length / perPixel) * ratio, words };
 }
 
 declare global {

@@ -408,3 +408,58 @@ export const style = css`
     }
   }
 `;
+
+/** The picture: always on dark ground. */
+export const slideStyle = css`
+  :host {
+    position: relative;
+    background: #08090c;
+    border-radius: var(--sg-radius);
+    overflow: hidden;
+    contain: strict;
+  }
+  .view,
+  .over {
+    position: absolute;
+    inset: 0;
+  }
+  .over {
+    width: 100%;
+    height: 100%;
+    pointer-events: none;
+  }
+  .view .openseadragon-canvas:focus-visible {
+    outline: none;
+  }
+  :host(:focus-within) .ring {
+    position: absolute;
+    inset: 0;
+    border-radius: inherit;
+    pointer-events: none;
+  }
+  .view:has(:focus-visible) + .over + .ring {
+    box-shadow: inset 0 0 0 3px var(--sg-focus);
+  }
+  .bar {
+    position: absolute;
+    right: 1rem;
+    bottom: 1rem;
+    pointer-events: none;
+    color: #fff;
+    font: 600 var(--sg-size-xs) / 1 var(--sg-font);
+    text-align: center;
+    padding: 0.5rem 0.625rem;
+    border-radius: var(--sg-radius-s);
+    background: rgb(8 9 12 / 62%);
+  }
+  .bar i {
+    display: block;
+    height: 6px;
+    margin-top: 0.375rem;
+    border: 2px solid #fff;
+    border-top: 0;
+  }
+  :host(.choosing) .view {
+    cursor: crosshair;
+  }
+`;
