@@ -82,4 +82,4 @@ proof: install-dev  ## the long forms of the proofs
 	$(BIN)/python benchmarks/all.py --proof $(ARGS)
 
 clean:  ## remove what was built (not your runs)
-	rm -rf $(VENV) build web/node_modules src/slidegate/api/pages .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist web/node_modules src/slidegate/api/pages .pytest_cache .mypy_cache .ruff_cache .hypothesis
