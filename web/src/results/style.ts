@@ -250,6 +250,7 @@ export const style = css`
     outline-offset: -4px;
   }
   [role="tabpanel"] {
+    position: relative;
     flex: 1;
     overflow-y: auto;
     padding: var(--sg-4);
