@@ -84,7 +84,11 @@ class Store:
             A later version of slidegate has changed the tables.
         """
         database = Database(url)
-        database.migrate()
+        try:
+            database.migrate()
+        except BaseException:
+            database.close()
+            raise
         return cls(database)
 
     def close(self) -> None:
