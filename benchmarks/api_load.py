@@ -178,9 +178,10 @@ async def serving(kind: str, folder: Path) -> AsyncIterator[str]:
 
 
 async def one_client(
-    base: str, house: House, number: int, until: float, pause: float, live: bool, seen: Seen
+    base: str, house: House, number: int, span: tuple[float, float], live: bool, seen: Seen, all_here: Any
 ) -> None:
-    """Ask again and again, as a page does, with a live view open beside."""
+    """Ask again and again, as a page does, with a live view open beside; begin when all are here."""
+    seconds, pause = span
     chance = random.Random(number)
     headers = {"Authorization": f"Bearer {house.tokens[number]}"}
     mine = [run for n, run in enumerate(house.runs) if n % len(house.tokens) == number]
@@ -189,7 +190,12 @@ async def one_client(
     async with httpx.AsyncClient(
         base_url=base, headers=headers, timeout=60, limits=limits, verify=False
     ) as client:
-        view = asyncio.create_task(watch(client, seen)) if live else None
+        greeted = asyncio.Event()
+        view = asyncio.create_task(watch(client, seen, greeted)) if live else None
+        if live:
+            await greeted.wait()
+        await all_here.wait()
+        until = time.monotonic() + seconds
         await asyncio.sleep(chance.random() * pause)  # they do not all begin at once
         while time.monotonic() < until:
             kind = chance.choices([name for name, _ in SHARES], [share for _, share in SHARES])[0]
@@ -221,21 +227,24 @@ async def ask(client: httpx.AsyncClient, kind: str, run: str | None, key: str) -
     return (await client.get(paths[kind if run else "list"]())).status_code
 
 
-async def watch(client: httpx.AsyncClient, seen: Seen) -> None:
+async def watch(client: httpx.AsyncClient, seen: Seen, greeted: asyncio.Event) -> None:
     """Keep a live view open."""
     async with client.stream("GET", "/v1/events", timeout=None) as answer:
         if answer.status_code != 200:
             seen.errors.append(f"events {answer.status_code}")
+            greeted.set()
         async for line in answer.aiter_lines():
             seen.told += line.startswith("event: ")
+            greeted.set()
 
 
 async def load(base: str, house: House, clients: int, seconds: float, pause: float, live: bool) -> Seen:
     """Have many clients ask for a while."""
     seen = Seen()
-    until = time.monotonic() + seconds
+    all_here = asyncio.Barrier(clients)
+    span = (seconds, pause)
     await asyncio.gather(
-        *(one_client(base, house, number, until, pause, live, seen) for number in range(clients))
+        *(one_client(base, house, number, span, live, seen, all_here) for number in range(clients))
     )
     return seen
 
@@ -246,9 +255,11 @@ async def measure(clients: int, seconds: float, pause: float) -> tuple[Seen, See
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         house = fill(Path(folder), clients)
         async with serving("api", Path(folder)) as api, serving("bare", Path(folder)) as routes:
-            for _ in range(2):
+            for turn in range(3):  # the first only warms both up
                 for kind, base in (("bare", routes), ("api", api)):
                     seen = await load(base, house, clients, seconds / 2, pause, kind == "api")
+                    if turn == 0:
+                        continue
                     found[kind].seconds += seen.seconds
                     found[kind].errors += seen.errors
                     found[kind].told += seen.told
