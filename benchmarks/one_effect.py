@@ -151,6 +151,8 @@ class Client:
         answer = channel.receive()
         if answer["ok"]:
             self._learn(request, answer)
+            if answer.get("more"):
+                self._exchange(channel, request | {"cursor": answer["cursor"]})
         else:
             self.observed.refusals[answer["error"]["code"]] += 1
 
@@ -192,7 +194,10 @@ class Client:
         """Ask again on a quiet channel, and compare what the results hold with what they must."""
         channel = self.site.channel()
         try:
-            self._learn({"verb": "status"}, channel.ask("status", cursor=""))
+            answer = {"cursor": "", "more": True}
+            while answer["more"]:
+                answer = channel.ask("status", cursor=answer["cursor"])
+                self._learn({"verb": "status"}, answer)
             for attempt, value in self.plan.expected.items():
                 if not self._is_true(channel, self.results[attempt], value):
                     self.observed.untrue.append(f"{self.results[attempt]}")

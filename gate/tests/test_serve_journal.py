@@ -573,6 +573,13 @@ class Releasing(SiteTest):
         self.assertEqual(self.site.ask("status", cursor="")["attempts"], [])
         self.assertEqual(self.site.submit([1])["attempts"], {key_of(1): "cancelled"})
 
+    def test_what_was_let_go_of_is_called_so_when_it_is_submitted_again(self):
+        self.site.submit([1, 2])
+        files.create_json(self.site.layout().result(key_of(1)), {"state": "succeeded", "usage": {}})
+        self.assert_ok(self.site.ask("release", attempts=[key_of(1)]))
+        again = self.assert_ok(self.site.submit([1, 2]))
+        self.assertEqual(again["attempts"], {key_of(1): "released", key_of(2): "known"})
+
     def test_members_that_still_wait_for_their_turn_are_ended_with_the_last_release(self):
         answer = self.site.submit([1])
         files.create_json(self.site.layout().result(key_of(1)), {"state": "succeeded", "usage": {}})

@@ -111,9 +111,7 @@ class Settings(BaseSettings):
             if not _SHELF.fullmatch(name):
                 raise ValueError(f"a shelf is named by small letters, digits, - and _, not {name!r}")
             if not folder.is_absolute():
-                raise ValueError(
-                    f"the folder of the shelf {name} is named from /, not {str(folder)!r}"
-                )
+                raise ValueError(f"the folder of the shelf {name} is named from /, not {str(folder)!r}")
         return shelves
 
     @field_validator("public_url")

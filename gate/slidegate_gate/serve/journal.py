@@ -188,6 +188,8 @@ class Journal:
         result = files.read_json(self._layout.result(attempt)) or {"state": "none"}
         if result["state"] == "cancelled":
             return "cancelled"
+        if os.path.exists(self._layout.released(attempt)):
+            return "released"  # what it had made may be gone, and no status tells of it
         return "accepted" if created else "known"
 
     def _owner(self, entry: Dict[str, Any]) -> Any:

@@ -168,7 +168,7 @@ class Gate:
 
         Returns
         -------
-        ``{"submission", "attempts": {key: "accepted"|"known"|"cancelled"}, "crews": [...]}``
+        ``{"submission", "attempts": {key: "accepted"|"known"|"cancelled"|"released"}, "crews": [...]}``
 
         Raises
         ------

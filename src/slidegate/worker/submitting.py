@@ -62,10 +62,13 @@ def _hand_in(tools: Tools, claims: list[Claim], plan: Plan, gate: Gate) -> None:
     extra = {"action": "handed_in", "submission": plan.submission, "tasks": len(claims)}
     log.info("handed in", extra=extra)
     for each in claims:
-        if answers.get(each.row["attempt_key"]) == "cancelled":
-            tools.append(each, Cancelled(each.task, State.SUBMITTING))
-        else:
-            tools.append(each, Submitted(each.task, State.SUBMITTING))
+        match answers.get(each.row["attempt_key"]):
+            case "cancelled":
+                tools.append(each, Cancelled(each.task, State.SUBMITTING))
+            case "released":  # asked for by a store that was lost since, or by a Run that was deleted
+                _restage(tools, [each], "The site had let go of its result.")
+            case _:
+                tools.append(each, Submitted(each.task, State.SUBMITTING))
 
 
 def _restage(tools: Tools, claims: list[Claim], reason: str) -> None:
