@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one browser of all tests here."""
+"""The browser of the tests here."""
 
 import os
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"needs {missing[0]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium; it goes with its file: while Playwright lives, this thread has an event loop."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
