@@ -91,6 +91,7 @@ def serve(home: str) -> None:
 
     listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
+    listening.listen()  # who comes too early waits
     print(listening.getsockname()[1], flush=True)
     store = Store.open(f"sqlite:///{home}/slidegate.db")
     settings = ApiSettings(person_burst=10**9, person_per_second=10**9)

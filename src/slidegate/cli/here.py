@@ -2,6 +2,7 @@
 """Commands carried out in this process: it asks, and is the worker of what it follows."""
 
 import json
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,20 +139,35 @@ class Here:
         broken: list[BaseException] = []
         worker = self._house.worker([run])
         beside = threading.Thread(target=_work, args=(worker, stop, broken), name="slidegate-worker")
-        beside.start()
 
         def goes_on(_seconds: float) -> bool:
             beside.join(_LOOK_SECONDS)
             return beside.is_alive()
 
         try:
+            with _uninterrupted():
+                beside.start()
             yield goes_on
         finally:
             stop.set()
             worker.stop()
-            beside.join()
+            if beside.ident is not None:
+                beside.join()
         if broken:
             raise broken[0]
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt that comes during the block, which takes a moment only, be raised after it."""
+    came: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _work(worker: "Worker", stop: threading.Event, broken: list[BaseException]) -> None:
