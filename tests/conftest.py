@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.cluster import Cluster, what_is_missing
 from tests.postgres import postgres
 from tests.sharing import Sharing, place_of
 
 __all__ = ["postgres"]  # a fixture for all
+
+# how long an example takes says how busy the computer is, and nothing else
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.hookimpl(optionalhook=True)

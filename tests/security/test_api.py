@@ -14,6 +14,8 @@ from slidegate.api.guard import COOKIE
 from slidegate.api.limits import Pace
 from tests.unit.api.service import Service, serving
 
+pytestmark = pytest.mark.slow
+
 _ONE_PERSON = Pace(5, 1 / 60)
 PASSWORD = "a long enough sentence"
 LAUNCH = {"workflow": "count", "site": "local", "images": ["a:1.tif"]}

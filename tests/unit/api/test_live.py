@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from slidegate.domain import events
 from slidegate.domain.states import State
 from tests.unit.api.service import Service, serving
+
+pytestmark = pytest.mark.slow
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from slidegate_analysis.images.errors import (
 )
 from slidegate_analysis.images.image import halve
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"shard": 128, "chunk": 32}
 
 

@@ -16,6 +16,8 @@ from slidegate_analysis.images import open_labels, write_image
 from .pictures import discs, unkind
 from .runner import STEP_PROCESS, StepError, StepProcess, run_workflow
 
+pytestmark = pytest.mark.slow
+
 PIXEL_UM = 0.8
 DIAMETER_UM = 8.0
 
