@@ -21,6 +21,7 @@ import slidegate_gate
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import digest_of
 from slidegate.settings import Settings
+from slidegate.sites.notes import write_note
 
 PREVIEW = "preview"  # the key of what is only looked at: its work is neither watched nor published
 # A preview does not wait for Runs: it has cores of its own, which are few and used for seconds.
@@ -148,9 +149,7 @@ def _read_note(path: Path) -> dict[str, Any]:
 
 
 def _write_note(path: Path, note: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(note, indent=2, sort_keys=True), encoding="utf-8")
-    part.replace(path)
+    write_note(path, json.dumps(note, indent=2, sort_keys=True))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from slidegate.api.guard import Who
 from slidegate.api.parts import ApiParts
 from slidegate.api.words import event_words
-from slidegate.domain.causes import waits
+from slidegate.domain.causes import why_queued
 from slidegate.domain.shelf_names import name_in
 from slidegate.domain.states import FINISHED
 from slidegate.domain.text import last_lines, plain
@@ -138,13 +138,6 @@ def _result_summary(where: str | None) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def why_queued(crews: Mapping[str, Any] | None) -> str | None:
-    """Return why the crews of a Submission have not started; of those that wait, the newest counts."""
-    known = sorted((crews or {}).values(), key=lambda crew: int(crew["round"]))
-    said = [crew["reason"] for crew in known if crew["state"] == "queued" and "reason" in crew]
-    return waits(said[-1]) if said else None
 
 
 def log_end(cache: Any, attempt_key: str) -> tuple[str, ...]:

@@ -61,3 +61,10 @@ def known_causes(said: object) -> dict[str, int]:
     """Return what is understood of the causes that a site names."""
     found = said if isinstance(said, dict) else {}
     return {cause: found[cause] for cause in CAUSES if type(found.get(cause)) is int and found[cause] > 0}
+
+
+def why_queued(crews: Mapping[str, Any] | None) -> str | None:
+    """Return why the crews of a Submission have not started; of those that wait, the newest counts."""
+    known = sorted((crews or {}).values(), key=lambda crew: int(crew["round"]))
+    said = [crew["reason"] for crew in known if crew["state"] == "queued" and "reason" in crew]
+    return waits(said[-1]) if said else None

@@ -11,7 +11,6 @@ from slidegate.domain.events import Rows
 from slidegate.domain.states import AT_SITE, FINISHED, State
 from slidegate.domain.values import Digest, RunId, SubmissionId, TaskId
 from slidegate.store import tables
-from slidegate.store.asking import Asking
 from slidegate.store.database import Database
 
 _R = tables.run
@@ -162,10 +161,6 @@ class RunRows:
                 }
                 for name, query in queries.items()
             }
-
-    def want_cancelled(self, run: RunId, at: float) -> int:
-        """Note the wish that all unfinished Tasks of a Run be cancelled; returns how many had none yet."""
-        return Asking(self._database).cancel(run, at)
 
     def delete(self, run: RunId) -> None:
         """Delete all rows of a Run, its history too.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slidegate.domain.causes import waits
+from slidegate.domain.causes import why_queued
 from slidegate.domain.states import State, run_state
 from slidegate.domain.text import plain
 from slidegate.domain.values import AttemptKey, RunId, TaskId
@@ -117,7 +117,7 @@ def run_view(
     log_end
         Returns the last lines of the log of an Attempt.
     """
-    reasons = {one["id"]: _waits(one) for one in submissions}
+    reasons = {one["id"]: why_queued(one["crews"]) for one in submissions}
     views = tuple(_task_view(task, reasons.get(task["submission"]), log_end) for task in tasks)
     states = [view.state for view in views]
     shown = ("person", "site", "workflow", "version", "release", "parameters", "out")
@@ -146,13 +146,6 @@ def _task_view(
         **{name: task[name] for name in _SHOWN},
         **{name: _plain(task[name]) for name in _WORDS},
     )
-
-
-def _waits(submission: Mapping[str, Any]) -> str | None:
-    """Say why the crews of a Submission have not started; of those that wait, the newest counts."""
-    crews = sorted((submission["crews"] or {}).values(), key=lambda crew: int(crew["round"]))
-    reasons = [crew["reason"] for crew in crews if crew["state"] == "queued" and "reason" in crew]
-    return waits(reasons[-1]) if reasons else None
 
 
 def _plain(text: Any) -> Any:

@@ -134,8 +134,8 @@ def test_the_wish_to_cancel_is_written_once_per_unfinished_task(store: Store) ->
     asked = request(tasks=2)
     store.history.request(asked, 1.0)
     store.history.append(asked.run, events.Failed(asked.tasks[0].task, State.WAITING, "x", "X."), 2.0)
-    assert store.runs.want_cancelled(asked.run, 3.0) == 1
-    assert store.runs.want_cancelled(asked.run, 4.0) == 0
+    assert store.asking.cancel(asked.run, 3.0) == 1
+    assert store.asking.cancel(asked.run, 4.0) == 0
     assert [task["wanted"] for task in store.runs.tasks(asked.run)] == ["run", "cancel"]
 
 
