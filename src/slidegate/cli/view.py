@@ -25,6 +25,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from slidegate.domain.text import plain
+from slidegate.domain.words import STATE_WORDS, task_words
 
 if TYPE_CHECKING:  # loading them takes longer than most commands do
     from slidegate.worker.views import RunView, TaskView
@@ -38,18 +39,6 @@ _BARS_NARROW = 28
 _MANY = 6  # images; with more, only those that something happens to have a bar
 
 _STATE_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
-_STATE_WORDS = {
-    "waiting": "waiting",
-    "staging": "bringing the image to the site",
-    "submitting": "handing over",
-    "queued": "queued at the site",
-    "running": "computing",
-    "collecting": "fetching results",
-    "publishing": "putting results in place",
-    "succeeded": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
 
 
 def say_error(sentence: str, code: str) -> None:
@@ -166,7 +155,7 @@ class Watch:
             self._tasks[task.task] = self._bars.add_task("", total=None, visible=visible)
         bar = self._tasks[task.task]
         ended = task.state in _STATE_STYLE
-        words = _STATE_WORDS[task.state] if ended else describe(task)  # why it failed needs a whole line
+        words = STATE_WORDS[task.state] if ended else describe(task)  # why it failed needs a whole line
         if self._shown.get(task.task) != words:
             if task.state == "running":
                 self._bars.reset(bar, total=None)  # the estimate is one of this step alone
@@ -190,7 +179,7 @@ class Watch:
         if cause not in self._causes:
             err.print(Text(f"{name}: {words}", style="yellow"), soft_wrap=True)
         self._causes.add(cause)
-        return _STATE_WORDS[task.state]
+        return STATE_WORDS[task.state]
 
 
 def _short(name: str, words: str) -> str:
@@ -214,14 +203,8 @@ def names_of(view: "RunView") -> list[str]:
 
 def describe(task: "TaskView") -> str:
     """A Task's state in words; with the cause when it failed, and with what keeps it from going on."""
-    words = _STATE_WORDS[task.state]
-    if task.state == "failed" and task.error:
-        return f"failed: {task.error} [{task.error_code}]"
-    if task.state not in _STATE_STYLE and task.trouble:
-        return f"{words} ({task.trouble})"
-    if task.state not in _STATE_STYLE and task.wanted == "cancel":
-        return f"{words}, to be cancelled"
-    return f"{words}: {task.waits}" if task.waits else words
+    error = f"{task.error} [{task.error_code}]" if task.error else None
+    return task_words(task.state, error, task.trouble, task.wanted, task.waits)
 
 
 def _silence(view: "RunView") -> Text:
@@ -232,7 +215,7 @@ def _silence(view: "RunView") -> Text:
 
 def print_run(view: "RunView", whole: bool = False) -> None:
     """Print a Run: a line per image and where its results are; with `whole`, all that is known of it."""
-    counts = ", ".join(f"{number} {_STATE_WORDS[state]}" for state, number in view.counts.items())
+    counts = ", ".join(f"{number} {STATE_WORDS[state]}" for state, number in view.counts.items())
     counted = f"  {len(view.tasks)} images: {counts}" if len(view.tasks) > 1 else ""
     out.print(
         Text(f"run {view.run[:8]}  ")
