@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""OMERO's interfaces, each a class that makes itself known by its name."""
