@@ -4,7 +4,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from slidegate.domain.errors import RunStillActive, UnknownRun
 from slidegate.domain.events import Rows
@@ -53,12 +53,16 @@ class RunRows:
             raise UnknownRun(f"Cannot tell which run {name!r} is: {reason}.")
         return RunId(found[0])
 
-    def newest(self, identity: Digest) -> tuple[RunId, int] | None:
-        """Return the last Run of an identity and its generation, None when there is none."""
+    def newest(self, identity: Digest) -> tuple[RunId | None, int]:
+        """Return the last Run of an identity, if there is one, and the generation that another would have.
+
+        That is one which no Run has had, also none that was deleted.
+        """
         query = select(_R.c.id, _R.c.generation).where(_R.c.identity == identity)
         with self._database.read() as connection:
             row = connection.execute(query.order_by(_R.c.generation.desc()).limit(1)).one_or_none()
-        return None if row is None else (RunId(row.id), row.generation)
+            spent = _spent(connection, identity)
+        return (None, spent) if row is None else (RunId(row.id), max(row.generation + 1, spent))
 
     def run(self, run: RunId) -> dict[str, Any]:
         """Return a Run's row.
@@ -163,7 +167,7 @@ class RunRows:
             }
 
     def delete(self, run: RunId) -> None:
-        """Delete all rows of a Run, its history too.
+        """Delete all rows of a Run, its history too; of what is gone already, nothing.
 
         Raises
         ------
@@ -172,9 +176,14 @@ class RunRows:
         """
         tasks = select(_T.c.id).where(_T.c.run == run)
         with self._database.write() as connection:
-            connection.execute(select(_R.c.id).where(_R.c.id == run).with_for_update())
+            same = select(_R.c.identity).where(_R.c.id == run).scalar_subquery()
+            query = select(_R).where(_R.c.identity == same).order_by(_R.c.id).with_for_update()
+            row = next((row for row in connection.execute(query) if row.id == run), None)
+            if row is None:
+                return
             if not _finished(connection, run):
                 raise RunStillActive
+            _spend(connection, row.identity, row.generation + 1)
             connection.execute(delete(tables.artifact).where(tables.artifact.c.task.in_(tasks)))
             for table in (tables.event, tables.submission, _T):
                 connection.execute(delete(table).where(table.c.run == run))
@@ -185,6 +194,22 @@ class RunRows:
         query = select(_R.c.at, _R.c.id).where(_R.c.ended_at.is_(None))
         with self._database.read() as connection:
             return [RunId(run) for _at, run in sorted(tuple(row) for row in connection.execute(query))]
+
+
+def _spent(connection: Connection, identity: str) -> int:
+    query = select(tables.spent.c.generations).where(tables.spent.c.identity == identity)
+    return connection.execute(query).scalar_one_or_none() or 0
+
+
+def _spend(connection: Connection, identity: str, generations: int) -> None:
+    """Remember that so many generations of an identity were used; never fewer than before."""
+    spent = tables.spent
+    known = _spent(connection, identity)
+    if known == 0:
+        connection.execute(insert(spent).values(identity=identity, generations=generations))
+    elif generations > known:
+        where = spent.c.identity == identity
+        connection.execute(update(spent).where(where).values(generations=generations))
 
 
 def _finished(connection: Connection, run: RunId) -> bool:

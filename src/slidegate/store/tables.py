@@ -215,6 +215,15 @@ own_attempt = Table(
     Column("attempt", String(64), primary_key=True),
 )
 
+# How many generations of a request were used by Runs that are deleted. Sites remember their Attempts, and may
+# have been told to start them no more: whoever asks for the same again gets a Run of another name.
+spent = Table(
+    "spent",
+    metadata,
+    Column("identity", String(64), primary_key=True),
+    Column("generations", Integer, nullable=False),
+)
+
 person = Table(
     "person",
     metadata,

@@ -146,10 +146,9 @@ class Runs:
             if progress is not None:
                 progress(number + 1, len(chosen))
         request = identity(person, release.digest, values, [Digest(image["content"]) for image in described])
-        known = self._store.runs.newest(request)
-        if known is not None and self._is_it(known[0], site, again, since):
-            return Requested(known[0], self._take_up(known[0], out))
-        generation = 0 if known is None else known[1] + 1
+        known, generation = self._store.runs.newest(request)
+        if known is not None and self._is_it(known, site, again, since):
+            return Requested(known, self._take_up(known, out))
         event = self._new_run(person, request, generation, release, values, out, site, described)
         self._store.releases.remember(release)
         if self._store.history.request(event, self._tools.clock(), request_id):

@@ -62,7 +62,7 @@ def test_a_run_is_made_once(store: Store) -> None:
     assert [task["state"] for task in store.runs.tasks(asked.run)] == ["staging", "waiting", "waiting"]
     assert len(store.history.of(asked.run)) == 2
     assert store.history.request(request(generation=1), 4.0)
-    assert store.runs.newest(asked.identity) == (request(generation=1).run, 1)
+    assert store.runs.newest(asked.identity) == (request(generation=1).run, 2)
 
 
 def test_of_two_movers_from_the_same_state_one_wins_and_the_other_writes_nothing(store: Store) -> None:
@@ -128,6 +128,19 @@ def test_deleting_a_run_takes_its_history_too_but_never_while_it_is_active(store
     with pytest.raises(Outdated):
         store.history.append(asked.run, events.OutChosen("folder:/x"), 3.0)
     assert len(store.runs.tasks(other.run)) == 1
+
+
+def test_the_name_of_a_deleted_run_is_given_to_no_other(store: Store) -> None:
+    asked, second = request(tasks=1), request(generation=1, tasks=1)
+    for event in (asked, second):
+        store.history.request(event, 1.0)
+        store.history.append(event.run, events.Cancelled(event.tasks[0].task, State.WAITING), 2.0)
+    store.runs.delete(second.run)
+    assert store.runs.newest(asked.identity) == (asked.run, 2)
+    store.runs.delete(asked.run)
+    store.runs.delete(asked.run)
+    assert store.runs.newest(asked.identity) == (None, 2)
+    assert store.runs.newest(request("other").identity) == (None, 0)
 
 
 def test_the_wish_to_cancel_is_written_once_per_unfinished_task(store: Store) -> None:

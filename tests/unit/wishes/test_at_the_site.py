@@ -161,6 +161,20 @@ def test_a_preview_does_not_wait_for_a_run_that_holds_all_cores(site: Office) ->
     site.answer("delete", {"run": run})
 
 
+def test_what_was_cancelled_deleted_and_asked_for_again_is_computed(site: Office) -> None:
+    body = body_of_launch("here:2.ome.tif", parameters={"seconds": 0.3})
+    former = RunId(site.answer("launch", body)["run"])
+    site.work(former, lambda view: "running" in view.counts)
+    site.desk.runs.cancel(former)
+    site.work(former)
+    site.answer("delete", {"run": former})
+    run = RunId(site.answer("launch", body)["run"])
+    assert run != former
+    site.work(run)
+    assert site.desk.runs.show(run).state == "succeeded"
+    site.answer("delete", {"run": run})
+
+
 def test_another_run_on_purpose_is_made_once_however_often_it_is_tried(site: Office) -> None:
     body = body_of_launch("here:2.ome.tif")
     first = site.answer("launch", body)["run"]
