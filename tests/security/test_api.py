@@ -86,6 +86,53 @@ def test_signing_out_ends_the_session_at_the_server(service: Service) -> None:
     assert service.client(cookies={COOKIE: kept}).get("/v1/session").status_code == 401
 
 
+def test_people_change_their_own_password_and_are_signed_out_elsewhere(service: Service) -> None:
+    person = member(service, "changed")
+    here, there, program = service.by_cookie(person), service.by_cookie(person), service.by_token(person)
+    stolen = here.cookies[COOKIE]
+    wanted = {"current": PASSWORD, "new": "another long sentence"}
+    changed = here.post("/v1/session/password", json=wanted)
+    assert changed.status_code == 200 and changed.json()["person"] == person
+    assert here.cookies[COOKIE] != stolen and changed.json()["csrf"] != here.headers["X-CSRF-Token"]
+    assert here.get("/v1/session").status_code == 200
+    assert there.get("/v1/session").status_code == 401
+    assert service.client(cookies={COOKIE: stolen}).get("/v1/session").status_code == 401
+    assert program.get("/v1/session").status_code == 200
+    assert sign_in(service.client(), person).status_code == 401
+    assert sign_in(service.client(), person, wanted["new"]).status_code == 200
+    admin = service.by_token(service.person("auditor", "administrator"))
+    (noted,) = [
+        one
+        for one in admin.get("/v1/audit", params={"person": person}).json()["items"]
+        if one["action"] == "password.change"
+    ]
+    assert (noted["person"], noted["outcome"]) == (person, "done")
+
+
+def test_who_holds_a_session_of_somebody_cannot_guess_their_password_quickly(service: Service) -> None:
+    person = member(service, "left alone")
+    client = service.by_cookie(person)
+    before = client.cookies[COOKIE]
+    codes = [
+        client.post("/v1/session/password", json={"current": f"guess {n} at it", "new": "a new sentence"})
+        for n in range(7)
+    ]
+    assert [answer.json()["code"] for answer in codes[:5]] == ["wrong-current-password"] * 5
+    assert [answer.json()["code"] for answer in codes[5:]] == ["too-many-sign-ins"] * 2
+    assert int(codes[-1].headers["Retry-After"]) >= 1
+    assert client.cookies[COOKIE] == before and client.get("/v1/session").status_code == 200
+    assert sign_in(service.client(), person).status_code == 200  # the password is what it was, and not locked
+
+
+def test_no_password_that_is_too_short_is_taken_and_none_where_there_is_none(service: Service) -> None:
+    client = service.by_cookie(member(service, "lazy"))
+    short = client.post("/v1/session/password", json={"current": PASSWORD, "new": "short"})
+    assert short.json()["code"] == "bad-password"
+    linked = service.by_cookie(service.person("never had one"))
+    asked = {"current": "", "new": "a long sentence to have"}
+    assert linked.post("/v1/session/password", json=asked).json()["code"] == "not-allowed"
+
+
 def test_a_session_that_nobody_uses_ends(service: Service) -> None:
     client = service.by_cookie(service.person("sleeper"))
     service.ahead += 13 * 3600

@@ -50,6 +50,12 @@ class WrongPassword(ApiProblem):
     code = "wrong-password"
 
 
+class WrongCurrentPassword(ApiProblem):
+    """The password that you have now is not right; nothing was changed."""
+
+    code = "wrong-current-password"
+
+
 class LinkUsed(ApiProblem):
     """The sign-in link was used already, or is too old: ask for a new one with slidegate login."""
 
@@ -207,6 +213,7 @@ PROBLEMS: dict[str, Kind] = {
     "not-allowed": Kind(403, "Not allowed"),
     "no-csrf-token": Kind(403, "Not from our page"),
     "wrong-origin": Kind(403, "From another page"),
+    "wrong-current-password": Kind(403, "Wrong password"),
     "not-found": Kind(404, "Not found"),
     "unknown-run": Kind(404, "No such run"),
     "unknown-task": Kind(404, "No such image in the run"),
@@ -238,6 +245,7 @@ PROBLEMS: dict[str, Kind] = {
     "too-many-requests": Kind(429, "Too many requests"),
     "too-many-sign-ins": Kind(429, "Too many sign-ins"),
     "too-many-streams": Kind(429, "Too many live views"),
+    "too-many-wishes": Kind(429, "Too much is waited for"),
     "internal": Kind(500, "Internal error"),
     "reconciling": Kind(503, "Restoring from a backup"),
     "store-unusable": Kind(503, "Database away"),
@@ -245,6 +253,7 @@ PROBLEMS: dict[str, Kind] = {
 """Every code that the service itself answers with. A worker's own codes have that of ``wish-refused``."""
 
 _RETRY_SECONDS = 2.0
+_ASK_AGAIN = frozenset({429, 503})
 
 
 class InvalidRequest(ApiProblem):
@@ -291,7 +300,7 @@ def problem(error: SlidegateError, instance: str, request_id: str) -> Response:
         body["errors"] = errors
     headers = {"Cache-Control": "no-store"}
     wait = getattr(error, "retry_after", None)
-    if wait is None and kind.status == PROBLEMS["store-unusable"].status:
+    if wait is None and kind.status in _ASK_AGAIN:
         wait = _RETRY_SECONDS
     if wait is not None:
         headers["Retry-After"] = str(max(1, round(wait)))

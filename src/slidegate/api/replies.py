@@ -91,5 +91,6 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": shapes.WishSaid, "description": "A worker was asked; look at the wish."}
+    202: {"model": shapes.WishSaid, "description": "A worker was asked; look at the wish."},
+    **problems("too-many-wishes"),
 }

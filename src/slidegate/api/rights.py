@@ -30,6 +30,7 @@ _TABLE: dict[str, tuple[Scope, Scope, Scope, Scope]] = {
     # action            viewer  researcher  lead    administrator
     "session.see":     (_OWN,   _OWN,       _OWN,   _OWN),
     "session.end":     (_OWN,   _OWN,       _OWN,   _OWN),
+    "password.change": (_OWN,   _OWN,       _OWN,   _OWN),
     "workflows.see":   (_ALL,   _ALL,       _ALL,   _ALL),
     "images.see":      (_NONE,  _OWN,       _OWN,   _OWN),
     "wishes.see":      (_OWN,   _OWN,       _OWN,   _OWN),

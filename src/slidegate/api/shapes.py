@@ -93,6 +93,13 @@ class SignInAsked(Shape):
     password: Text
 
 
+class PasswordChange(Shape):
+    """The password that one has, and the one to have."""
+
+    current: Text
+    new: Text = Field(examples=["another long sentence"])
+
+
 class SessionSaid(Said):
     """Who is signed in, and what they may do."""
 

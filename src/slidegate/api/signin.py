@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from slidegate.api.limits import Limits, Pace
-from slidegate.api.problems import TooManySignIns, WrongPassword
+from slidegate.api.problems import BadPassword, TooManySignIns, WrongCurrentPassword, WrongPassword
 from slidegate.store import Store
 from slidegate.store.people import UnknownPerson
 
@@ -59,7 +59,15 @@ class LocalAccounts:
         return True
 
     def hash(self, password: str) -> str:
-        """Return what is kept of a password."""
+        """Return what is kept of a password.
+
+        Raises
+        ------
+        BadPassword
+            It is too short or too long.
+        """
+        if not LEAST_LETTERS <= len(password) <= MOST_LETTERS:
+            raise BadPassword
         with self._turns:
             return self._hasher.hash(password)
 
@@ -93,3 +101,19 @@ class Throttle:
         if not sign_in.check(person, password):
             raise WrongPassword
         self._limits.refill("sign-in", pair)
+
+    def check_own(self, sign_in: SignIn, person: str, password: str) -> None:
+        """Check the password of somebody who is signed in: who has taken their place guesses slowly too.
+
+        Raises
+        ------
+        WrongCurrentPassword
+        TooManySignIns
+            Too many were wrong lately, from wherever; the password was not looked at.
+        """
+        wait = self._limits.take("own-password", person, ONE_PERSON)
+        if wait > 0:
+            raise TooManySignIns("Too many passwords were wrong: wait a while.", retry_after=wait)
+        if not sign_in.check(person, password):
+            raise WrongCurrentPassword
+        self._limits.refill("own-password", person)

@@ -67,14 +67,12 @@ def password(
     ] = None,
 ) -> None:
     """Give a person a password to sign in with. Asks for it; whoever was signed in so is signed out."""
-    from slidegate.api.signin import LEAST_LETTERS, MOST_LETTERS, LocalAccounts
+    from slidegate.api.signin import LocalAccounts
     from slidegate.cli.secret import secret
 
     with open_store() as store:
         store.accounts.get(name)
         given = secret(f"New password of {name}", fd, twice=True)
-        if not LEAST_LETTERS <= len(given) <= MOST_LETTERS:
-            raise BadParameter(f"A password has {LEAST_LETTERS} to {MOST_LETTERS} letters, not {len(given)}.")
         store.accounts.set_password(name, LocalAccounts(store).hash(given))
         note(store, "person.password", name)
     typer.echo(f"{name} has a new password.", err=True)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: N818  (a situation is named as what it is)
 """Wishes: what people want of a source or a site, asked by a process that can reach neither.
 
 Whoever can reach them claims a wish, and grants or refuses it; who asked looks at it until then. Claiming is
@@ -14,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from slidegate.domain.errors import BadRequest
+from slidegate.domain.errors import BadRequest, SlidegateError
 from slidegate.domain.values import digest_of
 from slidegate.store import tables
 from slidegate.store.database import FAR_SECONDS, Database
@@ -27,6 +28,8 @@ _W = tables.wish
 _T = tables.turn
 _QUEUE = "wish"
 _KEEP_KEY_SECONDS = 7 * 86400.0
+MOST_OPEN = 500
+"""So many wishes of a person may be open at once: more than any page asks for, and no heap for workers."""
 _ASK_TRIES = 5
 
 
@@ -40,6 +43,13 @@ class KeyReused(BadRequest):
     """The same key came with another request before: take a new key for a new request."""
 
     code = "key-reused"
+
+
+class TooManyWishes(SlidegateError):
+    """You wait for very much already: ask again when some of it is there."""
+
+    code = "too-many-wishes"
+    transient = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,8 @@ class Wishes:
         ------
         KeyReused
             The key names a wish that would be returned, and whose body is another.
+        TooManyWishes
+            It would be a new one, and ``MOST_OPEN`` of this person are open.
         """
         if kind not in KINDS:
             raise BadRequest(f"There are no wishes of the kind {kind!r}.")
@@ -143,6 +155,7 @@ class Wishes:
             values = _new(kind, person, name, key is not None, digest, body, now, nth + 1)
             try:
                 with self._database.write() as connection:
+                    _check_few(connection, person)
                     stand_in_line(connection, _QUEUE, person)
                     connection.execute(insert(_W).values(**values))
             except IntegrityError:
@@ -267,6 +280,13 @@ def _last(
     query = select(_W).where(*which).order_by(_W.c.nth.desc()).limit(1)
     rows = [dict(row) for row in connection.execute(query).mappings()]
     return (rows[0], int(rows[0]["nth"])) if rows else (None, 0)
+
+
+def _check_few(connection: Connection, person: str) -> None:
+    of_person = select(_W.c.id).where(_W.c.person == person, _W.c.state == "open").limit(MOST_OPEN)
+    found = connection.execute(select(func.count()).select_from(of_person.subquery())).scalar_one()
+    if found >= MOST_OPEN:
+        raise TooManyWishes
 
 
 def _stands(row: Mapping[str, Any], now: float, fresh_seconds: float) -> bool:

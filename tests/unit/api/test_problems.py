@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from slidegate.api.problems import PROBLEMS
+from slidegate.store import wishes
 from slidegate.store.asking import Reconciling
 from tests.unit.api.service import Said, Service, serving
 
@@ -121,6 +122,19 @@ def too_many_streams(asker: Asker) -> httpx.Response:
         return blind.by_token(blind.person("ada")).get("/v1/events")
 
 
+def too_many_wishes(asker: Asker) -> httpx.Response:
+    asker.admin.get("/v1/browse", params={"at": "a:one"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wishes, "MOST_OPEN", 1)
+        return asker.admin.get("/v1/browse", params={"at": "a:two"})
+
+
+def wrong_current(asker: Asker) -> httpx.Response:
+    asker.service.set_password(asker.service.person("pam"), "the sentence that is right")
+    client = asker.service.by_token("pam")
+    return client.post("/v1/session/password", json={"current": "another one", "new": "a third sentence"})
+
+
 def slow(asker: Asker) -> httpx.Response:
     def pieces() -> Iterator[bytes]:
         yield b"{"
@@ -143,6 +157,7 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
     "bad-request": lambda a: a.admin.get("/v1/runs", params={"cursor": "made up"}),
     "no-idempotency-key": lambda a: a.admin.post("/v1/launches", json=LAUNCH),
     "not-signed-in": lambda a: a.nobody.get("/v1/runs"),
+    "wrong-current-password": wrong_current,
     "wrong-password": lambda a: a.nobody.post("/v1/session", json=SIGN_IN | {"person": "vic"}),
     "not-allowed": lambda a: a.viewer.post(f"/v1/runs/{a.run}/cancel"),
     "no-csrf-token": no_csrf,
@@ -178,6 +193,7 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
     "too-slow": slow,
     "too-many-sign-ins": many_sign_ins,
     "too-many-streams": too_many_streams,
+    "too-many-wishes": too_many_wishes,
     "internal": internal,
     "reconciling": reconciling,
     "store-unusable": database_away,
@@ -186,7 +202,7 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
 
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
-    with serving(tmp_path_factory.mktemp("problems")) as service:
+    with serving(tmp_path_factory.mktemp("problems"), wait_seconds=0.5) as service:
         service.offer()
         yield Asker(service)
 

@@ -18,6 +18,7 @@ from tests.unit.api.service import Service, serving
 
 WHOSE = ("own", "group", "other")
 KEY = {"Idempotency-Key": "a key"}
+PASSWORD = "a sentence of theirs"
 LAUNCH = {"workflow": "count", "site": "local", "images": ["a:1.tif"]}
 
 # What each route is asked with, for people who are allowed; {run}, {wish} and so on are filled in.
@@ -25,6 +26,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "GET /v1/session": {},
     "POST /v1/session": {"json": {"person": "nobody", "password": "nothing at all"}},
     "DELETE /v1/session": {},
+    "POST /v1/session/password": {"json": {"current": PASSWORD, "new": PASSWORD}},
     "GET /login": {"params": {"link": "x"}},
     "GET /v1/workflows": {},
     "GET /v1/sites": {},
@@ -102,6 +104,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         clients = {}
         for role in ROLES:
             clients[role] = service.by_token(service.person(f"the {role}", role, "here"))
+            service.set_password(f"the {role}", PASSWORD)
         names = [f"the {role}" for role in ROLES]
         names += [service.person("neighbour", group="here"), service.person("stranger", group="there")]
         runs = {name: service.run(name, "going") for name in names}

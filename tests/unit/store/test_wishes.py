@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from slidegate.domain.errors import BadRequest
-from slidegate.store import Store
-from slidegate.store.wishes import KINDS, HeldWish, KeyReused, UnknownWish
+from slidegate.store import Store, wishes
+from slidegate.store.wishes import KINDS, HeldWish, KeyReused, TooManyWishes, UnknownWish
 
 
 def taken(store: Store, now: float = 10.0, seconds: float = 5.0) -> HeldWish:
@@ -31,6 +31,19 @@ def test_the_same_wish_of_the_same_person_is_one_while_it_is_open(store: Store) 
     assert store.wishes.open_of("ada", "browse")[0].id == first.id
     assert len(store.wishes.open_of(None, "browse")) == 3
     assert {wish.id for wish in store.wishes.several([first.id, "f" * 32])} == {first.id}
+
+
+def test_a_person_waits_for_so_much_at_once_and_holds_up_nobody_else(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wishes, "MOST_OPEN", 3)
+    asked = [store.wishes.ask("browse", "ada", {"at": str(number)}, 1.0) for number in range(3)]
+    with pytest.raises(TooManyWishes):
+        store.wishes.ask("launch", "ada", {"at": "more"}, 2.0)
+    assert store.wishes.ask("browse", "ada", {"at": "0"}, 2.0).id == asked[0].id
+    assert store.wishes.ask("launch", "bob", {"at": "more"}, 2.0).state == "open"
+    store.wishes.grant(taken(store), {}, 3.0)
+    assert store.wishes.ask("launch", "ada", {"at": "more"}, 4.0).state == "open"
 
 
 def test_what_was_granted_lately_is_returned_and_later_asked_anew(store: Store) -> None:

@@ -139,7 +139,8 @@ def test_errors_keep_their_codes(office: Office) -> None:
     write_image(office.root / "shelf" / "a.ome.tif")
     for kind, body, code in (
         ("launch", {"workflow": "squares", "images": []}, "nothing-selected"),
-        ("launch", {"workflow": "squares", "images": ["here:gone.tif"]}, "bad-wish"),
+        ("launch", {"workflow": "squares", "images": ["here:gone.tif"]}, "image-not-found"),
+        ("launch", {"workflow": "squares", "images": ["moon:a.tif"]}, "image-not-found"),
         ("launch", {"workflow": "squares", "images": ["/etc/passwd"]}, "bad-image-name"),
         ("launch", {"images": ["here:a.ome.tif"]}, "bad-wish"),
         ("launch", {"workflow": "squares", "images": ["here:a.ome.tif"], "site": "moon"}, "unknown-site"),

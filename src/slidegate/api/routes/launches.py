@@ -104,7 +104,11 @@ def list_launches(request: Request, who: Annotated[Who, Depends(Allowed("wishes.
     return said({"items": [wish_view(wish) for wish in found]})
 
 
-@router.post("/v1/estimates", response_model=shapes.EstimateSaid, responses=_PROBLEMS)
+@router.post(
+    "/v1/estimates",
+    response_model=shapes.EstimateSaid,
+    responses={**_PROBLEMS, **problems("too-many-wishes")},
+)
 async def estimate_launch(
     asked: shapes.EstimateAsked, request: Request, who: Annotated[Who, Depends(ASK)]
 ) -> Response:

@@ -10,10 +10,9 @@ from fastapi.responses import Response
 from slidegate.api import shapes
 from slidegate.api.guard import Allowed, Who, parts_of
 from slidegate.api.parts import ApiParts
-from slidegate.api.problems import BadPassword, LastAdministrator, PersonExists
+from slidegate.api.problems import LastAdministrator, PersonExists
 from slidegate.api.replies import problems, said
 from slidegate.api.rights import Scope, scope
-from slidegate.api.signin import LEAST_LETTERS, MOST_LETTERS
 from slidegate.store.accounts import Account
 from slidegate.store.people import UnknownPerson
 
@@ -44,7 +43,7 @@ def add_person(asked: shapes.PersonAsked, request: Request, who: Annotated[Who, 
     request.state.target = asked.person
     if _account(parts, asked.person) is not None:
         raise PersonExists
-    kept = None if asked.password is None else _hash(parts, asked.password)
+    kept = None if asked.password is None else parts.accounts.hash(asked.password)
     parts.store.accounts.set(asked.person, asked.role, asked.group, parts.clock())
     if kept is not None:
         parts.store.accounts.set_password(asked.person, kept)
@@ -67,7 +66,7 @@ def change_person(
     active = account.active if asked.active is None else asked.active
     if account.role == ADMINISTRATOR and account.active and (role != ADMINISTRATOR or not active):
         _check_another(accounts.all(), person)
-    kept = None if asked.password is None else _hash(parts, asked.password)
+    kept = None if asked.password is None else parts.accounts.hash(asked.password)
     accounts.set(person, role, account.group if asked.group is None else asked.group, parts.clock())
     if kept is not None:
         accounts.set_password(person, kept)
@@ -81,12 +80,6 @@ def _account(parts: ApiParts, person: str) -> Account | None:
         return parts.store.accounts.get(person)
     except UnknownPerson:
         return None
-
-
-def _hash(parts: ApiParts, password: str) -> str:
-    if not LEAST_LETTERS <= len(password) <= MOST_LETTERS:
-        raise BadPassword
-    return parts.accounts.hash(password)
 
 
 def _check_another(accounts: list[Account], person: str) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from slidegate.api import shapes
 from slidegate.api.guard import COOKIE, Allowed, Public, Who, address_of, check_origin, parts_of
 from slidegate.api.parts import ApiParts
-from slidegate.api.problems import LinkUsed
+from slidegate.api.problems import LinkUsed, NotAllowed
 from slidegate.api.replies import problems, said
 from slidegate.api.rights import may
 from slidegate.api.routes.pages import wants_page
@@ -53,6 +53,31 @@ def sign_out(request: Request, who: Annotated[Who, Depends(Allowed("session.end"
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path="/", secure=parts.settings.secure, httponly=True, samesite="lax")
     return answer
+
+
+@router.post(
+    "/v1/session/password",
+    response_model=shapes.SessionSaid,
+    responses=problems("wrong-current-password", "not-allowed", "bad-password", "too-many-sign-ins"),
+)
+def change_password(
+    asked: shapes.PasswordChange,
+    request: Request,
+    who: Annotated[Who, Depends(Allowed("password.change"))],
+) -> Response:
+    """Change one's own password. All sessions of the person end; the answer begins a new one.
+
+    Tokens stay: revoke those that are not trusted any more.
+    """
+    parts = parts_of(request)
+    if not parts.store.accounts.get(who.person).has_password:
+        raise NotAllowed("You have no password here to change: an administrator can give you one.")
+    kept = parts.accounts.hash(asked.new)
+    Throttle(parts.limits).check_own(parts.accounts, who.person, asked.current)
+    parts.store.accounts.set_password(who.person, kept)
+    if who.secret is None:
+        return said(_shown(parts, who))
+    return _begin(parts, who.person, said)
 
 
 @router.get("/login", include_in_schema=False, dependencies=PUBLIC)

@@ -11,7 +11,6 @@ from slidegate.domain.values import ImageRef, RunId, digest_of
 from slidegate.sources.errors import ImageNotFoundError
 from slidegate.store.wishes import Wish
 from slidegate.worker.wishes.desk import Asked, Desk
-from slidegate.worker.wishes.errors import BadWish
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def _image(desk: Desk, name: str) -> ImageRef:
     try:
         return desk.shelves.image(name)
     except ImageNotFoundError as error:
-        raise BadWish("One of the images is not there any more, or on no shelf.") from error
+        raise ImageNotFoundError("one of those chosen was removed or renamed, or is on no shelf") from error
 
 
 def gate_of(desk: Desk, person: str, site: str) -> str:
