@@ -9,14 +9,27 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pocket_omero.state import Row
 
+__all__ = ["Caller", "Login"]
+
 
 class Login(Protocol):
-    """What is asked of a session: who logged in, and the group the session is in now."""
+    """What is asked of a session."""
 
-    person: Row
-    group: Row
-    row: Row | None  # the row of entity Session
-    sudoer: Row | None  # who made the session for this person, None: the person
+    @property
+    def person(self) -> Row:
+        """Who is logged in."""
+
+    @property
+    def group(self) -> Row:
+        """The group that the session is in now."""
+
+    @property
+    def row(self) -> Row | None:
+        """Its row of entity Session."""
+
+    @property
+    def sudoer(self) -> Row | None:
+        """Who opened it for the person; None: the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +39,7 @@ class Caller:
     Attributes
     ----------
     person, group
-        The person, and the group the session is in.
+        The person (whom ``omero.user`` named, where an administrator calls), and the group the session is in.
     session
         The row of entity Session, None where the server itself acts.
     admin
@@ -36,9 +49,7 @@ class Caller:
     leads, member_of
         Ids of the groups the person owns, and of those the person is in.
     scope
-        What `omero.group` says for this call: a group's id, or -1 for all groups.
-    owner
-        What `omero.user` says: only rows of this person are seen; None: rows of all.
+        What ``omero.group`` says for this call: a group's id, or -1 for all groups.
     """
 
     person: Row
@@ -49,4 +60,3 @@ class Caller:
     leads: frozenset[int]
     member_of: frozenset[int]
     scope: int
-    owner: int | None = None

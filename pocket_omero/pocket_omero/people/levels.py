@@ -1,6 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Permission levels of groups and the single privileges of administrators, as OMERO has them."""
 
+from pocket_omero.errors import WrongUse
+
+__all__ = [
+    "ALL_PRIVILEGES",
+    "GUEST",
+    "GUEST_GROUP",
+    "LEVELS",
+    "PRIVATE",
+    "PRIVILEGES",
+    "READ_ANNOTATE",
+    "READ_ONLY",
+    "READ_WRITE",
+    "ROOT",
+    "SYSTEM_GROUP",
+    "USER_GROUP",
+    "level",
+    "members_may",
+]
+
 PRIVATE = "rw----"
 READ_ONLY = "rwr---"
 READ_ANNOTATE = "rwra--"
@@ -11,6 +30,7 @@ LEVELS = {
     "read-annotate": READ_ANNOTATE,
     "read-write": READ_WRITE,
 }
+_MEMBERS = {PRIVATE: "", READ_ONLY: "r", READ_ANNOTATE: "ra", READ_WRITE: "raw"}
 
 PRIVILEGES = (
     "Chgrp",
@@ -29,6 +49,7 @@ PRIVILEGES = (
     "WriteOwned",
     "WriteScriptRepo",
 )
+ALL_PRIVILEGES = frozenset(PRIVILEGES)
 
 SYSTEM_GROUP, USER_GROUP, GUEST_GROUP = 0, 1, 2  # ids
 ROOT, GUEST = 0, 1  # ids of the two people who always exist
@@ -39,11 +60,16 @@ def level(text: str) -> str:
 
     Raises
     ------
-    ValueError
-        If it names no level.
+    WrongUse
+        It names no level.
     """
     if text in LEVELS:
         return LEVELS[text]
     if text in LEVELS.values():
         return text
-    raise ValueError(f"{text!r} is no permission level; there are {', '.join(LEVELS)}")
+    raise WrongUse(f"{text!r} is no permission level; there are {', '.join(LEVELS)}")
+
+
+def members_may(text: str, right: str) -> bool:
+    """Whether a level lets members ``r`` (read), ``a`` (annotate) or ``w`` (write) what others own."""
+    return right in _MEMBERS.get(text, "")
