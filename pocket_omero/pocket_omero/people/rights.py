@@ -324,8 +324,8 @@ class Rights:
             if owner == end.owner:
                 return  # what joins rows of one person, for that person, hides nothing from them
             raise Forbidden(
-                f"Cannot link to {end.kind}:{end.id}\nCurrent user ({caller.person['omeName']}) is an admin or "
-                "the owner of\nthe private group. It is not allowed to\nlink to users' data."
+                f"Cannot link to {end.kind}:{end.id}\nCurrent user ({caller.person['omeName']}) is an admin "
+                "or the owner of\nthe private group. It is not allowed to\nlink to users' data."
             )
         if end.group in caller.leads or _privilege_for(end.kind, None, _EDIT) in caller.privileges:
             return
