@@ -7,10 +7,10 @@ from typing import Any
 from slidegate.domain.text import plain
 
 _EVENT_WORDS = {
-    "run-requested": "asked for",
+    "run-requested": "launched",
     "out-chosen": "another place for the results was chosen",
-    "sealed": "put into an envelope for the site",
-    "crew-started": "another crew was asked for",
+    "sealed": "ready to be handed to the site, together with what else is ready",
+    "crew-started": "more computing was asked for",
     "cancel-wanted": "is to be cancelled",
     "staging-began": "bringing the image to the site began",
     "staged": "the image is at the site",
