@@ -121,7 +121,7 @@ class Rights:
 
         def sees(row: Row) -> bool:
             group = row.group
-            if group is None or is_system(row.kind):
+            if group < 0 or is_system(row.kind):
                 return row.kind != "Session" or self._sees_session(caller, row)
             if group not in known:
                 known[group] = self._sees_group(caller, group)
@@ -185,7 +185,7 @@ class Rights:
         if self.read_only:
             return False
         linking = what in (_LINK, _ANNOTATE)
-        system, mine = is_system(row.kind) or row.group is None, row.owner == caller.person.id
+        system, mine = is_system(row.kind) or row.group < 0, row.owner == caller.person.id
         if linking and not system and not mine and self._critical(caller, row.group):
             return False
         if caller.privileges == levels.ALL_PRIVILEGES:
@@ -205,9 +205,9 @@ class Rights:
             return linking
         return row.group in caller.member_of and levels.members_may(self.level(row.group), _RIGHT[what])
 
-    def _critical(self, caller: Caller, group: int | None) -> bool:
+    def _critical(self, caller: Caller, group: int) -> bool:
         """Whether `caller`, as administrator or owner of a private group, would mix people's rows there."""
-        if group is None or group in _SHARED:
+        if group < 0 or group in _SHARED:
             return False
         return (caller.admin or group in caller.leads) and not members_read(self.level(group))
 
@@ -226,7 +226,7 @@ class Rights:
         if row.kind == "ExperimenterGroup":
             text = roster.level_of(row)
         else:
-            group = row.group if row.group is not None else max(caller.scope, 0)
+            group = row.group if row.group >= 0 else max(caller.scope, 0)
             text = self.level(group)
         made = PermissionsI(text)
         can = (
@@ -287,9 +287,7 @@ class Rights:
         if owner not in (None, me) and not privileged:
             raise Forbidden(f"You are not authorized to set the Experimenter for {kind} to {owner}")
         ends = [
-            row
-            for row in linked
-            if row.group is not None and not is_system(row.kind) and row.group not in _SHARED
+            row for row in linked if row.group >= 0 and not is_system(row.kind) and row.group not in _SHARED
         ]
         where = self._group_of_new(caller, kind, ends, group, privileged)
         for row in ends:
@@ -301,7 +299,7 @@ class Rights:
     ) -> int:
         scope = caller.scope
         if scope < 0 and ends:
-            scope = ends[0].group if ends[0].group is not None else scope
+            scope = ends[0].group
         for row in ends:
             if row.group != scope:
                 other = f"{row.kind}:{row.id}(group={row.group})"
@@ -330,7 +328,7 @@ class Rights:
         if end.group in caller.leads or _privilege_for(end.kind, None, _EDIT) in caller.privileges:
             return
         right = needed_right(kind, end.kind)
-        if end.group is None or not levels.members_may(self.level(end.group), right):
+        if not levels.members_may(self.level(end.group), right):
             raise Forbidden(
                 f"Group is READ-ONLY for this: cannot link {kind} to {end.kind}:{end.id} of another user."
             )
@@ -355,7 +353,7 @@ class Rights:
         Forbidden
             The call is for another group than the row's (so all calls with -1), or the caller may not.
         """
-        if not is_system(row.kind) and row.group not in (None, caller.scope, levels.USER_GROUP):
+        if not is_system(row.kind) and row.group not in (-1, caller.scope, levels.USER_GROUP):
             raise Forbidden(
                 f"Currently logged into group {caller.scope}. Cannot alter object in group {row.group}"
             )

@@ -41,7 +41,7 @@ def found(state: State) -> None:
         known = {row["value"] for row in state.all("AdminPrivilege")}
         for name in levels.PRIVILEGES:
             if name not in known:
-                state.new("AdminPrivilege", owner=None, group=None, value=name)
+                state.new("AdminPrivilege", value=name)
         system = new_group(state, "system", levels.PRIVATE, id=levels.SYSTEM_GROUP)
         user = new_group(state, "user", levels.READ_ONLY, id=levels.USER_GROUP)
         guests = new_group(state, "guest", levels.PRIVATE, id=levels.GUEST_GROUP)
@@ -105,7 +105,7 @@ def new_group(
         "ldap": False,
         "details.permissions": levels.level(level),
     }
-    return state.new("ExperimenterGroup", owner=None, group=None, **fixed, **values)
+    return state.new("ExperimenterGroup", **fixed, **values)
 
 
 def _new_experimenter(state: State, name: str, first: str, last: str, *, id: int | None = None) -> Row:
@@ -113,7 +113,7 @@ def _new_experimenter(state: State, name: str, first: str, last: str, *, id: int
         raise Invalid(f"a person's login name is used once only, and is not empty: {name!r}")
     fixed = {} if id is None else {"id": id}
     values = {"omeName": name, "firstName": first or name, "lastName": last or name, "ldap": False}
-    return state.new("Experimenter", owner=None, group=None, **fixed, **values)
+    return state.new("Experimenter", **fixed, **values)
 
 
 def new_person(
@@ -170,9 +170,10 @@ def join(state: State, who: Row, where: Row, *, leads: bool | None = None) -> Ro
     """
     row = _membership(state, who, where)
     if row is None:
-        values = {"parent": where, "child": who, "owner": bool(leads)}
-        index = len(memberships(state, who))
-        return state.new("GroupExperimenterMap", owner=None, group=None, child_index=index, **values)
+        before = memberships(state, who)
+        row = state.new("GroupExperimenterMap", parent=where, child=who, owner=bool(leads))
+        state.order(who, "groupExperimenterMap", [*before, row])
+        return row
     if leads is not None and row["owner"] != leads:
         state.set(row, owner=leads)
     return row
@@ -208,8 +209,8 @@ def set_privileges(state: State, who: Row, names: Iterable[str]) -> None:
         )
     if who.id == levels.ROOT and wanted != levels.ALL_PRIVILEGES:
         raise WrongUse("cannot remove light administrator privileges from the root user")
-    others = [[name, value] for name, value in who["config"] or () if not name.startswith(_CONFIG)]
-    denied = [[_CONFIG + name, "false"] for name in levels.PRIVILEGES if name not in wanted]
+    others = [(name, value) for name, value in who["config"] or () if not name.startswith(_CONFIG)]
+    denied = [(_CONFIG + name, "false") for name in levels.PRIVILEGES if name not in wanted]
     state.set(who, config=others + denied)
 
 
