@@ -136,4 +136,5 @@ class Config(Service, omero.api.IConfig, name="omero.api.IConfig"):
     def do_getDatabaseTime(self, current: Any) -> Any:
         return rtime(int(time.time() * 1000))
 
-    do_getServerTime = do_getDatabaseTime
+    def do_getServerTime(self, current: Any) -> Any:
+        return self.do_getDatabaseTime(current)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Search over names, descriptions and annotations: word by word, in the order of ids.
 
-OMERO asks Lucene; here a search looks at every row that the caller sees. It understands words, ``*`` and
-``?``, "words in quotes", AND, OR, NOT, + and -. It knows no fields before a colon, no similarity and no ranks.
+OMERO asks Lucene; here a search looks at every row that the caller sees. It understands words, ``*``
+and ``?``, "words in quotes", AND, OR, NOT, + and -. It knows no fields before a colon and no ranks.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Query:
     Attributes
     ----------
     must, may, never
-        Phrases, each of one word or more: all of the first (where there is none, one of the second) are there,
-        and none of the third.
+        Phrases, each of one word or more: all of the first are there (where there is none, one of the
+        second), and none of the third.
     """
 
     must: tuple[tuple[str, ...], ...]
@@ -113,7 +113,8 @@ class Search(Stateful, omero.api.Search, name="Search"):
         if value:
             raise Unsupported("Pocket OMERO's search does not tell large letters from small ones")
 
-    do_setCaseSentivice = do_setCaseSensitive
+    def do_setCaseSentivice(self, value: bool, current: Any) -> None:
+        self.do_setCaseSensitive(value, current)
 
     def do_isCaseSensitive(self, current: Any) -> bool:
         return False
