@@ -236,9 +236,9 @@ def _configure(
         for key, added in APPS.get(app, {}).items():
             chosen[key] = [*(chosen[key] if key in chosen else default(key)), *added]
     chosen |= settings
-    place = folder / "omero/etc/grid/config.xml"
-    place.unlink(missing_ok=True)
-    config = ConfigXml(str(place))
+    file = folder / "omero/etc/grid/config.xml"
+    file.unlink(missing_ok=True)
+    config = ConfigXml(str(file))
     try:
         for key, value in chosen.items():
             config[key] = value if isinstance(value, str) else json.dumps(value)

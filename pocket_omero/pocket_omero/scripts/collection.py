@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import omero
 
@@ -84,8 +84,8 @@ def new_script(state: State, path: str, owner: Row | None, group: Row | None) ->
     """
     folder, _, name = path.strip("/").rpartition("/")
     with state.change():
-        owner = owner or state.get("Experimenter", _ROOT)
-        group = group or state.get("ExperimenterGroup", _USERS)
+        owner = owner or cast("Row", state.get("Experimenter", _ROOT))
+        group = group or cast("Row", state.get("ExperimenterGroup", _USERS))
         return state.new(
             "OriginalFile",
             owner=owner,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import uuid
 from typing import Any
 
 import omero
@@ -128,6 +129,26 @@ class Scripts(Service, omero.api.IScript, name="omero.api.IScript"):
 
     # running
 
+    def _open(self, current: Any) -> Any:
+        """A session for a script: of the caller, in the group of the call, for as long as scripts may run."""
+        caller = self.caller(current)
+        group = caller.group
+        if caller.scope >= 0:
+            group = self.house.state.get("ExperimenterGroup", caller.scope) or group
+        live = int(self.house.scripts.runner.timeout * 1000)
+        return self.house.sessions.open(
+            caller.person, group, idle=0, live=live, agent="OMERO.scripts", sudoer=self.session.sudoer
+        )
+
+    def _login(self, session: Any) -> dict[str, str]:
+        """What a script is told about where and as whom to log in."""
+        return {
+            "omero.host": self.house.host,
+            "omero.port": str(self.house.port),
+            "omero.user": session.uuid,
+            "omero.pass": session.uuid,
+        }
+
     def _official(self, number: int, current: Any) -> Any:
         row = self._row(number, current)
         if not is_official(row):
@@ -145,9 +166,9 @@ class Scripts(Service, omero.api.IScript, name="omero.api.IScript"):
         return known[key]
 
     def _parsed(self, text: bytes, current: Any) -> Any:
-        session = self.open_session(current, "OMERO.parse")
+        session = self._open(current)
         try:
-            login = self.house.login(session) | {_PARSE: "true"}
+            login = self._login(session) | {_PARSE: "true"}
             job = self.house.scripts.runner.start(text, login, lambda job, code: None, timeout=_PARSE_S)
             job.wait()
             said = job.stderr.read_text("utf-8", "replace")
@@ -163,14 +184,14 @@ class Scripts(Service, omero.api.IScript, name="omero.api.IScript"):
         """Start a script; the proxy that is returned outlives the caller's connection."""
         row = self._official(number, current)
         params = self.do_getParams(number, current)
-        session = self.open_session(current, "OMERO.scripts")
+        session = self._open(current)
         session.inputs.update(inputs or {})
         wrong = omero.scripts.validate_inputs(params, inputs or {}, _Inputs(session), None)
         if wrong:
             self.house.sessions.close(session)
             raise Invalid(wrong)
-        process = ScriptProcess(self.house, self.session, f"Script-{session.uuid}", row, session)
-        process.start(self._text(row), self.caller(current))
+        process = ScriptProcess(self.house, self.session, str(uuid.uuid4()), row, session)
+        process.start(self._text(row), self._login(session), self.caller(current))
         return self.offer(process, current, omero.grid.ScriptProcessPrx, category="ProcessCallback")
 
 
@@ -203,7 +224,7 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         self._callbacks: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def start(self, text: bytes, caller: Any) -> None:
+    def start(self, text: bytes, login: dict[str, str], caller: Any) -> None:
         """Start it, and write down that it has been started."""
         state, now = self.house.state, int(time.time() * 1000)
         person, group = self._own.person, self._own.group
@@ -225,7 +246,7 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
                 started=now,
             )
             self._link(self._script, event)
-        login = self.house.login(self._own) | {"omero.job": str(self._record.id)}
+        login = login | {"omero.job": str(self._record.id)}
         self._job = self.house.scripts.runner.start(text, login, self._ended)
 
     def _status(self, value: str) -> Any:

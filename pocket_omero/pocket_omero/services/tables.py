@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import omero.grid
 
@@ -13,6 +13,9 @@ from pocket_omero.errors import Forbidden, Invalid
 from pocket_omero.ice.dispatch import Service, Stateful
 from pocket_omero.people.levels import ROOT, USER_GROUP
 from pocket_omero.tables import Sheet
+
+if TYPE_CHECKING:
+    from pocket_omero.state import Row
 
 __all__ = ["SharedResources", "Table"]
 
@@ -36,7 +39,8 @@ class SharedResources(Service, omero.grid.SharedResources, name="omero.grid.Shar
 
     def _new_repository(self) -> Any:
         state = self.house.state
-        root, users = state.get("Experimenter", ROOT), state.get("ExperimenterGroup", USER_GROUP)
+        root = cast("Row", state.get("Experimenter", ROOT))
+        users = cast("Row", state.get("ExperimenterGroup", USER_GROUP))
         return state.new(
             "OriginalFile",
             owner=root,
