@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import threading
 import weakref
@@ -22,6 +23,7 @@ SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".
 COARSE = 64 << 20  # decoding more than this for one tile is too slow for a viewer
 _JPEG = {6, 7, 33007, 34892}
 _numbers = itertools.count()
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong is raised; nothing on stderr
 
 
 def open_file(path: Path) -> tifffile.TiffFile:
@@ -48,6 +50,8 @@ def inspect(path: Path) -> list[ImageInfo]:
     """
     with open_file(path) as file:
         try:
+            if not file.series:
+                raise ImageError("this TIFF holds no image")
             return [_describe(file, number, path) for number in range(len(file.series))]
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, IndexError, ArithmeticError) as error:
             raise ImageError(f"this TIFF cannot be read: {error}") from error
