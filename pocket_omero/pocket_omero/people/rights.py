@@ -77,14 +77,11 @@ class Rights:
             self._existing("ExperimenterGroup", scope)
         scope = max(scope, -1)
         if session.sudoer is not None:
-            over = roster.privileges(self.state, session.sudoer)
-            privileges &= over
-            if levels.SYSTEM_GROUP not in self._groups_of(
-                session.sudoer
-            ):  # a group's owner acts for a member
-                led = frozenset(
-                    row["parent"].id for row in roster.memberships(self.state, session.sudoer) if row["owner"]
-                )
+            privileges &= roster.privileges(self.state, session.sudoer)
+            others = roster.memberships(self.state, session.sudoer)
+            if all(row["parent"].id != levels.SYSTEM_GROUP for row in others):
+                # The owner of a group acts for a member of it.
+                led = frozenset(row["parent"].id for row in others if row["owner"])
                 if scope not in led:
                     raise Forbidden("Group-sudo session cannot change context!")
                 member_of, leads = member_of & (led | {levels.USER_GROUP}), leads & led
@@ -250,8 +247,7 @@ class Rights:
         Forbidden
             The call is for all groups (-1), or the person may not write in the group.
         """
-        _, group = self.details_of_new(caller, "Dataset")
-        return self._existing("ExperimenterGroup", group)
+        return self.details_of_new(caller, "Dataset")[1]
 
     def details_of_new(
         self,
@@ -262,8 +258,8 @@ class Rights:
         owner: int | None = None,
         group: int | None = None,
         repo: str | None = None,
-    ) -> tuple[int, int]:
-        """Owner and group (ids) of a new row of `kind` (no system type), after all checks.
+    ) -> tuple[Row, Row]:
+        """Owner and group of a new row of `kind` (no system type), after all checks.
 
         Parameters
         ----------
@@ -292,7 +288,8 @@ class Rights:
         where = self._group_of_new(caller, kind, ends, group, privileged)
         for row in ends:
             self._check_link(caller, kind, row, me if owner is None else owner)
-        return (me if owner is None else owner), where
+        owned_by = self._existing("Experimenter", me if owner is None else owner)
+        return owned_by, self._existing("ExperimenterGroup", where)
 
     def _group_of_new(
         self, caller: Caller, kind: str, ends: list[Row], asked: int | None, privileged: bool
