@@ -15,6 +15,7 @@ __all__ = [
     "PocketError",
     "ReadOnlyServer",
     "SessionGone",
+    "SessionTimedOut",
     "SlowDown",
     "Unsupported",
     "WrongUse",
@@ -72,6 +73,12 @@ class SessionGone(PocketError):
     """There is no such session, or it has ended."""
 
     raised = "RemovedSessionException"
+
+
+class SessionTimedOut(SessionGone):
+    """The session's time was over."""
+
+    raised = "SessionTimeoutException"
 
 
 class NotReady(PocketError):

@@ -2,9 +2,9 @@
 """Servants: how a call that arrives becomes a call of a method, and how its error becomes OMERO's.
 
 The classes that slice generates have a method that does nothing for every operation. Left alone, an
-operation that nobody wrote would answer None, which is worse than an error. So each class of `Service` gets a
-method for every operation of its interface, from the slice modules: it calls `do_<operation>`, and where there
-is none, it refuses, says so in the log and counts it.
+operation that nobody wrote would answer None, which is worse than an error. So each class of `Service` gets
+a method for every operation of its interface, from the slice modules: it calls `do_<operation>`, and where
+there is none, it refuses, says so in the log and counts it.
 """
 
 import logging
@@ -21,6 +21,7 @@ import Ice
 import omero.all
 
 from pocket_omero.errors import PocketError
+from pocket_omero.faults import ConnectionDropped
 from pocket_omero.ice.slices import Operation, slices
 
 if TYPE_CHECKING:
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
     from pocket_omero.state import Row, State
     from pocket_omero.state.graph import Reply
 
-__all__ = ["STATEFUL", "STATELESS", "Calls", "House", "Service", "Stateful", "operations", "translated"]
+__all__ = [
+    "STATEFUL",
+    "STATELESS",
+    "Calls",
+    "House",
+    "Service",
+    "Stateful",
+    "operations",
+    "stateful",
+    "stateless",
+    "translated",
+]
 
 log = logging.getLogger("pocket_omero.calls")
 
@@ -186,7 +198,11 @@ class Service:
         """Carry out one operation, or refuse it."""
         method = getattr(self, "do_" + operation.name, None)
         self.house.calls.count(label, refused=method is None)
-        self.house.faults.before(label, operation, current)
+        try:
+            self.house.faults.before(label, operation, current)
+        except ConnectionDropped:
+            current.con.close(True)
+            raise Ice.ConnectionLostException from None
         self.house.sessions.touch(self.session)
         if method is None:
             log.warning("%s is not supported", label)
@@ -290,3 +306,29 @@ class Stateful(Service):
         """Who calls, as the client's own objects say it."""
         admin = STATELESS["omero.api.IAdmin"](self.house, self.session, "omero.api.IAdmin")
         return admin.do_getEventContext(current)  # type: ignore[attr-defined]
+
+
+def stateless(name: str) -> type[Service] | None:
+    """The class that answers to a name ("omero.api.IQuery").
+
+    For an interface of OMERO that nobody wrote: one that refuses every operation. None: OMERO has none such.
+    """
+    if name not in STATELESS and (unwritten := _unwritten(name, Service)):
+        STATELESS[name] = unwritten
+    return STATELESS.get(name)
+
+
+def stateful(name: str) -> type[Stateful] | None:
+    """The same for services with a state of their own ("RawPixelsStore")."""
+    if name not in STATEFUL and (unwritten := _unwritten("omero.api." + name, Stateful)):
+        STATEFUL[name] = unwritten
+    return STATEFUL.get(name)
+
+
+def _unwritten(name: str, base: type[Service]) -> Any:
+    module, _, last = name.rpartition(".")
+    interface = getattr({"omero.api": omero.api, "omero.grid": omero.grid}.get(module), last, None)
+    wanted = omero.api.StatefulServiceInterface if base is Stateful else Ice.Object
+    if isinstance(interface, type) and issubclass(interface, wanted) and hasattr(interface, "ice_staticId"):
+        return type(last, (base, interface), {})
+    return None
