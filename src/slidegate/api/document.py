@@ -13,7 +13,7 @@ from slidegate.api.rights import PUBLIC
 
 _ALWAYS = ("bad-request", "wrong-host", "invalid", "too-many-requests", "internal", "store-unusable")
 _GUARDED = ("not-signed-in", "not-allowed")
-_CHANGING = ("no-csrf-token", "wrong-origin", "body-too-long", "wrong-media-type")
+_CHANGING = ("no-csrf-token", "wrong-origin", "body-too-long", "too-slow", "wrong-media-type")
 _ON_RUN = ("unknown-run",)
 _SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token: sg_..."},

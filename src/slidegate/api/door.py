@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from slidegate.api.guard import address_of
 from slidegate.api.parts import ApiParts
 from slidegate.api.problems import (
+    TOO_MANY,
     BodyTooLong,
     Broken,
-    TooManySignIns,
     TooSlow,
     WrongHost,
     WrongMediaType,
@@ -149,7 +149,7 @@ class Door:
     async def _record(self, request: Request, status: int) -> None:
         """Write down who changed what, before they hear of it."""
         state = request.scope["state"]
-        if "audited" not in state or status == TooManySignIns.status:  # a flood must not fill the record
+        if "audited" not in state or status == TOO_MANY:  # a flood must not fill the record
             return
         target = state.get("target") or "/".join(map(str, request.scope.get("path_params", {}).values()))
         outcome = "done" if status < 400 else f"refused ({status})"

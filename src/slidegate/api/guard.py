@@ -64,10 +64,14 @@ class Allowed:
         self.action = action
         self._changes = changes
 
+    def changes(self, method: str) -> bool:
+        """Say whether a request by a method changes something."""
+        return method not in SAFE if self._changes is None else self._changes
+
     def __call__(self, request: Request) -> Who:
         """See the class."""
         parts = parts_of(request)
-        changes = request.method not in SAFE if self._changes is None else self._changes
+        changes = self.changes(request.method)
         try:
             who = identify(request, parts)
         except NotSignedIn:

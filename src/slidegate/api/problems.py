@@ -169,7 +169,6 @@ class TooManySignIns(ApiProblem):
     """Too many sign-ins failed from your address: wait a while."""
 
     code = "too-many-sign-ins"
-    status = 429
     transient = True
 
 
@@ -221,14 +220,25 @@ PROBLEMS: dict[str, Kind] = {
     "unknown-person": Kind(404, "No such person"),
     "unknown-token": Kind(404, "No such token"),
     "unknown-webhook": Kind(404, "No such webhook"),
+    "no-labels": Kind(404, "No outlines"),
+    "no-such-column": Kind(404, "No such column"),
+    "no-such-file": Kind(404, "No such file"),
+    "no-such-tile": Kind(404, "No such tile"),
+    "no-table": Kind(404, "No table"),
+    "picture-not-at-hand": Kind(404, "Picture not at hand"),
     "wrong-method": Kind(405, "Wrong method"),
     "last-administrator": Kind(409, "The last administrator"),
     "too-many-webhooks": Kind(409, "Too many webhooks"),
     "run-still-active": Kind(409, "Still active"),
+    "no-result-yet": Kind(409, "No result yet"),
+    "picture-damaged": Kind(409, "Picture damaged"),
+    "result-changed": Kind(409, "Result changed"),
+    "table-unusable": Kind(409, "Table unusable"),
     "too-slow": Kind(408, "Too slow"),
     "person-exists": Kind(409, "Person exists"),
     "link-used": Kind(410, "Link used"),
     "picture-not-kept": Kind(410, "Picture gone"),
+    "result-gone": Kind(410, "Result gone"),
     "body-too-long": Kind(413, "Too long"),
     "wrong-media-type": Kind(415, "Not JSON"),
     "wrong-host": Kind(421, "Wrong name of the service"),
@@ -253,7 +263,8 @@ PROBLEMS: dict[str, Kind] = {
 """Every code that the service itself answers with. A worker's own codes have that of ``wish-refused``."""
 
 _RETRY_SECONDS = 2.0
-_ASK_AGAIN = frozenset({429, 503})
+TOO_MANY = 429
+_ASK_AGAIN = frozenset({TOO_MANY, 503})
 
 
 class InvalidRequest(ApiProblem):
@@ -271,16 +282,13 @@ class ParameterProblem(BadParameter):
 
 
 def kind_of(error: SlidegateError) -> Kind:
-    """Return how an error is answered: by its code, by what its class says, or as what a worker refused."""
+    """Return how an error is answered: by its code, or as what a worker refused."""
     known = PROBLEMS.get(error.code)
     if known is not None:
         return known
-    status = getattr(error, "status", None)
-    if status is None:
-        asked_wrongly = isinstance(error, BadRequest | Refused)
-        like = "wish-refused" if asked_wrongly else "store-unusable" if error.transient else "internal"
-        status = PROBLEMS[like].status
-    return Kind(int(status), error.code.replace("-", " ").capitalize())
+    asked_wrongly = isinstance(error, BadRequest | Refused)
+    like = "wish-refused" if asked_wrongly else "store-unusable" if error.transient else "internal"
+    return Kind(PROBLEMS[like].status, error.code.replace("-", " ").capitalize())
 
 
 def problem(error: SlidegateError, instance: str, request_id: str) -> Response:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The real service behind a real port, for tests: uvicorn, a store, and a worker that grants wishes."""
 
+import json
 import socket
 import tempfile
 import threading
@@ -17,6 +18,8 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from slidegate.api import ApiParts, ApiSettings, create_app
+from slidegate.api.document import routes_of
+from slidegate.api.problems import MEDIA_TYPE
 from slidegate.api.signin import LocalAccounts
 from slidegate.cache import Cache
 from slidegate.domain import events
@@ -93,9 +96,23 @@ class Service:
 
     def client(self, **more: Any) -> httpx.Client:
         """Return a client that has not signed in."""
-        made = httpx.Client(base_url=self.url, timeout=30, **more)
+        hooks = {"response": [self._check_documented]}
+        made = httpx.Client(base_url=self.url, timeout=30, event_hooks=hooks, **more)
         self._clients.append(made)
         return made
+
+    def _check_documented(self, answer: httpx.Response) -> None:
+        """Fail when a problem is told that the OpenAPI document does not name for that request."""
+        if answer.headers.get("Content-Type") != MEDIA_TYPE or answer.request.method == "HEAD":
+            return
+        code = json.loads(answer.read())["code"]
+        for route in routes_of(self.app.routes):
+            method, path = answer.request.method, answer.request.url.path
+            if method in route.methods and route.path_regex.match(path) and route.include_in_schema:
+                operation = self.app.openapi()["paths"][route.path_format][method.lower()]
+                named = operation["responses"].get(str(answer.status_code), {}).get("description", "")
+                assert f"`{code}`" in named or "`wish-refused`" in named, (method, path, code, named)
+                return
 
     def by_cookie(self, person: str) -> httpx.Client:
         """Return the client of somebody who has signed in with a browser."""

@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from slidegate.api.problems import PROBLEMS
+from slidegate.api.results.errors import ResultsProblem
 from slidegate.store import wishes
 from slidegate.store.asking import Reconciling
+from tests.unit.api import test_results
 from tests.unit.api.service import Said, Service, serving
 
 LAUNCH: dict[str, Any] = {"workflow": "count", "site": "local", "images": ["a:1.tif"]}
@@ -200,6 +202,10 @@ WAYS: dict[str, Callable[[Asker], httpx.Response]] = {
 }
 
 
+OF_RESULTS = [cls.code for cls in ResultsProblem.__subclasses__()]
+"""Those that need results, which the tests of results reach by the same means."""
+
+
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     with serving(tmp_path_factory.mktemp("problems"), wait_seconds=0.5) as service:
@@ -208,10 +214,12 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
 
 
 def test_there_is_a_way_to_every_problem() -> None:
-    assert sorted(WAYS) == sorted(PROBLEMS)
+    assert sorted([*WAYS, *OF_RESULTS]) == sorted(PROBLEMS)
+    reached = Path(test_results.__file__).read_text(encoding="utf-8")
+    assert [code for code in OF_RESULTS if f', "{code}")' not in reached] == []
 
 
-@pytest.mark.parametrize("code", sorted(PROBLEMS))
+@pytest.mark.parametrize("code", sorted(WAYS))
 def test_a_problem_is_told_as_it_is_documented(asker: Asker, code: str) -> None:
     answer = WAYS[code](asker)
     assert answer.headers["Content-Type"] == "application/problem+json"

@@ -13,6 +13,7 @@ from slidegate_analysis.images import Image, Labels
 
 from slidegate.api.asking import accepted
 from slidegate.api.problems import UnknownTask
+from slidegate.api.replies import ACCEPTED, problems
 from slidegate.api.results import models, packing
 from slidegate.api.results.archive import zipped
 from slidegate.api.results.errors import (
@@ -43,9 +44,29 @@ Number = Annotated[int, _NUMBER]
 Place = Annotated[int, _PLACE]
 Version = Annotated[str, Query(max_length=64, description="The version that `picture` or `table` named.")]
 
-_OCTETS: Any = {200: {"content": {"application/octet-stream": {}}, "description": "Numbers, little-endian."}}
-_WAIT: Any = {202: {"description": "The picture is being made ready: the wish to wait for."}}
+Answers = dict[int | str, dict[str, Any]]
+_OCTETS: Answers = {
+    200: {"content": {"application/octet-stream": {}}, "description": "Numbers, little-endian."}
+}
+_ZIP: Answers = {200: {"content": {"application/zip": {}}, "description": "The zip file."}}
+_FILE: Answers = {200: {"content": {"application/octet-stream": {}}, "description": "The file."}}
+_RESULT = ("unknown-task", "no-result-yet", "result-gone", "result-changed")
+_PICTURE = ("unknown-task", "no-result-yet", "picture-not-at-hand", "picture-damaged")
+_LABELS = (*_RESULT, "no-labels", "picture-damaged")
+_TABLE = (*_RESULT, "no-table", "table-unusable")
 _SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+
+
+class At:
+    """Which tile: its level, 0 the finest, and its row and column there; and which version was named."""
+
+    def __init__(self, level: Place, tile_row: Place, column: Place, v: Version = "") -> None:
+        self.index = (level, tile_row, column)
+        self._version = v
+
+    def kept(self, digest: str) -> packing.Kept:
+        """Return what names this tile of something that has a digest."""
+        return packing.Kept("-".join([digest, *map(str, self.index)]), self._version == _short(digest))
 
 
 class Reading:
@@ -120,7 +141,8 @@ def make_router(guard: Guard, store: Store, cache: Cache | None, clock: Callable
 def _add_files(router: APIRouter, reading: Reading, may: Callable[..., Any]) -> None:
     only = [Depends(may)]
 
-    @router.get("/tasks/{number}/files", response_model=models.Files, dependencies=only)
+    @router.get("/tasks/{number}/files", response_model=models.Files, dependencies=only,
+                responses=problems(*_RESULT))  # fmt: skip
     def list_files(run: Run, number: Number) -> models.Files:
         """List the files of one image's results, as they were published."""
         result = reading.result(run, number)
@@ -133,7 +155,7 @@ def _add_files(router: APIRouter, reading: Reading, may: Callable[..., Any]) -> 
 
     @router.get(
         "/tasks/{number}/files/{name:path}", response_class=Response, dependencies=only,
-        responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."}},
+        responses={**_FILE, **problems(*_RESULT, "no-such-file")},
     )  # fmt: skip
     def download_file(
         request: Request,
@@ -170,7 +192,7 @@ def _add_archives(router: APIRouter, reading: Reading, may: Callable[..., Any]) 
 
     @router.get(
         "/archive", response_class=Response, dependencies=only,
-        responses={200: {"content": {"application/zip": {}}, "description": "The zip file."}},
+        responses={**_ZIP, **problems("no-result-yet")},
     )  # fmt: skip
     def download_all(run: Run) -> Response:
         """Download the results of all images of a run in one zip file."""
@@ -181,7 +203,7 @@ def _add_archives(router: APIRouter, reading: Reading, may: Callable[..., Any]) 
 
     @router.get(
         "/tasks/{number}/archive", response_class=Response, dependencies=only,
-        responses={200: {"content": {"application/zip": {}}, "description": "The zip file."}},
+        responses={**_ZIP, **problems(*_RESULT)},
     )  # fmt: skip
     def download_result(run: Run, number: Number) -> Response:
         """Download the results of one image in one zip file."""
@@ -211,7 +233,8 @@ def _archive(reading: Reading, rows: Sequence[Mapping[str, Any]], name: str) -> 
 def _add_pictures(router: APIRouter, reading: Reading, may: Callable[..., Any]) -> None:
     only = [Depends(may)]
 
-    @router.get("/tasks/{number}/picture", response_model=models.Picture, responses=_WAIT)
+    @router.get("/tasks/{number}/picture", response_model=models.Picture,
+                responses={**ACCEPTED, **problems(*_PICTURE)})  # fmt: skip
     def see_picture(run: Run, number: Number, who: Annotated[Any, Depends(may)]) -> Any:
         """Say what the image is, once its pixels are at hand; until then, which wish to wait for."""
         row = reading.row(run, number)
@@ -224,39 +247,24 @@ def _add_pictures(router: APIRouter, reading: Reading, may: Callable[..., Any]) 
             return accepted(wish)
         return _picture(reading, row, image)
 
-    @router.get("/tasks/{number}/tiles/{level}/{tile_row}/{column}", responses=_OCTETS,
-                response_class=Response, dependencies=only)  # fmt: skip
-    def see_tile(
-        request: Request,
-        run: Run,
-        number: Number,
-        level: Place,
-        tile_row: Place,
-        column: Place,
-        v: Version = "",
-    ) -> Response:
+    @router.get("/tasks/{number}/tiles/{level}/{tile_row}/{column}", response_class=Response,
+                dependencies=only,
+                responses={**_OCTETS, **problems(*_PICTURE, "no-such-tile")})  # fmt: skip
+    def see_tile(request: Request, run: Run, number: Number, at: Annotated[At, Depends()]) -> Response:
         """Read one tile of all channels: (channel, y, x), 512 pixels a side or less at the edges."""
         row = reading.row(run, number)
         image = reading.image(row)
-        kept = packing.Kept(f"{row['input']}-{level}-{tile_row}-{column}", v == _short(row["input"]))
-        return packing.octets(request, kept, lambda: image_tile(image, level, tile_row, column), noisy=True)
+        kept = at.kept(str(row["input"]))
+        return packing.octets(request, kept, lambda: image_tile(image, *at.index), noisy=True)
 
-    @router.get("/tasks/{number}/labels/{level}/{tile_row}/{column}", responses=_OCTETS,
-                response_class=Response, dependencies=only)  # fmt: skip
-    def see_labels(
-        request: Request,
-        run: Run,
-        number: Number,
-        level: Place,
-        tile_row: Place,
-        column: Place,
-        v: Version = "",
-    ) -> Response:
+    @router.get("/tasks/{number}/labels/{level}/{tile_row}/{column}", response_class=Response,
+                dependencies=only,
+                responses={**_OCTETS, **problems(*_LABELS, "no-such-tile")})  # fmt: skip
+    def see_labels(request: Request, run: Run, number: Number, at: Annotated[At, Depends()]) -> Response:
         """Read one tile of labels: uint32 (y, x); 0 is background, others are rows of the table by `id`."""
         result = reading.result(run, number)
         labels = reading.labels(result)
-        kept = packing.Kept(f"{result.tree}-{level}-{tile_row}-{column}", v == _short(result.tree))
-        return packing.octets(request, kept, lambda: label_tile(labels, level, tile_row, column))
+        return packing.octets(request, at.kept(result.tree), lambda: label_tile(labels, *at.index))
 
 
 def _picture(reading: Reading, row: Mapping[str, Any], image: Image) -> models.Picture:
@@ -284,7 +292,8 @@ def _picture(reading: Reading, row: Mapping[str, Any], image: Image) -> models.P
 def _add_tables(router: APIRouter, reading: Reading, may: Callable[..., Any]) -> None:
     only = [Depends(may)]
 
-    @router.get("/tasks/{number}/table", response_model=models.Table, dependencies=only)
+    @router.get("/tasks/{number}/table", response_model=models.Table, dependencies=only,
+                responses=problems(*_TABLE))  # fmt: skip
     def see_table(run: Run, number: Number) -> models.Table:
         """Say which columns of numbers the table has, with their units."""
         result = reading.result(run, number)
@@ -295,8 +304,9 @@ def _add_tables(router: APIRouter, reading: Reading, may: Callable[..., Any]) ->
         return models.Table(rows=rows, columns=found, version=result.entries[name].digest[:16], file=name)
 
     @router.get(
-        "/tasks/{number}/table/{column}", responses=_OCTETS, response_class=Response, dependencies=only
-    )
+        "/tasks/{number}/table/{column}", response_class=Response, dependencies=only,
+        responses={**_OCTETS, **problems(*_TABLE, "no-such-column")},
+    )  # fmt: skip
     def see_column(
         request: Request,
         run: Run,

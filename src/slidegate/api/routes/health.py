@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether the service lives and can work, in words and in numbers."""
+"""What the service is, whether it lives and can work, in words and in numbers."""
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from slidegate.api import shapes
 from slidegate.api.guard import Allowed, Public, Who, address_of, parts_of
 from slidegate.api.parts import LOOPBACK
-from slidegate.api.replies import problems, said
+from slidegate.api.replies import kept, problems, said
 
 router = APIRouter(tags=["health"])
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
@@ -40,6 +40,12 @@ def is_ready(request: Request) -> Response:
     """Say whether the database answers."""
     parts_of(request).store.wishes.several([""])
     return said({"state": "ready"})
+
+
+@router.get("/v1/openapi.json", include_in_schema=False, dependencies=[Depends(Public())])
+def describe(request: Request) -> Response:
+    """Describe the service for programs."""
+    return kept(request, request.app.openapi())
 
 
 @router.get(

@@ -28,9 +28,9 @@ LAUNCH = Allowed("runs.launch")
 ASK = Allowed("runs.launch", changes=False)
 _DESCRIBED = 200
 _FRESH = 300.0
-_PROBLEMS = problems(
-    "bad-parameter", "unknown-workflow", "unknown-site", "nothing-selected", "bad-image-name", "bad-request"
-)
+_PROBLEMS = (
+    "bad-parameter", "unknown-workflow", "unknown-site", "nothing-selected", "bad-image-name", "bad-request",
+)  # fmt: skip
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 
 
@@ -74,7 +74,7 @@ def check_images(images: Sequence[str], most: int) -> list[str]:
     "/v1/launches",
     status_code=202,
     response_model=shapes.WishSaid,
-    responses={**ACCEPTED, **_PROBLEMS, **problems("no-idempotency-key", "key-reused")},
+    responses={**ACCEPTED, **problems(*_PROBLEMS, "no-idempotency-key", "key-reused")},
 )
 def launch(
     asked: shapes.LaunchAsked,
@@ -107,7 +107,7 @@ def list_launches(request: Request, who: Annotated[Who, Depends(Allowed("wishes.
 @router.post(
     "/v1/estimates",
     response_model=shapes.EstimateSaid,
-    responses={**_PROBLEMS, **problems("too-many-wishes")},
+    responses=problems(*_PROBLEMS, "too-many-wishes"),
 )
 async def estimate_launch(
     asked: shapes.EstimateAsked, request: Request, who: Annotated[Who, Depends(ASK)]

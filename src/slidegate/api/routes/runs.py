@@ -118,7 +118,9 @@ def cancel_run(run: str, request: Request, who: Annotated[Who, Depends(OnRun("ru
 
 
 @router.post(
-    "/v1/runs/{run}/retry", response_model=shapes.AskedSaid, responses=problems("unknown-run", "not-allowed")
+    "/v1/runs/{run}/retry",
+    response_model=shapes.AskedSaid,
+    responses=problems("unknown-run", "not-allowed", "reconciling"),
 )
 def retry_run(run: str, request: Request, who: Annotated[Who, Depends(OnRun("runs.retry"))]) -> Response:
     """Try the images of a run again that failed or were cancelled. Safe to repeat."""
