@@ -129,7 +129,8 @@ class Images:
         with self._lock:
             self._open.pop((pixels, True), None)
             self._open.pop((pixels, False), None)
-        shutil.rmtree(self.home / "pyramids" / f"made-{pixels}", ignore_errors=True)
+        for derived in ("pyramids", "thumbnails"):
+            shutil.rmtree(self.home / derived / f"made-{pixels}", ignore_errors=True)
 
     def delete(self, pixels: int) -> None:
         """Delete the pixels of an image made here; those of the folder stay. A repeat does nothing."""
@@ -156,25 +157,36 @@ class Images:
         ImageError
             when it is gone or broken.
         """
-        place = self.place(pixels)
+        place, version = self.place(pixels), self.version(pixels)
         if place is None:
-            base = f"made-{pixels}"
             plain = self._kept((pixels, False), lambda: made.MadeReader(self._made(pixels), made_as))
             key: object = pixels
         else:
             path = self._inside(place.path)
-            try:
-                stat = path.stat()
-            except OSError as error:
-                raise ImageError("the file of this image is gone") from error
-            key = (place, stat.st_mtime_ns, stat.st_size)
-            base = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
             kind = ome_zarr.ZarrReader if path.is_dir() else tiff.TiffReader
+            key = version
             plain = self._kept((key, False), lambda: kind(path, place.series))
         small = len(plain.info.levels) > 1 or not is_large(*plain.info.shape[3:])
         if not levels or (small and not plain.coarse):
             return plain
-        return self._kept((key, True), lambda: Levelled(plain, self.home / "pyramids" / base))
+        return self._kept((key, True), lambda: Levelled(plain, self.home / "pyramids" / version))
+
+    def version(self, pixels: int) -> str:
+        """A name for the pixels as they are now; another one when the file of the folder has changed.
+
+        Raises
+        ------
+        ImageError
+            when the file is gone.
+        """
+        place = self.place(pixels)
+        if place is None:
+            return f"made-{pixels}"
+        try:
+            stat = self._inside(place.path).stat()
+        except OSError as error:
+            raise ImageError("the file of this image is gone") from error
+        return hashlib.sha256(repr((place, stat.st_mtime_ns, stat.st_size)).encode()).hexdigest()[:24]
 
     def _kept(self, key: object, make: Callable[[], Reader]) -> Reader:
         with self._lock:
