@@ -13,7 +13,7 @@ SOURCES := $(shell find analysis/slidegate_analysis workflows -type f -not -name
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install install-dev wheels demo demo-cluster test test-fast lint bench proof clean
+.PHONY: help install install-dev wheels demo demo-cluster test test-fast lint audit bench proof clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
@@ -26,8 +26,14 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml gate/pyproject.toml analysis/
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e '.[pages]'
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis -e '.[pages,dev]'
+# What OMERO's own clients speak with. Some minutes, once for this computer; it says what it lacks.
+$(VENV)/.zeroc-ice: $(VENV)/.python scripts/build-zeroc-ice $(wildcard scripts/zeroc-ice/*)
+	$(BIN)/python scripts/build-zeroc-ice --install
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed $(VENV)/.zeroc-ice pocket_omero/pyproject.toml
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis \
+	  -e 'pocket_omero[web,tables,clients]' -e '.[pages,dev]'
 	@touch $@
 
 # What a site installs without internet: the workflow's files and every wheel of its Runtime, hashed.
@@ -52,7 +58,7 @@ install-dev: install $(VENV)/.installed-dev  ## and what the tests need
 
 wheels: install  ## what is installed elsewhere, in dist/
 	rm -rf dist
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist ./gate ./analysis .
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist ./gate ./analysis ./pocket_omero .
 
 demo: install  ## find nuclei on a real image and on a synthetic slide, and show the results
 	$(BIN)/python scripts/demo $(ARGS)
@@ -68,11 +74,16 @@ test: install-dev  ## everything, from nothing
 test-fast: install-dev  ## the part that takes under a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
 
-lint: install-dev  ## formatting, types, import rules
+lint: install-dev web/node_modules/.installed  ## formatting, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web run --silent lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web run --silent types
+
+audit: install-dev  ## ask whether a dependency has a known vulnerability (needs the internet)
+	$(BIN)/python scripts/audit-dependencies $(ARGS)
 
 bench: install-dev  ## every figure, full size; each is a ratio measured in one run
 	$(BIN)/python benchmarks/all.py $(ARGS)

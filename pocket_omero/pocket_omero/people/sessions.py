@@ -209,6 +209,13 @@ class Sessions:
         with self._state.change():
             self._write_closed(session.row)
 
+    def extend(self, session: Session, *, idle: int | None = None, live: int | None = None) -> None:
+        """Give a session other times, in milliseconds; None leaves one as it is."""
+        session.idle = session.idle if idle is None else idle
+        session.live = session.live if live is None else live
+        with self._state.change():
+            self._state.set(session.row, timeToIdle=session.idle, timeToLive=session.live)
+
     def all(self) -> list[Session]:
         """The open ones, oldest first."""
         with self._lock:
