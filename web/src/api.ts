@@ -7,6 +7,7 @@ import type {
   ImageFacts,
   LaunchBody,
   Listing,
+  Note,
   Page,
   Parameters,
   Person,
@@ -117,7 +118,7 @@ export class Api {
     }
     if (response.ok || response.status === 304) return response;
     const problem = await this.problem(response);
-    if (response.status === 401 && !url.endsWith("/v1/session"))
+    if (response.status === 401 && problem.code !== "wrong-password" && !url.endsWith("/v1/session"))
       window.dispatchEvent(new CustomEvent(SIGNED_OUT));
     throw problem;
   }
@@ -214,6 +215,11 @@ export class Api {
   async signOut(): Promise<void> {
     await this.send("DELETE", "session");
     this.csrf = null;
+  }
+
+  /** One's own: elsewhere, one is signed out. */
+  changePassword(current: string, next: string): Promise<unknown> {
+    return this.send("POST", "session/password", { current, new: next });
   }
 
   // --- what can be done, and where
@@ -454,6 +460,11 @@ export class Api {
     change: Partial<{ role: string; group: string; active: boolean; password: string }>,
   ): Promise<Person> {
     return this.send("PATCH", `people/${encodeURIComponent(person)}`, change);
+  }
+
+  /** Who changed what, newest first. */
+  record(person: string, before?: string | number): Promise<Page<Note>> {
+    return this.get("audit", { person, before, limit: 50 });
   }
 }
 

@@ -18,7 +18,7 @@ const LOAD: Record<string, () => Promise<unknown>> = {
   run: () => import("./run/run.ts"),
   results: () => import("./results/index.ts"),
   account: () => import("./account/account.ts"),
-  people: () => import("./account/people.ts"),
+  administration: () => import("./administration/administration.ts"),
 };
 
 const TITLES: Record<string, string> = {
@@ -27,7 +27,7 @@ const TITLES: Record<string, string> = {
   run: "Run",
   results: "Results",
   account: "Your account",
-  people: "People",
+  administration: "Administration",
   missing: "Not found",
   home: "slidegate",
 };
@@ -71,6 +71,9 @@ export class SgApp extends LitElement {
         display: flex;
         align-items: center;
         gap: var(--sg-5);
+      }
+      .bar.wide {
+        max-width: none;
       }
       .brand {
         display: inline-flex;
@@ -320,11 +323,13 @@ export class SgApp extends LitElement {
         return html`<sg-launch
           base=${this.base}
           from=${new URLSearchParams(this.query).get("from") ?? ""}
+          only=${new URLSearchParams(this.query).get("only") ?? ""}
           step=${new URLSearchParams(this.query).get("step") ?? ""}
         ></sg-launch>`;
       case "runs":
         return html`<sg-runs
           ?launches=${this.#launches}
+          ?alone=${this.session!.embedded}
           base=${this.base}
           person=${this.session!.person}
           group=${this.session!.group}
@@ -335,8 +340,8 @@ export class SgApp extends LitElement {
         return html`<sg-results base=${this.base} run=${place.run} number=${place.number}></sg-results>`;
       case "account":
         return html`<sg-account base=${this.base} @sg-left=${this.#signedOut}></sg-account>`;
-      case "people":
-        return html`<sg-people base=${this.base} person=${this.session!.person}></sg-people>`;
+      case "administration":
+        return html`<sg-administration base=${this.base} person=${this.session!.person}></sg-administration>`;
       default:
         return nothing;
     }
@@ -354,14 +359,14 @@ export class SgApp extends LitElement {
     return html`
       <a class="skip" href="#main" @click=${this.#skip}>Skip to the page</a>
       <header>
-        <div class="bar">
+        <div class="bar ${page === "results" ? "wide" : ""}">
           <a class="brand" href="/" aria-label="slidegate, first page">${mark}<span>slidegate</span></a>
           ${
             this.session
               ? html`<nav aria-label="Pages">
                   ${this.#launches ? link("/launch", "New run", page === "launch") : nothing}
                   ${link("/runs", "Runs", page === "runs" || page === "run" || page === "results")}
-                  ${this.session.role === "administrator" && !this.session.embedded ? link("/people", "People", page === "people") : nothing}
+                  ${this.session.role === "administrator" && !this.session.embedded ? link("/administration", "Administration", page === "administration") : nothing}
                 </nav>`
               : nothing
           }

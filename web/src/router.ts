@@ -2,14 +2,14 @@
 /** Which page an address means. Elements never read the address: they ask to go somewhere with `go`. */
 
 export type Place =
-  | { page: "home" | "launch" | "runs" | "account" | "people" | "missing" }
+  | { page: "home" | "launch" | "runs" | "account" | "administration" | "missing" }
   | { page: "run"; run: string }
   | { page: "results"; run: string; number: number };
 
 export function placeOf(path: string): Place {
   const plain = path.replace(/\/+$/, "") || "/";
   if (plain === "/") return { page: "home" };
-  if (plain === "/launch" || plain === "/runs" || plain === "/account" || plain === "/people") {
+  if (plain === "/launch" || plain === "/runs" || plain === "/account" || plain === "/administration") {
     return { page: plain.slice(1) as "launch" };
   }
   const results = /^\/runs\/([^/]+)\/results\/(\d+)$/.exec(plain);
@@ -28,3 +28,8 @@ export const paths = {
   run: (run: string): string => `/runs/${encodeURIComponent(run)}`,
   results: (run: string, number: number): string => `/runs/${encodeURIComponent(run)}/results/${number}`,
 };
+
+/** Tell whoever embeds the element what the page is about: an event `sg-title` with `{title}`. */
+export function entitle(from: EventTarget, title: string): void {
+  from.dispatchEvent(new CustomEvent("sg-title", { detail: { title }, bubbles: true, composed: true }));
+}

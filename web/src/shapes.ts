@@ -11,6 +11,8 @@ export interface Session {
   csrf: string;
   ends_at: number;
   may: string[];
+  /** There is a password that the person can change. */
+  has_password: boolean;
   embedded: boolean;
 }
 
@@ -247,6 +249,8 @@ export interface ResultFile {
   name: string;
   bytes: number;
   type: string;
+  /** What it is among the outputs of the workflow: report, labels, ... */
+  role: string | null;
 }
 
 export interface Page<T> {
@@ -277,6 +281,19 @@ export interface Webhook {
   id: number;
   url: string;
   at: number;
+}
+
+/** A line of the record of who changed what. */
+export interface Note {
+  id: number;
+  at: number;
+  person: string | null;
+  action: string;
+  target: string | null;
+  /** "done", or the code of what was in the way. */
+  outcome: string;
+  request: string | null;
+  address: string | null;
 }
 
 export interface Person {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Numbers, times and states in the words that people use. */
-import type { TaskState } from "./api.ts";
+import type { Schema, Session, TaskState } from "./api.ts";
 
 const number = new Intl.NumberFormat("en");
 
@@ -160,3 +160,18 @@ export function headline(
   const said = tables.filter(([name]) => typeof summary?.[name] === "number");
   return said.map(([name]) => `${count(summary![name] as number)} ${name.replaceAll("_", " ")}`).join(", ");
 }
+
+/** A message that names settings as programs do, with their titles instead. */
+export function inTitles(message: string, schema: Schema | null | undefined): string {
+  return Object.entries(schema?.properties ?? {})
+    .filter(([name, of]) => name.includes("_") && of.title)
+    .reduce((text, [name, of]) => text.replaceAll(name, `“${of.title}”`), message);
+}
+
+/** What people are, and what that means. */
+export const ROLES: Record<Session["role"], [string, string]> = {
+  viewer: ["Viewer", "sees runs and results of the group"],
+  researcher: ["Researcher", "launches runs, and sees those of the group"],
+  lead: ["Group lead", "also cancels and deletes runs of the group"],
+  administrator: ["Administrator", "does everything, for everybody"],
+};

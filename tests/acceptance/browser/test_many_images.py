@@ -108,7 +108,7 @@ def test_runs_are_found_by_state_and_by_the_name_of_an_image(place: Place, page:
 
 
 def test_an_administrator_adds_somebody_who_then_signs_in(place: Place, page: Page) -> None:
-    page.goto("/people")
+    page.goto("/administration")
     page.get_by_role("button", name="Add a person").click()
     page.get_by_label("Name to sign in with").fill("grace")
     page.get_by_label("Group").fill("lab")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** One's own account: colours, keys for programs, addresses that are told when a run ends, signing out. */
+/** One's own account: password, colours, keys for programs, addresses that are told when a run ends, signing out. */
 import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { Api, Problem, type Session, type Token, type Webhook } from "../api.ts";
@@ -7,14 +7,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import { setTheme, theme, type Theme } from "../theme.ts";
-import { moment } from "../words.ts";
-
-export const ROLES: Record<Session["role"], [string, string]> = {
-  viewer: ["Viewer", "sees runs and results of the group"],
-  researcher: ["Researcher", "launches runs, and sees those of the group"],
-  lead: ["Group lead", "also cancels and deletes runs of the group"],
-  administrator: ["Administrator", "does everything, for everybody"],
-};
+import { moment, ROLES } from "../words.ts";
 
 /** Fires `sg-left` when the person signed out. */
 @customElement("sg-account")
@@ -71,6 +64,19 @@ export class SgAccount extends LitElement {
       form select {
         min-width: 9rem;
       }
+      form.password {
+        grid-template-columns: minmax(0, 22rem);
+        gap: var(--sg-4);
+      }
+      .password button {
+        justify-self: start;
+      }
+      .check {
+        display: inline-flex;
+        gap: var(--sg-2);
+        align-items: center;
+        font-weight: 500;
+      }
       .secret {
         display: flex;
         flex-wrap: wrap;
@@ -100,6 +106,9 @@ export class SgAccount extends LitElement {
   @state() private problem: Problem | null = null;
   @state() private made: { what: "token" | "hook"; secret: string; copied: boolean } | null = null;
   @state() private look: Theme = theme();
+  @state() private refused = "";
+  @state() private changed = false;
+  @state() private seen = false;
 
   private get api(): Api {
     return Api.at(this.base);
@@ -155,6 +164,23 @@ export class SgAccount extends LitElement {
     });
   }
 
+  async #changePassword(event: SubmitEvent): Promise<void> {
+    event.preventDefault();
+    const form = event.target as HTMLFormElement;
+    const data = new FormData(form);
+    this.changed = false;
+    this.refused = "";
+    try {
+      await this.api.changePassword(String(data.get("current")), String(data.get("new")));
+      form.reset();
+      this.seen = false;
+      this.changed = true;
+    } catch (thrown) {
+      const { code, detail, title } = Problem.from(thrown);
+      this.refused = code === "wrong-password" ? "The present password is not right." : detail || title;
+    }
+  }
+
   #shown(what: "token" | "hook", words: string): TemplateResult | typeof nothing {
     const { made } = this;
     if (made?.what !== what) return nothing;
@@ -170,6 +196,55 @@ export class SgAccount extends LitElement {
         <code>${made.secret}</code><button @click=${copy}>${made.copied ? "Copied" : "Copy"}</button>
       </div></sg-notice
     >`;
+  }
+
+  #password(): TemplateResult {
+    return html`<section class="card" aria-labelledby="p">
+      <div>
+        <h2 id="p">Password</h2>
+        <p class="muted small">Changing it signs you out everywhere else.</p>
+      </div>
+      ${this.changed ? html`<sg-notice kind="good" heading="Your password is changed"></sg-notice>` : nothing}
+      ${this.refused ? html`<sg-notice kind="bad" heading=${this.refused}></sg-notice>` : nothing}
+      <form class="password" @submit=${this.#changePassword}>
+        <input hidden autocomplete="username" value=${this.session!.person} />
+        <div>
+          <label for="pc">Present password</label
+          ><input
+            id="pc"
+            name="current"
+            type="password"
+            required
+            maxlength="1000"
+            autocomplete="current-password"
+          />
+        </div>
+        <div>
+          <label for="pn">New password</label
+          ><input
+            id="pn"
+            name="new"
+            type=${this.seen ? "text" : "password"}
+            required
+            minlength="10"
+            maxlength="200"
+            autocomplete="new-password"
+            autocapitalize="none"
+            spellcheck="false"
+            aria-describedby="pl"
+          /><span id="pl" class="muted small">At least 10 characters.</span>
+        </div>
+        <label class="check"
+          ><input
+            type="checkbox"
+            .checked=${this.seen}
+            @change=${(event: Event) => (this.seen = (event.target as HTMLInputElement).checked)}
+          />
+          Show the new password</label
+        >
+        <button>Change the password</button>
+      </form>
+    </section>`;
   }
 
   #tokenList(): TemplateResult {
@@ -308,6 +383,7 @@ export class SgAccount extends LitElement {
                   )}</span
                 >
               </section>
+              ${session.has_password ? this.#password() : nothing}
               ${session.may.includes("tokens.use") ? this.#tokenList() : nothing}
               ${session.may.includes("webhooks.use") ? this.#hookList() : nothing}`
           : nothing

@@ -49,6 +49,9 @@ export const shared = css`
     line-height: 1.4;
     font-weight: 620;
   }
+  h2 + p {
+    margin-top: var(--sg-1);
+  }
   a {
     color: var(--sg-accent-ink);
     text-underline-offset: 0.18em;

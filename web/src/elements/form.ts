@@ -56,18 +56,19 @@ function pace(of: SchemaProperty): number {
 
 /**
  * The order of fields. JSON objects have none (and lose theirs on the way), so `x-order` decides; where it is missing: what is
- * needed, then numbers with a default, then others with one, then what may stay empty.
+ * needed, then numbers with a default, then others with one, then what may stay empty; what is rarely needed comes last.
  */
 export function ordered(schema: Schema): [string, SchemaProperty][] {
   const rank = ([name, of]: [string, SchemaProperty]): number =>
-    of["x-order"] ??
-    (schema.required?.includes(name)
-      ? 1000
-      : of.default === undefined
-        ? 4000
-        : of.type === "number" || of.type === "integer"
-          ? 2000
-          : 3000);
+    (of["x-advanced"] ? 10_000 : 0) +
+    (of["x-order"] ??
+      (schema.required?.includes(name)
+        ? 1000
+        : of.default === undefined
+          ? 4000
+          : of.type === "number" || of.type === "integer"
+            ? 2000
+            : 3000));
   return Object.entries(schema.properties ?? {}).sort(
     (a, b) => rank(a) - rank(b) || a[0].localeCompare(b[0]),
   );
@@ -155,6 +156,27 @@ export class SgForm extends LitElement {
         font-weight: 500;
         cursor: pointer;
       }
+      .picks {
+        display: flex;
+        flex-wrap: wrap;
+        gap: var(--sg-2);
+      }
+      .picks button {
+        min-height: 2rem;
+        padding: 0 var(--sg-3);
+        border-radius: 99px;
+        font-weight: 500;
+      }
+      .picks button[aria-pressed="true"] {
+        border-color: var(--sg-accent);
+        background: var(--sg-accent-soft);
+        color: var(--sg-accent-ink);
+      }
+      .doubt {
+        color: var(--sg-warn);
+        font-size: var(--sg-size-s);
+        font-weight: 550;
+      }
       .choices label {
         padding: 0.4375rem 0.875rem;
         border: 1px solid var(--sg-line-strong);
@@ -208,18 +230,26 @@ export class SgForm extends LitElement {
   @property({ attribute: false }) values: Parameters = {};
   /** Messages of the server, by name. */
   @property({ attribute: false }) refused: Record<string, string> = {};
-  /** Values to suggest for a text, by name. */
+  /** By name: values to suggest for a text, what an empty number stands for, what speaks against a value. */
   @property({ attribute: false }) suggest: Record<string, string[]> = {};
+  @property({ attribute: false }) placeholders: Record<string, string> = {};
+  @property({ attribute: false }) doubts: Record<string, string> = {};
   @state() private text: Record<string, string> = {};
   @state() private touched = new Set<string>();
   @state() private all = false;
+  /** The values that were told last: any others come from outside. */
+  private told: Parameters | null = null;
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("schema")) {
+    if (changed.has("schema")) this.all = false;
+    if (changed.has("schema") || (changed.has("values") && this.values !== this.told)) {
       this.text = {};
       this.touched = new Set();
-      this.all = false;
     }
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    if (changed.has("schema") || (changed.has("values") && this.values !== this.told)) this.#tell();
   }
 
   /** What is wrong now, by name. */
@@ -244,14 +274,6 @@ export class SgForm extends LitElement {
     await this.updateComplete;
     this.renderRoot.querySelector<HTMLElement>(`#${CSS.escape(`f-${first}`)}`)?.focus();
     return false;
-  }
-
-  /** Take values from elsewhere: the last used, another Run's. */
-  fill(values: Parameters): void {
-    this.values = { ...values };
-    this.text = {};
-    this.touched = new Set();
-    this.#tell();
   }
 
   #given(name: string, of: SchemaProperty): Json | undefined {
@@ -290,6 +312,7 @@ export class SgForm extends LitElement {
   }
 
   #tell(): void {
+    this.told = this.values;
     this.dispatchEvent(new CustomEvent("sg-input", { detail: { values: this.values, faults: this.faults } }));
   }
 
@@ -300,9 +323,14 @@ export class SgForm extends LitElement {
   #field(name: string, of: SchemaProperty): TemplateResult {
     const title = of.title ?? name;
     const said = this.#said(name);
-    const about = html`${of.description ? html`<p class="about" id="a-${name}">${of.description}</p>` : nothing}`;
+    const doubt = this.doubts[name];
+    const about = html`${of.description ? html`<p class="about" id="a-${name}">${of.description}</p>` : nothing}
+    ${doubt ? html`<p class="doubt" id="m-${name}">${doubt}</p>` : nothing}`;
     const wrong = html`<p class="fault" id="e-${name}" aria-live="polite" ?hidden=${!said}>${said}</p>`;
-    const described = `${of.description ? `a-${name}` : ""} ${said ? `e-${name}` : ""}`.trim() || nothing;
+    const described =
+      [of.description ? `a-${name}` : "", doubt ? `m-${name}` : "", said ? `e-${name}` : ""]
+        .filter(Boolean)
+        .join(" ") || nothing;
     if (of.type === "boolean") {
       return html`<div class="field">
         <label class="check"
@@ -372,6 +400,7 @@ export class SgForm extends LitElement {
           id="f-${name}"
           inputmode="decimal"
           autocomplete="off"
+          placeholder=${this.placeholders[name] ?? nothing}
           .value=${shown}
           aria-invalid=${invalid}
           aria-describedby=${described}
@@ -407,13 +436,28 @@ export class SgForm extends LitElement {
         autocomplete="off"
         spellcheck="false"
         .value=${shown}
-        list=${suggested.length ? `l-${name}` : nothing}
         aria-invalid=${invalid}
         aria-describedby=${described}
         @input=${(event: Event) => this.#write(name, of, (event.target as HTMLInputElement).value)}
         @blur=${() => this.#touch(name)}
       />
-      ${suggested.length ? html`<datalist id="l-${name}">${suggested.map((each) => html`<option value=${each}></option>`)}</datalist>` : nothing}`;
+      ${suggested.length ? this.#picks(name, title, suggested, shown) : nothing}`;
+  }
+
+  /** Values to pick instead of writing them; the number of one, from 0, means the same. */
+  #picks(name: string, title: string, suggested: string[], shown: string): TemplateResult {
+    return html`<div class="picks" role="group" aria-label="${title}: what there is">
+      ${suggested.map(
+        (each, i) =>
+          html`<button
+            type="button"
+            aria-pressed=${shown === each || shown === String(i) ? "true" : "false"}
+            @click=${() => this.#choose(name, each)}
+          >
+            ${each}
+          </button>`,
+      )}
+    </div>`;
   }
 
   override render(): TemplateResult {

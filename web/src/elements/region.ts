@@ -93,6 +93,8 @@ export class SgRegion extends LitElement {
   @property({ attribute: false }) shape: [number, number] = [1, 1];
   @property({ attribute: false }) region: Box = [0, 0, 1, 1];
   @property({ type: Number }) most = 2048;
+  /** How high the picture may be, in rem. */
+  @property({ type: Number }) height = 24;
   @state() private address = "";
   @state() private problem: Problem | null = null;
   @query(".fit") private fit?: HTMLElement;
@@ -231,7 +233,10 @@ export class SgRegion extends LitElement {
     });
     const size = `${count(x1 - x0)} × ${count(y1 - y0)} px`;
     const ratio = columns / rows;
-    const fit = styled({ "aspect-ratio": `${columns} / ${rows}`, width: `min(100%, ${24 * ratio}rem)` });
+    const fit = styled({
+      "aspect-ratio": `${columns} / ${rows}`,
+      width: `min(100%, ${this.height * ratio}rem)`,
+    });
     return html`<div
         class="stage"
         @pointerdown=${this.#down}

@@ -65,7 +65,10 @@ export class SgState extends LitElement {
   }
 }
 
-/** A bar: `value` from 0 to 1, or null where nobody can know. `label` is what is measured, for those who cannot see it. */
+/**
+ * A bar: `value` from 0 to 1, or null where nobody can know. `label` is what is measured, for those who cannot see it. `parts`
+ * divide it by how things ended.
+ */
 @customElement("sg-progress")
 export class SgProgress extends LitElement {
   static override styles = [
@@ -76,6 +79,8 @@ export class SgProgress extends LitElement {
         border-radius: 99px;
         background: var(--sg-sunken);
         overflow: hidden;
+        display: flex;
+        gap: 2px;
       }
       :host([thin]) div {
         height: 0.25rem;
@@ -83,9 +88,11 @@ export class SgProgress extends LitElement {
       i {
         display: block;
         height: 100%;
-        border-radius: inherit;
         background: var(--sg-accent);
         transition: width 400ms;
+      }
+      i:only-of-type {
+        border-radius: inherit;
       }
       i.good {
         background: var(--sg-good);
@@ -123,8 +130,10 @@ export class SgProgress extends LitElement {
   @property({ type: Number }) value: number | null = null;
   @property() label = "Progress";
   @property() tone: Tone = "busy";
+  @property({ attribute: false }) parts: readonly [Tone, number][] | null = null;
 
   override render(): TemplateResult {
+    const parts = this.parts?.filter(([, share]) => share > 0);
     const known = this.value !== null && Number.isFinite(this.value);
     const percent = known ? Math.round(Math.min(1, Math.max(0, this.value!)) * 1000) / 10 : 0;
     return html`<div
@@ -134,7 +143,17 @@ export class SgProgress extends LitElement {
       aria-valuemax="100"
       aria-valuenow=${known ? Math.round(percent) : nothing}
     >
-      <i class=${known ? this.tone : "unknown"} ${styled(known ? { width: `${percent}%` } : {})}></i>
+      ${
+        parts
+          ? parts.map(
+              ([tone, share]) =>
+                html`<i class=${tone} ${styled({ width: `${(100 * share).toFixed(2)}%` })}></i>`,
+            )
+          : html`<i
+              class=${known ? this.tone : "unknown"}
+              ${styled(known ? { width: `${percent}%` } : {})}
+            ></i>`
+      }
     </div>`;
   }
 }

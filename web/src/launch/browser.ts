@@ -26,6 +26,7 @@ export class SgBrowser extends LitElement {
         margin-bottom: var(--sg-4);
       }
       .trail {
+        margin-left: calc(-1 * var(--sg-2));
         display: flex;
         flex-wrap: wrap;
         align-items: center;
@@ -258,6 +259,8 @@ export class SgBrowser extends LitElement {
     try {
       const listing = await Api.at(this.base).browse(this.at, asking.signal);
       if (asking.signal.aborted) return;
+      const only = listing.images.length === 0 && listing.folders.length === 1 ? listing.folders[0] : null;
+      if (only && !this.at && !this.listing) return this.#visit(only.at); // there is nothing to choose from
       this.listing = listing;
       this.focused = 0;
       this.anchor = 0;
@@ -382,7 +385,7 @@ export class SgBrowser extends LitElement {
       aria-selected=${chosen ? "true" : "false"}
       aria-disabled=${facts?.problem ? "true" : nothing}
     >
-      <sg-thumb base=${this.base} image=${each.image}></sg-thumb>
+      <sg-thumb whole base=${this.base} image=${each.image}></sg-thumb>
       <span class="mark">${icon("check", 16)}</span>
       <span class="name">${each.name}</span>
       ${
@@ -397,6 +400,7 @@ export class SgBrowser extends LitElement {
 
   #head(listing: Listing, images: ImageEntry[]): TemplateResult {
     const here = listing.trail.at(-1);
+    const usable = images.filter((each) => this.#usable(each.image)).length;
     const chosenHere = images.filter((each) => this.chosen.has(each.image)).length;
     return html`<div class="head">
       <nav class="trail" aria-label="Folder">
@@ -408,9 +412,9 @@ export class SgBrowser extends LitElement {
           ? html`<div class="tools">
               ${listing.images.length > 12 ? html`<div class="find">${icon("search", 18)}<input type="search" aria-label="Find an image by its name" placeholder="Find by name" .value=${this.text} @input=${this.#find} /></div>` : nothing}
               ${
-                chosenHere && chosenHere === images.length
+                chosenHere && chosenHere >= usable
                   ? html`<button @click=${this.#none}>Choose none</button>`
-                  : html`<button @click=${this.#all}>Choose all ${count(images.length)}</button>`
+                  : html`<button @click=${this.#all}>Choose all ${count(usable)}</button>`
               }
             </div>`
           : nothing

@@ -2,15 +2,7 @@
 /** Choosing images, a workflow and its settings, and launching: two steps, with what is chosen always in view. */
 import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import {
-  Api,
-  Problem,
-  type Estimate,
-  type LaunchBody,
-  type Parameters,
-  type Site,
-  type Workflow,
-} from "../api.ts";
+import { Api, Problem, type Estimate, type LaunchBody, type Workflow } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import "../elements/dialog.ts";
 import type { SgDialog } from "../elements/dialog.ts";
@@ -18,45 +10,45 @@ import "../elements/form.ts";
 import type { SgForm } from "../elements/form.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
-import "../elements/thumb.ts";
-import { go, paths } from "../router.ts";
-import { ago, count, many, sentence, shortName } from "../words.ts";
+import { pagesOf } from "../listed.ts";
+import { entitle, go, paths } from "../router.ts";
+import { ago } from "../words.ts";
 import "./browser.ts";
+import { Choice } from "./choice.ts";
 import { keep, kept } from "./chosen.ts";
 import { Facts } from "./facts.ts";
-import { forecast, sizeOf } from "./forecast.ts";
-import { newestBy } from "./offers.ts";
-import { style } from "./style.ts";
-import { keyFor, forgetKey } from "./once.ts";
+import { forecast } from "./forecast.ts";
+import { launch, type Launched, type Launching } from "./once.ts";
 import "./preview.ts";
+import { stated, type Stated } from "./stated.ts";
+import { style } from "./style.ts";
+import "./tray.ts";
 
-/** `step` "settings" shows the second step; `from` takes images and settings of a Run. Asks to go on with `sg-go`. */
+const MOST = 5000;
+const FAULTY = "Some settings need your attention.";
+
+/**
+ * `step` "settings" shows the second step; `from` takes images and settings of a Run, `only` those images that are in a state.
+ * Asks to go on with `sg-go`.
+ */
 @customElement("sg-launch")
 export class SgLaunch extends LitElement {
   static override styles = [shared, style];
 
   @property() base = "";
   @property() from = "";
+  @property() only = "";
   @property() step = "";
   @state() private at = "";
   @state() private chosen: ReadonlyMap<string, string> = kept();
-  @state() private flows: Workflow[] | null = null;
-  @state() private sites: Site[] = [];
-  @state() private name = "";
-  @state() private site = "";
-  @state() private values: Parameters = {};
-  @state() private faults: Record<string, string> = {};
-  @state() private refused: Record<string, string> = {};
-  @state() private filled: "" | "last" | "run" = "";
   @state() private estimate: Estimate | null = null;
   @state() private problem: Problem | null = null;
   @state() private failed: Problem | null = null;
-  @state() private launching: { words: string; part: number | null } | null = null;
-  @state() private showing = false;
-  @state() private known: { run: string; outcome: string } | null = null;
+  @state() private launching: Launching | null = null;
+  @state() private known: Launched | null = null;
   @query("sg-form") private form?: SgForm;
-  @query("#known") private knownDialog!: SgDialog;
-  @query("#chosen") private chosenDialog!: SgDialog;
+  @query("sg-dialog") private knownDialog!: SgDialog;
+  private readonly choice: Choice = new Choice(this, () => this.api);
   private facts!: Facts;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asked = "";
@@ -81,89 +73,26 @@ export class SgLaunch extends LitElement {
   async #begin(): Promise<void> {
     this.problem = null;
     try {
-      const [flows, sites] = await Promise.all([this.api.workflows(), this.api.sites()]);
-      this.sites = sites;
-      this.flows = flows;
+      await this.choice.begin();
+      const first = this.choice.offered[0];
       if (this.from) await this.#like(this.from);
-      else if (this.#offered.length) await this.#flow(this.#offered[0]!.name);
+      else if (first) await this.choice.choose(first.name);
     } catch (thrown) {
       this.problem = Problem.from(thrown);
     }
   }
 
-  /** The newest version of each workflow, wherever it is offered. */
-  get #offered(): Workflow[] {
-    return newestBy(this.flows ?? [], (flow) => flow.name).sort((a, b) => a.title.localeCompare(b.title));
-  }
-
-  /** The newest version of the chosen workflow at each site. */
-  get #there(): Workflow[] {
-    return newestBy(
-      (this.flows ?? []).filter((flow) => flow.name === this.name),
-      (flow) => flow.site,
-    );
-  }
-
-  get #workflow(): Workflow | null {
-    return this.#there.find((flow) => flow.site === this.site) ?? null;
-  }
-
-  async #flow(name: string): Promise<void> {
-    this.name = name;
-    this.#at("");
-    this.#defaults();
-    this.filled = "";
-    const before = this.#form;
-    try {
-      const used = await this.api.lastUsed(name);
-      if (this.name !== name || this.from || this.#form !== before) return; // somebody has begun to write
-      if (used.site) this.#at(used.site);
-      this.#take(used.parameters, "last");
-    } catch {
-      // the defaults do
-    }
-  }
-
-  #at(site: string): void {
-    const there = this.#there;
-    this.site =
-      (there.find((flow) => flow.site === site) ?? there.find((flow) => flow.site === "local") ?? there[0])
-        ?.site ?? "";
-  }
-
-  #defaults(): void {
-    const all = Object.entries(this.#workflow?.schema.properties ?? {});
-    this.values = Object.fromEntries(
-      all.filter(([, of]) => of.default !== undefined).map(([name, of]) => [name, of.default!]),
-    );
-    this.refused = {};
-    this.filled = "";
-    this.form?.fill(this.values);
-  }
-
-  #take(parameters: Parameters | null, filled: "last" | "run"): void {
-    const known = this.#workflow?.schema.properties ?? {};
-    const taken = Object.entries(parameters ?? {}).filter(([name, given]) => name in known && given !== null);
-    if (taken.every(([name, given]) => known[name]?.default === given)) return;
-    this.values = { ...this.values, ...Object.fromEntries(taken) };
-    this.filled = filled;
-    this.form?.fill(this.values);
-  }
-
   /** Take images and settings of a Run. */
   async #like(run: string): Promise<void> {
-    const [what, first] = await Promise.all([this.api.run(run), this.api.tasks(run, { limit: 200 })]);
-    this.name = what.workflow;
-    this.#at(what.site);
-    this.#defaults();
-    this.#take(what.parameters, "run");
-    const images = first.items.map((task): [string, string] => [task.image, task.name]);
-    for (let next = first.next; next !== null && images.length < 5000;) {
-      const page = await this.api.tasks(run, { limit: 200, after: next });
-      images.push(...page.items.map((task): [string, string] => [task.image, task.name]));
-      next = page.next;
+    this.choice.like(await this.api.run(run));
+    const chosen = new Map<string, string>();
+    const state = this.only || undefined;
+    const pages = pagesOf((after) => this.api.tasks(run, { limit: 200, state, after }));
+    for await (const page of pages) {
+      for (const task of page) chosen.set(task.image, task.name);
+      if (chosen.size >= MOST) break;
     }
-    this.#choose(new Map(images));
+    this.#choose(chosen);
   }
 
   #choose(chosen: ReadonlyMap<string, string>): void {
@@ -176,18 +105,14 @@ export class SgLaunch extends LitElement {
     return new Map([...this.chosen].filter(([image]) => !this.facts.get(image)?.problem));
   }
 
-  /** What the form holds, also what cannot be read as a value. */
-  get #form(): string {
-    return JSON.stringify([this.values, this.faults]);
-  }
-
   get #body(): LaunchBody {
+    const { name, site, workflow, values } = this.choice;
     return {
-      workflow: this.name,
-      version: this.#workflow?.version ?? "",
-      site: this.site,
+      workflow: name,
+      version: workflow?.version ?? "",
+      site,
       images: [...this.#usable.keys()],
-      parameters: this.values,
+      parameters: values,
       again: false,
     };
   }
@@ -196,13 +121,7 @@ export class SgLaunch extends LitElement {
     if (changed.has("step") && changed.get("step") !== undefined) window.scrollTo(0, 0);
     if (this.step === "settings") this.#estimateSoon();
     if (this.hasUpdated && changed.has("step"))
-      this.dispatchEvent(
-        new CustomEvent("sg-title", {
-          detail: { title: this.step === "settings" ? "Settings" : "Choose images" },
-          bubbles: true,
-          composed: true,
-        }),
-      );
+      entitle(this, this.step === "settings" ? "Settings" : "Choose images");
   }
 
   protected override updated(changed: PropertyValues): void {
@@ -213,8 +132,7 @@ export class SgLaunch extends LitElement {
   #estimateSoon(): void {
     const { again: _again, ...body } = this.#body;
     const asked = JSON.stringify(body);
-    if (asked === this.asked || !body.images.length || !this.#workflow || Object.keys(this.faults).length)
-      return;
+    if (asked === this.asked || !body.images.length || !body.version || this.#faulty) return;
     this.asked = asked;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
@@ -227,38 +145,29 @@ export class SgLaunch extends LitElement {
     }, 350);
   }
 
+  get #faulty(): boolean {
+    return Object.keys(this.choice.faults).length > 0;
+  }
+
   /** Why this cannot be launched; empty where it can. */
   get #reason(): string {
     if (this.launching) return "Launching…";
     if (!this.#usable.size) return "Choose at least one image.";
-    if (!this.#workflow)
-      return this.flows?.length ? "Choose a workflow." : "No workflow can be used at the moment.";
-    if (Object.keys(this.faults).length) return "Some settings need your attention.";
-    return "";
+    if (!this.choice.workflow)
+      return this.choice.flows?.length ? "Choose a workflow." : "No workflow can be used at the moment.";
+    return this.#faulty ? FAULTY : "";
   }
 
   async #launch(again = false): Promise<void> {
     if (this.launching) return;
     if (this.form && !(await this.form.check())) {
-      this.faults = this.form.faults;
+      this.choice.input(this.choice.values, this.form.faults);
       return;
     }
     if (this.#reason) return;
-    const body = { ...this.#body, again };
     this.failed = null;
-    this.launching = { words: "Handing over…", part: null };
     try {
-      const wish = await this.api.launch(body, keyFor(body));
-      const answer = await this.api.granted<{ run: string; outcome: string }>(wish.id, (now) => {
-        const words = now.trouble ?? now.step ?? "Waiting for its turn";
-        this.launching = now.total
-          ? {
-              words: `${sentence(words)}: ${count(now.done ?? 0)} of ${count(now.total)}`,
-              part: (now.done ?? 0) / now.total,
-            }
-          : { words: `${sentence(words)}…`, part: null };
-      });
-      forgetKey();
+      const answer = await launch(this.api, { ...this.#body, again }, (now) => (this.launching = now));
       this.launching = null;
       if (answer.outcome === "created" || again) this.#leave(answer.run);
       else {
@@ -269,13 +178,12 @@ export class SgLaunch extends LitElement {
     } catch (thrown) {
       const problem = Problem.from(thrown);
       this.launching = null;
-      if (problem.status !== 0) forgetKey();
+      this.failed = problem;
       if (problem.errors.length) {
-        this.refused = Object.fromEntries(problem.errors.map((each) => [each.name, each.message]));
+        this.choice.refuse(problem.errors);
         await this.updateComplete;
         await this.form?.check();
       }
-      this.failed = problem;
     }
   }
 
@@ -303,88 +211,89 @@ export class SgLaunch extends LitElement {
       .chosen=${this.chosen}
       .facts=${this.facts}
       @sg-at=${(event: CustomEvent<{ at: string }>) => (this.at = event.detail.at)}
-      @sg-chosen=${(event: CustomEvent<{ chosen: Map<string, string> }>) => this.#choose(event.detail.chosen)}
+      @sg-chosen=${this.#chose}
     ></sg-browser>`;
   }
 
-  #where(): TemplateResult | typeof nothing {
-    const there = this.#there;
-    const site = this.sites.find((each) => each.site === this.site);
-    const title = (id: string): string =>
-      this.sites.find((each) => each.site === id)?.title || (id === "local" ? "This computer" : id);
+  #chose(event: CustomEvent<{ chosen: Map<string, string> }>): void {
+    this.#choose(event.detail.chosen);
+  }
+
+  #flows(): TemplateResult {
+    const { choice } = this;
+    if (!choice.offered.length)
+      return html`<sg-notice kind="warn" heading="No workflow can be used yet"
+        >slidegate is still setting up, or no place to compute was heard of yet. Wait a minute and look again.
+        <button slot="do" @click=${() => void this.#begin()}>
+          ${icon("again", 16)} Look again
+        </button></sg-notice
+      >`;
+    return html`<div class="flows" role="radiogroup" aria-labelledby="w">
+        ${choice.offered.map(
+          (each) =>
+            html`<label class="flow"
+              ><input
+                type="radio"
+                name="flow"
+                .checked=${each.name === choice.name}
+                @change=${() => void choice.choose(each.name)}
+              /><b>${each.title}</b>
+              <p>${each.description}</p></label
+            >`,
+        )}
+      </div>
+      ${this.#where()}`;
+  }
+
+  #where(): TemplateResult {
+    const { choice } = this;
+    const { there, place, site } = choice;
+    const title = choice.titleOf(site);
+    const pick = (event: Event): void => choice.runAt((event.target as HTMLSelectElement).value);
     return html`<div class="where">
       ${
         there.length > 1
           ? html`<label for="site">Where it runs</label
-              ><select
-                id="site"
-                @change=${(event: Event) => (this.site = (event.target as HTMLSelectElement).value)}
-              >
-                ${there.map((flow) => html`<option value=${flow.site} ?selected=${flow.site === this.site}>${title(flow.site)}</option>`)}
+              ><select id="site" @change=${pick}>
+                ${there.map((flow) => html`<option value=${flow.site} ?selected=${flow.site === site}>${choice.titleOf(flow.site)}</option>`)}
               </select>`
-          : html`<p class="small"><span class="muted">Runs on</span> <b>${title(this.site)}</b></p>`
+          : html`<p class="small"><span class="muted">Runs on</span> <b>${title}</b></p>`
       }
-      ${site?.trouble ? html`<sg-notice kind="warn" heading="${title(this.site)} does not answer at the moment">${site.trouble} ${site.heard_at ? `Last heard ${ago(site.heard_at)}.` : ""} You can launch anyway: the run starts when it answers again.</sg-notice>` : nothing}
+      ${place?.trouble ? html`<sg-notice kind="warn" heading="${title} does not answer at the moment">${place.trouble} ${place.heard_at ? `Last heard ${ago(place.heard_at)}.` : ""} You can launch anyway: the run starts when it answers again.</sg-notice>` : nothing}
     </div>`;
   }
 
-  #settings(): TemplateResult {
-    const flow = this.#workflow;
-    const channels =
-      [...this.#usable.keys()].map((image) => this.facts.get(image)?.channels).find((each) => each?.length) ??
-      [];
+  #form(flow: Workflow, said: Stated): TemplateResult {
+    const { choice } = this;
+    const filled =
+      choice.filled === "last"
+        ? "These are the settings that you used last time."
+        : "These are the settings of the earlier run.";
+    return html`<section class="card" aria-labelledby="s">
+      <h2 id="s">Settings</h2>
+      ${choice.filled ? html`<div class="used"><span>${filled}</span><button class="quiet" @click=${() => choice.defaults()}>Use the defaults</button></div>` : nothing}
+      <sg-form
+        .schema=${flow.schema}
+        .values=${choice.values}
+        .refused=${choice.refused}
+        .suggest=${{ channel: said.channels }}
+        .placeholders=${said.placeholders}
+        .doubts=${said.doubts}
+        @sg-input=${(event: CustomEvent<Pick<Choice, "values" | "faults">>) => choice.input(event.detail.values, event.detail.faults)}
+      ></sg-form>
+    </section>`;
+  }
+
+  #settings(said: Stated): TemplateResult {
+    const { choice } = this;
+    const flow = choice.workflow;
     return html`<div class="two">
       <div>
         <section class="card" aria-labelledby="w">
           <h2 id="w">Workflow</h2>
-          ${
-            this.#offered.length
-              ? html`<div class="flows" role="radiogroup" aria-labelledby="w">
-                    ${this.#offered.map(
-                      (each) =>
-                        html`<label class="flow"
-                          ><input
-                            type="radio"
-                            name="flow"
-                            .checked=${each.name === this.name}
-                            @change=${() => void this.#flow(each.name)}
-                          /><b>${each.title}</b>
-                          <p>${each.description}</p></label
-                        >`,
-                    )}
-                  </div>
-                  ${this.#where()}`
-              : this.flows
-                ? html`<sg-notice kind="warn" heading="No workflow can be used yet"
-                    >slidegate is still setting up, or no place to compute was heard of yet. Wait a minute and
-                    look again.
-                    <button slot="do" @click=${() => void this.#begin()}>
-                      ${icon("again", 16)} Look again
-                    </button></sg-notice
-                  >`
-                : nothing
-          }
+          ${choice.flows ? this.#flows() : nothing}
         </section>
-        ${
-          flow
-            ? html`<section class="card" aria-labelledby="s">
-                <h2 id="s">Settings</h2>
-                ${this.filled ? html`<div class="used"><span>${this.filled === "last" ? "These are the settings that you used last time." : "These are the settings of the earlier run."}</span><button class="quiet" @click=${this.#defaults}>Use the defaults</button></div>` : nothing}
-                <sg-form
-                  .schema=${flow.schema}
-                  .values=${this.values}
-                  .refused=${this.refused}
-                  .suggest=${{ channel: channels }}
-                  @sg-input=${(
-                    event: CustomEvent<{ values: Parameters; faults: Record<string, string> }>,
-                  ) => {
-                    this.values = event.detail.values;
-                    this.faults = event.detail.faults;
-                  }}
-                ></sg-form>
-              </section>`
-            : nothing
-        }
+        ${flow ? this.#form(flow, said) : nothing}
       </div>
       ${
         flow
@@ -396,11 +305,11 @@ export class SgLaunch extends LitElement {
               <sg-preview
                 base=${this.base}
                 .workflow=${flow}
-                .parameters=${this.values}
+                .parameters=${choice.values}
                 .images=${this.#usable}
                 .facts=${this.facts}
-                blocked=${Object.keys(this.faults).length ? "Some settings need your attention." : ""}
-                @sg-refused=${(event: CustomEvent<{ errors: { name: string; message: string }[] }>) => (this.refused = Object.fromEntries(event.detail.errors.map((each) => [each.name, each.message])))}
+                blocked=${this.#faulty ? FAULTY : ""}
+                @sg-refused=${(event: CustomEvent<Pick<Problem, "errors">>) => choice.refuse(event.detail.errors)}
               ></sg-preview>
             </section>`
           : nothing
@@ -408,119 +317,56 @@ export class SgLaunch extends LitElement {
     </div>`;
   }
 
-  #tray(): TemplateResult {
-    const second = this.step === "settings";
-    const n = this.#usable.size;
-    const bad = this.chosen.size - n;
-    const reason = this.#reason;
-    const size = sizeOf([...this.#usable.keys()].map((image) => this.facts.get(image)));
-    return html`<div class="tray" role="region" aria-label="What is chosen">
-      <div>
-        ${n ? html`<div class="chosen" aria-hidden="true">${[...this.#usable.keys()].slice(0, 4).map((image) => html`<sg-thumb base=${this.base} image=${image}></sg-thumb>`)}</div>` : nothing}
-        <div class="facts numbers">
-          <b aria-live="polite">${n ? many(n, "image") + " chosen" : "No image chosen yet"}</b
-          >${size ? html` <span class="muted">· ${size}</span>` : nothing}
-          ${
-            n
-              ? html`<button
-                  class="quiet"
-                  @click=${() => {
-                    this.showing = true;
-                    void this.chosenDialog.show();
-                  }}
-                >
-                  Show
-                </button>`
-              : nothing
-          }
-          ${bad ? html`<p class="why">${many(bad, "image")} cannot be used and ${bad === 1 ? "is" : "are"} left out.</p>` : nothing}
-          ${
-            this.launching
-              ? html`<p role="status">${this.launching.words}</p>
-                  <sg-progress thin .value=${this.launching.part} label="Launching"></sg-progress>`
-              : second
-                ? html`<p class=${reason ? "why" : ""} id="why">${reason || forecast(this.estimate)}</p>`
-                : nothing
-          }
-        </div>
-        ${
-          second
-            ? html`<button @click=${() => go(this, "/launch")}>${icon("left", 16)} Images</button>
-                <button
-                  class="primary large"
-                  aria-disabled=${reason ? "true" : "false"}
-                  aria-describedby="why"
-                  @click=${() => void this.#launch()}
-                >
-                  ${this.launching ? "Launching…" : "Launch"}
-                </button>`
-            : html`${n ? html`<button class="quiet" @click=${() => this.#choose(new Map())}>Choose none</button>` : nothing}
-                <button
-                  class="primary large"
-                  ?disabled=${!n}
-                  @click=${() => go(this, "/launch?step=settings")}
-                >
-                  Continue ${icon("right", 16)}
-                </button>`
-        }
-      </div>
-    </div>`;
-  }
-
-  #dialogs(): TemplateResult {
-    const drop = (image: string): void => {
-      const chosen = new Map(this.chosen);
-      chosen.delete(image);
-      this.#choose(chosen);
-      if (!chosen.size) this.chosenDialog.close();
-    };
-    return html`<sg-dialog id="chosen" heading="What is chosen" @close=${() => (this.showing = false)}>
-        <ul class="list">
-          ${(this.showing ? [...this.chosen] : []).map(([image, name]) => html`<li><sg-thumb base=${this.base} image=${image}></sg-thumb><span>${name || shortName(image)}${this.facts.get(image)?.problem ? html`<br /><span class="small muted">Cannot be used: ${this.facts.get(image)!.problem!.message}</span>` : nothing}</span><button class="quiet" aria-label="Leave out ${name}" @click=${() => drop(image)}>${icon("cross", 16)}</button></li>`)}
-        </ul>
-        <button
-          slot="do"
-          @click=${() => {
-            this.#choose(new Map());
-            this.chosenDialog.close();
-          }}
-        >
-          Choose none
-        </button>
-        <button slot="do" class="primary" @click=${() => this.chosenDialog.close()}>Done</button>
-      </sg-dialog>
-      <sg-dialog id="known" heading="You have run exactly this before">
-        <p>
-          The same images with the same settings
-          ${this.known?.outcome === "finished" ? "have been run, and the results are there" : this.known?.outcome === "resumed" ? "are being run right now" : "were run before, and that run goes on now"}.
-          Running them again would give the same answer.
-        </p>
-        <button
-          slot="do"
-          @click=${() => {
-            this.knownDialog.close();
-            void this.#launch(true);
-          }}
-        >
-          Run again even so
-        </button>
-        <button
-          slot="do"
-          class="primary"
-          @click=${() => {
-            this.knownDialog.close();
-            this.#leave(this.known!.run);
-          }}
-        >
-          Show that run
-        </button>
-      </sg-dialog>`;
+  #known(): TemplateResult {
+    const dialog = (): SgDialog => this.knownDialog;
+    return html`<sg-dialog heading="You have run exactly this before">
+      <p>
+        The same images with the same settings
+        ${this.known?.outcome === "finished" ? "have been run, and the results are there" : this.known?.outcome === "resumed" ? "are being run right now" : "were run before, and that run goes on now"}.
+        Running them again would give the same answer.
+      </p>
+      <button
+        slot="do"
+        @click=${() => {
+          dialog().close();
+          void this.#launch(true);
+        }}
+      >
+        Run again even so
+      </button>
+      <button
+        slot="do"
+        class="primary"
+        @click=${() => {
+          dialog().close();
+          this.#leave(this.known!.run);
+        }}
+      >
+        Show that run
+      </button>
+    </sg-dialog>`;
   }
 
   override render(): TemplateResult {
+    const second = this.step === "settings";
+    const { workflow, values } = this.choice;
+    const said = stated(this.#usable, (image) => this.facts.get(image), workflow?.schema, values);
     return html`${this.#title()}
-    ${this.problem ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
-    ${this.failed && !this.failed.errors.length ? html`<div class="open">${trouble(this.failed)}</div>` : nothing}
-    ${this.step === "settings" ? this.#settings() : this.#images()} ${this.#tray()}${this.#dialogs()}`;
+      ${this.problem ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
+      ${this.failed && !this.failed.errors.length ? html`<div class="open">${trouble(this.failed)}</div>` : nothing}
+      ${second ? this.#settings(said) : this.#images()}
+      <sg-tray
+        base=${this.base}
+        .chosen=${this.chosen}
+        .facts=${this.facts}
+        ?settings=${second}
+        reason=${this.#reason}
+        doubt=${Object.values(said.doubts)[0] ?? ""}
+        forecast=${forecast(this.estimate)}
+        .launching=${this.launching}
+        @sg-chosen=${this.#chose}
+        @sg-launch=${() => void this.#launch()}
+      ></sg-tray>
+      ${this.#known()}`;
   }
 }

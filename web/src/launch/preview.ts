@@ -9,7 +9,7 @@ import "../elements/region.ts";
 import { boxAround, type Box } from "../elements/region.ts";
 import { trouble } from "../elements/small.ts";
 import { styled } from "../elements/styled.ts";
-import { count, headline, sentence, shortName } from "../words.ts";
+import { count, headline, inTitles, sentence, shortName } from "../words.ts";
 import type { Facts } from "./facts.ts";
 
 /** What else is worth saying of a region, where the workflow's summary has it. */
@@ -214,6 +214,13 @@ export class SgPreview extends LitElement {
     if (this.asking === asking) this.busy = false;
   }
 
+  get #problem(): Problem | null {
+    const { problem } = this;
+    if (!problem) return null;
+    const { status, code, title, detail, errors, request } = problem;
+    return new Problem(status, code, title, inTitles(detail, this.workflow?.schema), errors, request);
+  }
+
   #headline(answer: PreviewAnswer): string {
     const found = headline(answer.facts, this.workflow?.outputs);
     return found ? `${found} in this region` : "Done";
@@ -275,6 +282,7 @@ export class SgPreview extends LitElement {
       image=${this.image}
       .shape=${[facts.shape[1], facts.shape[2]] as [number, number]}
       .region=${this.region}
+      height=${this.shown ? 13 : 24}
       @sg-region=${(event: CustomEvent<{ region: Box }>) => (this.region = event.detail.region)}
     ></sg-region>`;
   }
@@ -304,7 +312,7 @@ export class SgPreview extends LitElement {
           >${this.blocked && !this.busy ? this.blocked : this.busy ? this.words : html`<span class=${this.shown ? "sr" : ""}>${this.words || "Takes a few seconds. Nothing is kept."}</span>`}</span
         >
       </div>
-      ${this.busy ? html`<sg-progress label="Preview"></sg-progress>` : nothing} ${trouble(this.problem)}
+      ${this.busy ? html`<sg-progress label="Preview"></sg-progress>` : nothing} ${trouble(this.#problem)}
       ${this.shown ? this.#result(this.shown) : nothing}
     `;
   }

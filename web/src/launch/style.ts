@@ -111,66 +111,12 @@ export const style = css`
   .used button {
     min-height: 2rem;
   }
-  .tray {
+  sg-tray {
     position: sticky;
     bottom: 0;
     z-index: 5;
     margin: auto calc(-1 * var(--sg-5)) calc(-1 * var(--sg-8));
-    padding-top: var(--sg-5) !important;
-    padding: 0 var(--sg-5) var(--sg-4);
-  }
-  .tray > div {
-    display: flex;
-    flex-wrap: wrap;
-    gap: var(--sg-3) var(--sg-5);
-    align-items: center;
-    background: var(--sg-raised);
-    border: 1px solid var(--sg-line);
-    border-radius: 14px;
-    padding: var(--sg-3) var(--sg-3) var(--sg-3) var(--sg-5);
-    box-shadow: var(--sg-shadow-high);
-  }
-  .tray .facts {
-    flex: 1 1 14rem;
-    min-width: 0;
-    line-height: 1.4;
-  }
-  .tray .facts p {
-    font-size: var(--sg-size-s);
-    color: var(--sg-ink-2);
-  }
-  .tray .why {
-    color: var(--sg-warn);
-  }
-  .chosen {
-    display: flex;
-    gap: var(--sg-2);
-  }
-  .chosen sg-thumb {
-    width: 2.5rem;
-    height: 2.5rem;
-  }
-  .list {
-    display: grid;
-    gap: 1px;
-  }
-  .list li {
-    display: grid;
-    grid-template-columns: 3rem 1fr auto;
-    gap: var(--sg-3);
-    align-items: center;
-    padding: var(--sg-2) 0;
-    border-bottom: 1px solid var(--sg-line);
-    content-visibility: auto;
-    contain-intrinsic-size: auto 4rem;
-  }
-  .list sg-thumb {
-    width: 3rem;
-    height: 3rem;
-  }
-  .list span {
-    min-width: 0;
-    overflow-wrap: anywhere;
+    padding: var(--sg-5) var(--sg-5) var(--sg-4);
   }
   .where {
     display: grid;
@@ -185,18 +131,9 @@ export const style = css`
     }
   }
   @media (max-width: 42rem) {
-    .tray {
+    sg-tray {
       margin-inline: calc(-1 * var(--sg-4));
       padding-inline: var(--sg-3);
-    }
-    .chosen {
-      display: none;
-    }
-    .tray > div {
-      padding-left: var(--sg-4);
-    }
-    .tray .primary {
-      flex: 1;
     }
   }
 `;

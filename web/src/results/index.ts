@@ -6,7 +6,7 @@ import { Problem, type Task, type Wish } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import "../elements/small.ts";
 import { trouble } from "../elements/small.ts";
-import { go } from "../router.ts";
+import { entitle, go } from "../router.ts";
 import { count, shortName } from "../words.ts";
 import { beginning, keep, kept } from "./channels.ts";
 import "./channels.ts";
@@ -133,13 +133,7 @@ export class SgResults extends LitElement {
       if (signal.aborted) return;
       this.shown = kept(this.run, picture) ?? beginning(picture.channels);
       this.picture = picture;
-      this.dispatchEvent(
-        new CustomEvent("sg-title", {
-          detail: { title: shortName(picture.name) },
-          bubbles: true,
-          composed: true,
-        }),
-      );
+      entitle(this, shortName(picture.name));
     } catch (thrown) {
       if (!signal.aborted) this.problem = Problem.from(thrown);
     }

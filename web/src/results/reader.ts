@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Reads one image's results from the API: what the picture is, tiles, and the table column by column. */
-import { Api, Problem, type Wish } from "../api.ts";
+import { Api, Problem, type ResultFile, type Wish } from "../api.ts";
 import type { Samples } from "./compose.ts";
 
 export interface Size {
@@ -45,11 +45,7 @@ export interface TableFacts {
   file: string;
 }
 
-export interface FileFacts {
-  name: string;
-  bytes: number;
-  type: string;
-  role: string | null;
+export interface FileFacts extends ResultFile {
   sha256: string;
 }
 

@@ -374,25 +374,6 @@ export const style = css`
     min-height: 1.75rem;
     padding: 0 0.5rem;
   }
-  .files {
-    display: grid;
-    gap: var(--sg-1);
-  }
-  .files li {
-    display: flex;
-    justify-content: space-between;
-    align-items: baseline;
-    gap: var(--sg-3);
-    padding: 0.3125rem 0;
-    border-bottom: 1px solid var(--sg-line);
-    font-size: var(--sg-size-s);
-    overflow-wrap: anywhere;
-  }
-  .files .about {
-    display: block;
-    color: var(--sg-ink-2);
-    font-size: var(--sg-size-xs);
-  }
   .actions {
     display: grid;
     gap: var(--sg-2);

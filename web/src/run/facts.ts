@@ -4,10 +4,12 @@ import { LitElement, css, html, nothing, type PropertyValues, type TemplateResul
 import { customElement, property, state } from "lit/decorators.js";
 import { Api, Problem, type Costs, type ResultFile, type Run, type RunEvent, type Task } from "../api.ts";
 import { shared } from "../elements/base.ts";
+import "../elements/files.ts";
 import { ordered } from "../elements/form.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
-import { bytes, count, exactly, many, moment, sentence, span, value } from "../words.ts";
+import { Listed } from "../listed.ts";
+import { bytes, exactly, many, moment, sentence, span, value } from "../words.ts";
 
 const facts = css`
   dl.facts {
@@ -134,53 +136,48 @@ export class SgRunHistory extends LitElement {
   @property() run = "";
   /** When the Run changed last: then what is new is asked for. */
   @property({ type: Number }) changed = 0;
-  @state() private events: RunEvent[] = [];
-  @state() private next: string | number | null = null;
-  @state() private problem: Problem | null = null;
   @state() private names: ReadonlyMap<string, string> = new Map();
-  private asking = false;
+  private readonly list: Listed<RunEvent> = new Listed(
+    this,
+    (after) => Api.at(this.base).events(this.run, after ?? this.list.items?.at(-1)?.seq),
+    (event) => event.seq,
+  );
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("run")) this.events = [];
-    if (changed.has("run") || (changed.has("changed") && this.next === null)) void this.load();
+    if (changed.has("run")) void this.list.begin().then(() => this.#name());
+    else if (changed.has("changed") && this.list.next === null) void this.#more();
   }
 
-  async load(): Promise<void> {
-    if (this.asking) return;
-    this.asking = true;
-    try {
-      const page = await Api.at(this.base).events(this.run, this.next ?? this.events.at(-1)?.seq);
-      const known = this.events.at(-1)?.seq ?? -1;
-      this.events = [...this.events, ...page.items.filter((event) => event.seq > known)];
-      this.next = page.next;
-      this.problem = null;
-      await this.#name(page.items);
-    } catch (thrown) {
-      this.problem = Problem.from(thrown);
-    }
-    this.asking = false;
+  async #more(): Promise<void> {
+    await this.list.more();
+    await this.#name();
   }
 
   /** What the images are called that are spoken of. */
-  async #name(events: RunEvent[]): Promise<void> {
-    const unknown = events
-      .map((event) => event.task)
-      .filter((task): task is string => task !== null && !this.names.has(task));
-    for (const page of new Set(
-      unknown.map((task) => Math.floor((Number(task.split(".").at(-1)) - 1) / 200)),
-    )) {
-      const { items } = await Api.at(this.base).tasks(this.run, { limit: 200, after: page * 200 });
-      this.names = new Map([...this.names, ...items.map((task): [string, string] => [task.task, task.name])]);
+  async #name(): Promise<void> {
+    const tasks = (this.list.items ?? []).map((event) => event.task);
+    const unknown = tasks.filter((task): task is string => task !== null && !this.names.has(task));
+    const pages = new Set(unknown.map((task) => Math.floor((Number(task.split(".").at(-1)) - 1) / 200)));
+    try {
+      for (const page of pages) {
+        const { items } = await Api.at(this.base).tasks(this.run, { limit: 200, after: page * 200 });
+        this.names = new Map([
+          ...this.names,
+          ...items.map((task): [string, string] => [task.task, task.name]),
+        ]);
+      }
+    } catch {
+      // what happened is told without names, then
     }
   }
 
   override render(): TemplateResult {
     return html`<section class="card">
-      ${trouble(this.problem, () => void this.load())}
+      ${trouble(this.list.problem, () => void this.#more())}
       <ol aria-label="What happened, oldest first">
-        ${this.events.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${sentence(event.words)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}
+        ${this.list.items?.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${sentence(event.words)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}
       </ol>
-      ${this.next !== null ? html`<div class="more"><button @click=${this.load}>Show what came after</button></div>` : nothing}
+      ${this.list.next !== null ? html`<div class="more"><button @click=${() => void this.#more()}>Show what came after</button></div>` : nothing}
     </section>`;
   }
 }
@@ -245,7 +242,7 @@ export class SgRunCosts extends LitElement {
             ${card("Computing", hours(costs.core_hours), "Time on processor cores, summed over all of them.")}
             ${costs.gpu_hours ? card("Graphics cards", hours(costs.gpu_hours), "Time on graphics cards.") : nothing}
             ${card("Moved", size(costs.bytes_moved), "Sent to where it was computed, and results brought back.")}
-            ${card("Kept there", size(costs.bytes_at_site), "Copies of images that are still kept where it was computed, so that the next run need not send them again.")}
+            ${card("Kept there", costs.bytes_at_site === 0 ? "Nothing" : size(costs.bytes_at_site), costs.bytes_at_site === 0 ? "No copies of the images are left where it was computed." : "Copies of the images that are still where it was computed, so that the next run need not send them again.")}
           </div>`
         : nothing
     }`;
@@ -279,49 +276,26 @@ export class SgRunFiles extends LitElement {
         font-weight: 550;
         overflow-wrap: anywhere;
       }
-      li {
-        display: flex;
-        gap: var(--sg-4);
-        justify-content: space-between;
-        padding: var(--sg-1) var(--sg-1) var(--sg-1) var(--sg-5);
-        font-size: var(--sg-size-s);
-      }
-      li a {
-        overflow-wrap: anywhere;
-        min-width: 0;
-      }
-      ul {
-        padding-bottom: var(--sg-3);
+      sg-files,
+      details p {
+        display: block;
+        padding: 0 var(--sg-1) var(--sg-4) var(--sg-5);
       }
     `,
   ];
   @property() base = "";
   @property() run = "";
   @property({ type: Number }) changed = 0;
-  @state() private tasks: Task[] = [];
-  @state() private next: string | number | null = null;
   @state() private files: ReadonlyMap<number, ResultFile[] | Problem> = new Map();
-  @state() private problem: Problem | null = null;
-  @state() private looked = false;
+  private readonly list = new Listed<Task>(
+    this,
+    (after) =>
+      Api.at(this.base).tasks(this.run, { state: "succeeded", limit: 100, ...(after ? { after } : {}) }),
+    (task) => task.number,
+  );
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("run")) void this.#load();
-  }
-
-  async #load(more = false): Promise<void> {
-    try {
-      const page = await Api.at(this.base).tasks(this.run, {
-        state: "succeeded",
-        limit: 100,
-        ...(more && this.next !== null ? { after: this.next } : {}),
-      });
-      this.tasks = more ? [...this.tasks, ...page.items] : page.items;
-      this.next = page.next;
-      this.problem = null;
-    } catch (thrown) {
-      this.problem = Problem.from(thrown);
-    }
-    this.looked = true;
+    if (changed.has("run")) void this.list.begin();
   }
 
   async #open(event: Event, task: Task): Promise<void> {
@@ -337,28 +311,23 @@ export class SgRunFiles extends LitElement {
 
   #list(task: Task): TemplateResult | typeof nothing {
     const files = this.files.get(task.number);
-    if (!files)
-      return html`<ul>
-        <li class="muted">Looking…</li>
-      </ul>`;
-    if (files instanceof Problem)
-      return html`<ul>
-        <li class="muted">${files.title} ${files.detail}</li>
-      </ul>`;
-    return html`<ul>
-      ${files.slice(0, 200).map((file) => html`<li><a href=${Api.at(this.base).file(this.run, task.number, file.name)} download>${file.name}</a><span class="muted numbers nowrap">${bytes(file.bytes)}</span></li>`)}
-      ${files.length > 200 ? html`<li class="muted">And ${count(files.length - 200)} more; all of them are in the download above.</li>` : nothing}
-    </ul>`;
+    if (!files) return html`<p class="muted small">Looking…</p>`;
+    if (files instanceof Problem) return html`<p class="muted small">${files.title} ${files.detail}</p>`;
+    return html`<sg-files
+      .files=${files}
+      .address=${(name: string) => Api.at(this.base).file(this.run, task.number, name)}
+    ></sg-files>`;
   }
 
   override render(): TemplateResult {
-    if (this.problem) return html`${trouble(this.problem, () => void this.#load())}`;
-    if (!this.looked) return html``;
-    if (!this.tasks.length)
+    const { items, next, problem } = this.list;
+    if (problem) return html`${trouble(problem, () => void this.list.load())}`;
+    if (!items) return html``;
+    if (!items.length)
       return html`<sg-notice kind="empty" sign="save" heading="No results yet"
         >As soon as the first image is finished, its files can be downloaded here.<button
           slot="do"
-          @click=${() => void this.#load()}
+          @click=${() => void this.list.load()}
         >
           ${icon("again", 16)} Look again
         </button></sg-notice
@@ -377,19 +346,16 @@ export class SgRunFiles extends LitElement {
         >
       </div>
       <h3>
-        ${this.tasks.length === 1 ? "Its files" : `By image (${many(this.tasks.length, "image")}${this.next !== null ? " so far" : ""})`}
+        ${items.length === 1 ? "Its files" : `By image (${many(items.length, "image")}${next !== null ? " so far" : ""})`}
       </h3>
-      ${this.tasks.map(
+      ${items.map(
         (task) =>
-          html`<details
-            ?open=${this.tasks.length === 1}
-            @toggle=${(event: Event) => void this.#open(event, task)}
-          >
+          html`<details ?open=${items.length === 1} @toggle=${(event: Event) => void this.#open(event, task)}>
             <summary>${task.name}</summary>
             ${this.#list(task)}
           </details>`,
       )}
-      ${this.next !== null ? html`<p><button @click=${() => void this.#load(true)}>Show more images</button></p>` : nothing}
+      ${next !== null ? html`<p><button @click=${() => void this.list.more()}>Show more images</button></p>` : nothing}
     </section>`;
   }
 }

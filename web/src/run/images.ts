@@ -2,11 +2,12 @@
 /** The images of a Run: all of them in a list of which only what is seen is built and asked for anew. */
 import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { Api, Problem, type Run, type Task, type TaskState } from "../api.ts";
+import { Api, type Page, type Run, type Task, type TaskState } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import "../elements/rows.ts";
 import type { SgRows } from "../elements/rows.ts";
 import { trouble } from "../elements/small.ts";
+import { Listed } from "../listed.ts";
 import { count, ended } from "../words.ts";
 import "./log.ts";
 import type { SgLog } from "./log.ts";
@@ -91,15 +92,17 @@ export class SgRunImages extends LitElement {
   @property() base = "";
   @property() run = "";
   @property({ attribute: false }) summary: Run | null = null;
-  @state() private tasks: Task[] = [];
   @state() private whole = false;
   @state() private group = "all";
   @state() private chosen: number | null = null;
-  @state() private problem: Problem | null = null;
+  private readonly list = new Listed<Task>(
+    this,
+    (after) => this.#page(after),
+    (task) => task.number,
+  );
   @query("sg-rows") private rows?: SgRows;
   @query("sg-run-log") private log!: SgLog;
   private seen = { first: 0, last: 30 };
-  private turn = 0;
   private fresh: ReturnType<typeof setTimeout> | undefined;
   private sweep: ReturnType<typeof setInterval> | undefined;
   private refreshed = 0;
@@ -112,7 +115,6 @@ export class SgRunImages extends LitElement {
   override disconnectedCallback(): void {
     clearTimeout(this.fresh);
     clearInterval(this.sweep);
-    this.turn += 1;
     super.disconnectedCallback();
   }
 
@@ -121,26 +123,17 @@ export class SgRunImages extends LitElement {
     else if (changed.has("summary") && this.whole) this.#soon();
   }
 
+  private get tasks(): readonly Task[] {
+    return this.list.items ?? [];
+  }
+
+  #page(after: string | number | undefined): Promise<Page<Task>> {
+    return Api.at(this.base).tasks(this.run, { limit: PAGE, ...(after ? { after } : {}) });
+  }
+
   async #all(): Promise<void> {
-    const turn = (this.turn += 1);
-    this.tasks = [];
     this.whole = false;
-    this.problem = null;
-    try {
-      let after: string | number | undefined;
-      do {
-        const page = await Api.at(this.base).tasks(this.run, {
-          limit: PAGE,
-          ...(after === undefined ? {} : { after }),
-        });
-        if (turn !== this.turn) return;
-        this.tasks = [...this.tasks, ...page.items];
-        after = page.next ?? undefined;
-      } while (after !== undefined);
-      this.whole = true;
-    } catch (thrown) {
-      if (turn === this.turn) this.problem = Problem.from(thrown);
-    }
+    this.whole = await this.list.all();
   }
 
   /** What is in view is fresh within about a second of a change; the rest follows every 20 seconds. */
@@ -163,7 +156,7 @@ export class SgRunImages extends LitElement {
     )
       return;
     this.refreshed = performance.now();
-    const turn = this.turn;
+    const { run } = this;
     const shown = this.#shown.slice(this.seen.first, this.seen.last).map((task) => task.number);
     if (this.#watched) shown.push(this.#watched.number);
     const settling = this.summary && ended(this.summary.state);
@@ -171,20 +164,16 @@ export class SgRunImages extends LitElement {
     const pages = new Set(wanted.map((number) => Math.floor((number - 1) / PAGE)));
     try {
       for (const page of pages) {
-        const { items } = await Api.at(this.base).tasks(this.run, {
-          limit: PAGE,
-          ...(page ? { after: page * PAGE } : {}),
-        });
-        if (turn !== this.turn) return;
-        const known = new Map(items.map((task) => [task.number, task]));
-        this.tasks = this.tasks.map((task) => known.get(task.number) ?? task);
+        const { items } = await this.#page(page * PAGE);
+        if (run !== this.run || !this.isConnected) return;
+        this.list.renew(items);
       }
     } catch {
       // the page above says when the server does not answer
     }
   }
 
-  get #shown(): Task[] {
+  get #shown(): readonly Task[] {
     const fits = GROUPS.find(([name]) => name === this.group)![2];
     return this.group === "all" ? this.tasks : this.tasks.filter((task) => fits(task.state));
   }
@@ -218,7 +207,7 @@ export class SgRunImages extends LitElement {
       base=${this.base}
       run=${this.run}
       .task=${task}
-      .outputs=${this.summary?.outputs ?? {}}
+      .of=${this.summary}
       ?alone=${this.tasks.length === 1}
       ?watched=${this.#watched?.number === task.number && this.tasks.length > 1}
       @sg-log=${() => void this.log.open(task)}
@@ -229,7 +218,7 @@ export class SgRunImages extends LitElement {
     const counts = this.#counts();
     const shown = this.#shown;
     const watched = this.#watched;
-    return html` ${trouble(this.problem, () => void this.#all())}
+    return html` ${trouble(this.list.problem, () => void this.#all())}
       ${
         this.tasks.length > 1
           ? html`<div class="chips" role="group" aria-label="Show images">
@@ -271,7 +260,7 @@ export class SgRunImages extends LitElement {
         </div>
         ${watched ? html`<aside class="card" aria-label="The slide that is being computed"><sg-mosaic base=${this.base} run=${this.run} image=${watched.image} name=${watched.name} number=${watched.number} ?active=${watched.state === "running"} ?large=${this.tasks.length === 1}></sg-mosaic></aside>` : nothing}
       </div>
-      <sg-run-log base=${this.base} run=${this.run}></sg-run-log>`;
+      <sg-run-log base=${this.base} run=${this.run} .of=${this.summary}></sg-run-log>`;
   }
 
   protected override updated(): void {

@@ -2,12 +2,12 @@
 /** What a workflow wrote while it worked on one image: the end of its log, in a drawer, as it grows. */
 import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { Api, Problem, pausing, type Task } from "../api.ts";
+import { Api, Problem, pausing, type Run, type Task } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import "../elements/dialog.ts";
 import type { SgDialog } from "../elements/dialog.ts";
 import { trouble } from "../elements/small.ts";
-import { exactly, moment, sentence, taskWord } from "../words.ts";
+import { exactly, inTitles, moment, sentence, taskWord } from "../words.ts";
 
 @customElement("sg-run-log")
 export class SgLog extends LitElement {
@@ -35,6 +35,7 @@ export class SgLog extends LitElement {
 
   @property() base = "";
   @property() run = "";
+  @property({ attribute: false }) of: Run | null = null;
   @state() private task: Task | null = null;
   @state() private text: string | null = null;
   @state() private problem: Problem | null = null;
@@ -71,6 +72,16 @@ export class SgLog extends LitElement {
     super.disconnectedCallback();
   }
 
+  /** The way to other settings, which may be what is needed. */
+  #mend(): TemplateResult | typeof nothing {
+    if (!this.of?.may.includes("again")) return nothing;
+    const to = `/launch?step=settings&from=${encodeURIComponent(this.run)}&only=failed`;
+    const one = this.of.counts.failed === 1;
+    return html`<a slot="do" class="button" href=${to}
+      >Run ${one ? "this image" : "the failed images"} with other settings</a
+    >`;
+  }
+
   override render(): TemplateResult {
     const { task } = this;
     const [word, tone] = task ? taskWord(task.state, task.wanted) : ["", "idle" as const];
@@ -82,7 +93,7 @@ export class SgLog extends LitElement {
                 <sg-state tone=${tone} word=${word}></sg-state
                 >${task.state === "succeeded" || task.error ? nothing : html`<span class="muted small">${sentence(task.waits ?? task.words)}</span>`}
               </div>
-              ${task.error ? html`<sg-notice kind="bad" heading="Why it failed">${task.error.message}</sg-notice>` : nothing}
+              ${task.error ? html`<sg-notice kind="bad" heading="Why it failed">${inTitles(task.error.message, this.of?.schema)}${this.#mend()}</sg-notice>` : nothing}
               ${task.trouble && !task.error ? html`<sg-notice kind="warn">${task.trouble}</sg-notice>` : nothing}
               ${task.confirmed_at ? html`<p class="muted small">Try ${task.attempt}. Last heard <time title=${exactly(task.confirmed_at)}>${moment(task.confirmed_at)}</time>.</p>` : nothing}
               <h3>Log</h3>

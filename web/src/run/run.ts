@@ -9,9 +9,9 @@ import type { SgDialog } from "../elements/dialog.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import "../elements/tabs.ts";
-import { go, paths } from "../router.ts";
-import { heard, remaining, standing, tally } from "../runs/summary.ts";
-import { ended, exactly, many, moment, runWord } from "../words.ts";
+import { entitle, go, paths } from "../router.ts";
+import { heard, remaining, shares, standing, stateWord } from "../runs/summary.ts";
+import { ended, exactly, many, moment } from "../words.ts";
 import "./facts.ts";
 import "./images.ts";
 
@@ -166,17 +166,10 @@ export class SgRun extends LitElement {
   }
 
   #take(what: Run): void {
-    if (this.what && this.what.state !== what.state)
-      this.said = `${runWord(what.state)[0]}. ${standing(what)}`;
+    if (this.what && this.what.state !== what.state) this.said = `${stateWord(what)[0]}. ${standing(what)}`;
     if (this.what?.site !== what.site) this.#named(what.site);
     this.what = what;
-    this.dispatchEvent(
-      new CustomEvent("sg-title", {
-        detail: { title: what.title || what.workflow },
-        bubbles: true,
-        composed: true,
-      }),
-    );
+    entitle(this, what.title || what.workflow);
   }
 
   /** What the place is called where the Run is computed. */
@@ -235,14 +228,12 @@ export class SgRun extends LitElement {
   }
 
   #standing(run: Run): TemplateResult {
-    const [, tone] = runWord(run.state);
     const over = ended(run.state);
-    const { good, all } = tally(run);
     return html`<section class="standing card" aria-label="How it stands">
       <div class="words"><b>${standing(run)}</b><span class="muted numbers">${remaining(run)}</span></div>
       <sg-progress
-        .value=${over ? (all ? Math.max(run.progress, good / all) : 1) : run.progress}
-        tone=${over ? (tone === "bad" && good ? "mixed" : tone) : "busy"}
+        .value=${over ? 1 : run.progress}
+        .parts=${shares(run)}
         label="Progress of the run"
       ></sg-progress>
       ${run.trouble && !over ? html`<sg-notice kind="warn">${run.trouble} ${heard(run.heard_at, true)}</sg-notice>` : !over && heard(run.heard_at) ? html`<p class="muted small">${heard(run.heard_at)}</p>` : nothing}
@@ -326,7 +317,7 @@ export class SgRun extends LitElement {
     }
     const run = this.what;
     if (!run) return html``;
-    const [word, tone] = runWord(run.state);
+    const [word, tone] = stateWord(run);
     return html`<nav class="trail" aria-label="Where you are">
         <a href="/runs">Runs</a>${icon("right", 14)}<span>${run.title || run.workflow}</span>
       </nav>

@@ -7,7 +7,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import "../elements/thumb.ts";
 import { paths } from "../router.ts";
-import { count, ended, headline, left, meaning, sentence, taskWord } from "../words.ts";
+import { count, ended, headline, inTitles, left, meaning, sentence, taskWord } from "../words.ts";
 
 /** Fires `sg-log` and `sg-watch` with {task}. */
 @customElement("sg-task-row")
@@ -45,6 +45,13 @@ export class SgTaskRow extends LitElement {
         overflow: hidden;
         text-overflow: ellipsis;
         white-space: nowrap;
+      }
+      a.name {
+        color: inherit;
+        text-decoration: none;
+      }
+      a.name:hover {
+        text-decoration: underline;
       }
       .words {
         font-size: var(--sg-size-s);
@@ -103,7 +110,8 @@ export class SgTaskRow extends LitElement {
   @property() base = "";
   @property() run = "";
   @property({ attribute: false }) task!: Task;
-  @property({ attribute: false }) outputs: Run["outputs"] = {};
+  /** The Run that it belongs to, for what its workflow calls things. */
+  @property({ attribute: false }) of: Pick<Run, "outputs" | "schema"> | null = null;
   @property({ type: Boolean }) watched = false;
   /** There is no other image to watch. */
   @property({ type: Boolean }) alone = false;
@@ -111,7 +119,9 @@ export class SgTaskRow extends LitElement {
   #words(): TemplateResult {
     const { task } = this;
     if (task.error && task.state === "failed")
-      return html`<span class="words bad" title=${task.error.message}>${task.error.message}</span>`;
+      return html`<span class="words bad" title=${inTitles(task.error.message, this.of?.schema)}
+        >${inTitles(task.error.message, this.of?.schema)}</span
+      >`;
     if (task.trouble && !ended(task.state))
       return html`<span class="words warn" title=${task.trouble}>${task.trouble}</span>`;
     const busy = task.state === "running" && (task.total ?? 0) > 1;
@@ -131,7 +141,7 @@ export class SgTaskRow extends LitElement {
         ><span class="words numbers">${words}</span></span
       >`;
     }
-    const found = task.state === "succeeded" ? headline(task.summary, this.outputs) : "";
+    const found = task.state === "succeeded" ? headline(task.summary, this.of?.outputs) : "";
     return html`<span class="words numbers" title=${task.waits ?? nothing}
       >${found || sentence(task.waits ?? "") || meaning(task.state)}</span
     >`;
@@ -145,13 +155,16 @@ export class SgTaskRow extends LitElement {
     const { task } = this;
     const [word, tone] = taskWord(task.state, task.wanted);
     const done = task.state === "succeeded" && task.published;
+    const results = paths.results(this.run, task.number);
     return html`<div class="row ${this.watched ? "watched" : ""}">
       <sg-thumb base=${this.base} image=${task.image}></sg-thumb>
-      <div class="what"><span class="name" title=${task.name}>${task.name}</span>${this.#words()}</div>
+      <div class="what">
+        ${done ? html`<a class="name" href=${results} tabindex="-1" title=${task.name}>${task.name}</a>` : html`<span class="name" title=${task.name}>${task.name}</span>`}${this.#words()}
+      </div>
       <sg-state tone=${tone} word=${word}></sg-state>
       <div class="do">
         ${task.state === "running" && !this.alone ? html`<button class="quiet" aria-pressed=${this.watched ? "true" : "false"} aria-label="Watch ${task.name}" @click=${() => this.#tell("sg-watch")}>${icon("eye", 18)}<span>Watch</span></button>` : nothing}
-        ${done ? html`<a class="button" href=${paths.results(this.run, task.number)} aria-label="Results of ${task.name}">Results</a>` : nothing}
+        ${done ? html`<a class="button" href=${results} aria-label="Results of ${task.name}">Results</a>` : nothing}
         <button
           class="quiet"
           aria-label="${task.state === "failed" ? "Why" : "Log"}: ${task.name}"

@@ -3,13 +3,14 @@
 import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import { Api, Problem, type RunFilter, type RunSummary, type Wish, type Workflow } from "../api.ts";
+import { Api, type RunFilter, type RunSummary, type Wish, type Workflow } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
+import { Listed } from "../listed.ts";
 import { paths } from "../router.ts";
-import { count, ended, exactly, moment, runWord, sentence } from "../words.ts";
-import { heard, images, remaining, standing } from "./summary.ts";
+import { count, ended, exactly, moment, sentence } from "../words.ts";
+import { heard, images, remaining, standing, stateWord } from "./summary.ts";
 
 const KEPT = "slidegate-runs";
 const STATES: [string, string][] = [
@@ -111,6 +112,10 @@ export class SgRuns extends LitElement {
       .run b {
         font-weight: 620;
       }
+      .run sg-state {
+        align-self: start;
+        justify-self: end;
+      }
       .meta {
         font-size: var(--sg-size-s);
         color: var(--sg-ink-2);
@@ -170,19 +175,22 @@ export class SgRuns extends LitElement {
   @property() group = "";
   /** The person may launch Runs. */
   @property({ type: Boolean }) launches = false;
+  /** There is nobody else. */
+  @property({ type: Boolean }) alone = false;
   @state() private filter: RunFilter = keptFilter();
-  @state() private items: RunSummary[] | null = null;
-  @state() private next: string | null = null;
   @state() private opening: Wish[] = [];
   @state() private flows: Workflow[] = [];
-  @state() private problem: Problem | null = null;
   @state() private lost = false;
-  @state() private more = false;
+  private readonly list = new Listed<RunSummary>(
+    this,
+    (after) =>
+      this.api.runs({ mine: true, limit: 30, ...this.filter, ...(after ? { cursor: String(after) } : {}) }),
+    (run) => run.run,
+  );
   private stop: (() => void) | null = null;
   private clock: ReturnType<typeof setInterval> | undefined;
   private soon: ReturnType<typeof setTimeout> | undefined;
   private typing: ReturnType<typeof setTimeout> | undefined;
-  private asked = 0;
 
   private get api(): Api {
     return Api.at(this.base);
@@ -212,7 +220,8 @@ export class SgRuns extends LitElement {
 
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("filter")) {
-      void this.#load();
+      void this.list.begin();
+      void this.#open();
       try {
         sessionStorage.setItem(KEPT, JSON.stringify(this.filter));
       } catch {
@@ -221,31 +230,14 @@ export class SgRuns extends LitElement {
     }
   }
 
-  #query(): RunFilter {
-    return { mine: true, limit: 30, ...this.filter };
+  async #load(): Promise<void> {
+    await Promise.all([this.list.load(), this.#open()]);
   }
 
-  async #load(): Promise<void> {
-    const turn = (this.asked += 1);
-    try {
-      const [page, launches] = await Promise.all([
-        this.api.runs(this.#query()),
-        this.api.launches().catch(() => []),
-      ]);
-      if (turn !== this.asked) return;
-      const kept =
-        this.items && this.next !== null && this.items.length > page.items.length
-          ? this.items.slice(page.items.length)
-          : [];
-      const fresh = new Set(page.items.map((each) => each.run));
-      this.items = this.more ? [...page.items, ...kept.filter((each) => !fresh.has(each.run))] : page.items;
-      if (!this.more) this.next = page.next === null ? null : String(page.next);
-      this.opening = launches.filter((wish) => wish.state === "open");
-      this.problem = null;
-      if (this.opening.length) this.#soon(1000);
-    } catch (thrown) {
-      if (turn === this.asked) this.problem = Problem.from(thrown);
-    }
+  /** Look at what is being launched: it is no Run yet. */
+  async #open(): Promise<void> {
+    this.opening = (await this.api.launches().catch(() => [])).filter((wish) => wish.state === "open");
+    if (this.opening.length) this.#soon(1000);
   }
 
   #soon(milliseconds: number): void {
@@ -254,26 +246,10 @@ export class SgRuns extends LitElement {
   }
 
   #heard(run: RunSummary | null): void {
-    const index = run && this.items ? this.items.findIndex((each) => each.run === run.run) : -1;
-    if (run && index >= 0) this.items = this.items!.map((each, i) => (i === index ? run : each));
-    else this.#soon(300);
-  }
-
-  async #older(): Promise<void> {
-    if (!this.next) return;
-    try {
-      const page = await this.api.runs({ ...this.#query(), cursor: this.next });
-      this.more = true;
-      this.items = [...(this.items ?? []), ...page.items];
-      this.next = page.next === null ? null : String(page.next);
-    } catch (thrown) {
-      this.problem = Problem.from(thrown);
-    }
+    if (!run || !this.list.renew([run])) this.#soon(300);
   }
 
   #set(change: RunFilter): void {
-    this.items = null;
-    this.more = false;
     const filter: RunFilter = { ...this.filter, ...change };
     this.filter = Object.fromEntries(
       Object.entries(filter).filter(([, each]) => each !== "" && each !== undefined),
@@ -290,30 +266,30 @@ export class SgRuns extends LitElement {
     return Boolean(this.filter.state || this.filter.workflow || this.filter.image);
   }
 
-  #filters(): TemplateResult {
+  #whose(): TemplateResult {
     const mine = this.filter.mine ?? true;
+    return html`<span class="switch" role="group" aria-label="Whose runs">
+      <button type="button" aria-pressed=${mine ? "true" : "false"} @click=${() => this.#set({ mine: true })}>
+        Mine
+      </button>
+      <button
+        type="button"
+        aria-pressed=${mine ? "false" : "true"}
+        @click=${() => this.#set({ mine: false })}
+      >
+        All I may see
+      </button>
+    </span>`;
+  }
+
+  #filters(): TemplateResult {
     const names = new Map(this.flows.map((flow) => [flow.name, flow.title]));
     return html`<form
       role="search"
       aria-label="Find runs"
       @submit=${(event: Event) => event.preventDefault()}
     >
-      <span class="switch" role="group" aria-label="Whose runs">
-        <button
-          type="button"
-          aria-pressed=${mine ? "true" : "false"}
-          @click=${() => this.#set({ mine: true })}
-        >
-          Mine
-        </button>
-        <button
-          type="button"
-          aria-pressed=${mine ? "false" : "true"}
-          @click=${() => this.#set({ mine: false })}
-        >
-          All I may see
-        </button>
-      </span>
+      ${this.alone ? nothing : this.#whose()}
       <select
         aria-label="State"
         @change=${(event: Event) => this.#set({ state: (event.target as HTMLSelectElement).value })}
@@ -358,7 +334,7 @@ export class SgRuns extends LitElement {
   }
 
   #row = (run: RunSummary): TemplateResult => {
-    const [word, tone] = runWord(run.state);
+    const [word, tone] = stateWord(run);
     const over = ended(run.state);
     return html`<a class="run" href=${paths.run(run.run)}>
       <span
@@ -402,17 +378,18 @@ export class SgRuns extends LitElement {
   }
 
   override render(): TemplateResult {
+    const { items, next, problem } = this.list;
     return html`<div class="head">
         <h1>Runs</h1>
         ${this.launches ? html`<a class="button primary" href="/launch">${icon("plus", 18)} New run</a>` : nothing}
       </div>
-      ${this.#filters()} ${this.problem ? trouble(this.problem, () => void this.#load()) : nothing}
-      ${this.lost && !this.problem ? html`<p class="lost" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
+      ${this.#filters()} ${trouble(problem, () => void this.#load())}
+      ${this.lost && !problem ? html`<p class="lost" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
       <div class="list">
-        ${this.#opening()} ${this.items ? repeat(this.items, (run) => run.run, this.#row) : nothing}
+        ${this.#opening()} ${items ? repeat(items, (run) => run.run, this.#row) : nothing}
       </div>
-      ${this.items && !this.items.length && !this.opening.length && !this.problem ? this.#empty() : nothing}
-      ${this.next ? html`<div class="more"><button @click=${this.#older}>Show older runs</button></div>` : nothing}`;
+      ${items?.length === 0 && !this.opening.length && !problem ? this.#empty() : nothing}
+      ${next !== null ? html`<div class="more"><button @click=${() => void this.list.more()}>Show older runs</button></div>` : nothing}`;
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** What is said of a Run, the same on every page. */
 import type { RunSummary } from "../api.ts";
-import { ago, count, ended, left, many } from "../words.ts";
+import { ago, count, ended, left, many, runWord, type Tone } from "../words.ts";
 
 export interface Tally {
   good: number;
@@ -17,6 +17,22 @@ export function tally(run: RunSummary): Tally {
     off: run.counts.cancelled ?? 0,
     all: run.tasks,
   };
+}
+
+/** The state of a Run, in a word. */
+export function stateWord(run: RunSummary): [string, Tone] {
+  return run.state === "failed" && run.counts.succeeded ? ["Partly failed", "mixed"] : runWord(run.state);
+}
+
+/** How the images of a Run ended, as shares of all; null while it goes on. */
+export function shares(run: RunSummary): [Tone, number][] | null {
+  const { good, bad, off, all } = tally(run);
+  if (!ended(run.state) || !all) return null;
+  return [
+    ["good", good / all],
+    ["bad", bad / all],
+    ["off", off / all],
+  ];
 }
 
 /** Where a Run stands, in a sentence. */

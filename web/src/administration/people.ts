@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** Who may sign in, and as what: for administrators. */
+/** Who may sign in, and as what. */
 import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { Api, Problem, type Person, type Session } from "../api.ts";
@@ -8,13 +8,15 @@ import "../elements/dialog.ts";
 import type { SgDialog } from "../elements/dialog.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
-import { ROLES } from "./account.ts";
+import { table } from "../elements/table.ts";
+import { ROLES } from "../words.ts";
 
 /** `person` is who looks. */
 @customElement("sg-people")
 export class SgPeople extends LitElement {
   static override styles = [
     shared,
+    table,
     css`
       .head {
         display: flex;
@@ -23,29 +25,6 @@ export class SgPeople extends LitElement {
         justify-content: space-between;
         align-items: center;
         margin-bottom: var(--sg-5);
-      }
-      .card {
-        padding: var(--sg-2) var(--sg-5);
-        overflow-x: auto;
-      }
-      table {
-        width: 100%;
-        border-collapse: collapse;
-      }
-      th {
-        text-align: left;
-        font-size: var(--sg-size-xs);
-        font-weight: 580;
-        color: var(--sg-ink-2);
-        padding: var(--sg-3) var(--sg-3) var(--sg-2) 0;
-      }
-      td {
-        padding: var(--sg-3) var(--sg-3) var(--sg-3) 0;
-        border-top: 1px solid var(--sg-line);
-      }
-      td:last-child {
-        text-align: right;
-        padding-right: 0;
       }
       .off {
         color: var(--sg-ink-3);
@@ -157,7 +136,7 @@ export class SgPeople extends LitElement {
 
   override render(): TemplateResult {
     return html`<div class="head">
-        <h1>People</h1>
+        <p class="muted">Who may sign in, and what they may do. Runs stay when somebody leaves.</p>
         <button class="primary" @click=${() => this.#open(null)}>${icon("plus", 18)} Add a person</button>
       </div>
       ${trouble(this.problem, () => void this.#load())}
