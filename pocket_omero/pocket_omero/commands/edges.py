@@ -2,7 +2,8 @@
 """What hangs together: which rows belong to which, and which are only used by them.
 
 What OMERO does with graphs is written in omero-blitz as several hundred rules. These tables say the same
-for what clients meet, as read there: *parts* go wherever their whole goes; *contents* go along when nothing that stays
+for what clients meet, as read there: *parts* go wherever their whole goes; *contents* go along when nothing
+that stays
 holds them; links go when one of their ends goes.
 """
 

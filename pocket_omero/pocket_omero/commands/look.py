@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Questions about graphs: what contains what, what commands may be told to work on, how much space is used."""
+"""Questions about graphs: what contains what, what commands may work on, how much space is used."""
 
 from __future__ import annotations
 
