@@ -67,7 +67,10 @@ class Disk:
         return [row for row, _ in found.values()]
 
     def write(
-        self, rows: Mapping[tuple[str, int], Row | None], notes: Mapping[str, Any], next_ids: Mapping[str, int]
+        self,
+        rows: Mapping[tuple[str, int], Row | None],
+        notes: Mapping[str, Any],
+        next_ids: Mapping[str, int],
     ) -> None:
         """Write, and delete what is None, in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
@@ -77,9 +80,12 @@ class Disk:
             self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", _lines(rows))
             tables = {root for root, _ in rows}
             self._db.executemany(
-                "INSERT OR REPLACE INTO ids VALUES (?, ?)", [(t, next_ids[t]) for t in tables if t in next_ids]
+                "INSERT OR REPLACE INTO ids VALUES (?, ?)",
+                [(t, next_ids[t]) for t in tables if t in next_ids],
             )
-            self._db.executemany("DELETE FROM notes WHERE name = ?", [(n,) for n, v in notes.items() if v is None])
+            self._db.executemany(
+                "DELETE FROM notes WHERE name = ?", [(n,) for n, v in notes.items() if v is None]
+            )
             kept = [(n, json.dumps(v)) for n, v in notes.items() if v is not None]
             self._db.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", kept)
             self._db.execute("COMMIT")

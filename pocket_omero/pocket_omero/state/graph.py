@@ -85,6 +85,10 @@ class Reply:
         for other in self._state.many(row, field):
             self.fetch(row, field, other)
 
+    def permissions(self, row: Row) -> Any:
+        """The ``details.permissions`` of a row, as the caller sees them; None where nothing makes them."""
+        return None if self._permissions is None else self._permissions(row)
+
     def _details(self, row: Row, made: Any) -> None:
         details = made._details
         for name in ("owner", "group", "creationEvent", "updateEvent", "externalInfo"):

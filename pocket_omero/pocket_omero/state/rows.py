@@ -6,7 +6,16 @@ from typing import Any
 from pocket_omero.errors import PocketError
 from pocket_omero.ice.entities import Entity, Field, entity
 
-__all__ = ["DETAILS", "NAMED_VALUES", "PERMISSIONS", "Row", "StillReferenced", "UnknownField", "WrongValue", "field_of"]
+__all__ = [
+    "DETAILS",
+    "NAMED_VALUES",
+    "PERMISSIONS",
+    "Row",
+    "StillReferenced",
+    "UnknownField",
+    "WrongValue",
+    "field_of",
+]
 
 # What every row may have beside its own fields: who owns it, where it lies, and when it was made and changed.
 DETAILS = {

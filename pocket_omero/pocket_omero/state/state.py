@@ -4,16 +4,16 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from pocket_omero.ice.entities import Entity, entity, subclasses
 from pocket_omero.state.disk import Disk
-from pocket_omero.state.rows import DETAILS, Row, StillReferenced, WrongValue, checked, field_of
+from pocket_omero.state.rows import DETAILS, Row, StillReferenced, UnknownField, WrongValue, checked, field_of
 
-__all__ = ["INDEXED", "State"]
+__all__ = ["INDEXED", "State", "indexed"]
 
 # Scalars that are looked up; references and details always are.
 INDEXED = frozenset({"name", "omeName", "uuid", "value", "ns", "textValue", "hash", "mimetype"})
@@ -23,6 +23,7 @@ _SHORT = {
     "event": ("details.creationEvent", "details.updateEvent"),
 }
 _NOTHING: Mapping[int, Row] = {}
+_NO_INDEX: Mapping[Any, Mapping[int, Row]] = {}
 
 
 class State:
@@ -78,11 +79,14 @@ class State:
 
     def many(self, row: Row, field: str) -> list[Row]:
         """The rows of a collection: in the order that was saved where it has one, else by id."""
-        kind, back = row.entity.inverse[field_of(row.entity, field).name]
-        found = self.where(kind, back, row)
-        place = "#" + back
-        if any(place in r.values for r in found):
-            found.sort(key=lambda r: (r.values.get(place, len(found)), r.id))
+        kinds, back, place = _end(row.kind, field)
+        found: list[Row] = []
+        for kind in kinds:
+            found.extend(self.index(kind, back).get(row.id, _NOTHING).values())
+        if len(found) > 1:
+            found.sort(key=lambda r: r.id)
+            if any(place in r.values for r in found):
+                found.sort(key=lambda r: r.values.get(place, len(found)))
         return found
 
     def where(self, kind: str, field: str, value: Any) -> list[Row]:
@@ -91,23 +95,25 @@ class State:
         Fast for references (`value` may be the Row or its id; details included: "details.owner") and for what
         `INDEXED` names; else every row is looked at.
         """
-        buckets = list(self.buckets(kind, field, value))
-        if len(buckets) == 1:
-            return _by_id(buckets[0].values())
-        return _by_id(r for b in buckets for r in b.values())
+        found: list[Row] = []
+        for name in subclasses(kind):
+            if not indexed(name, field):
+                found.extend(
+                    r for r in self._kinds.get(name, _NOTHING).values() if r.values.get(field) == value
+                )
+            elif value is None:
+                found.extend(r for r in self._kinds.get(name, _NOTHING).values() if field not in r.values)
+            else:
+                key = value.id if isinstance(value, Row) else value
+                found.extend(self.index(name, field).get(key, _NOTHING).values())
+        return _by_id(found)
 
-    def buckets(self, kind: str, field: str, value: Any) -> Iterator[Mapping[int, Row]]:
-        """The parts of what `where` finds, as they lie in the indexes: not to be kept, nor in any order."""
-        key = value.id if isinstance(value, Row) else value
-        for name in sorted(subclasses(kind)):
-            if name not in self._kinds:
-                continue
-            if _indexed(entity(name), field):
-                found = self._index.get((name, field), {}).get(key)
-                if found:
-                    yield found
-            elif field in entity(name).fields:
-                yield {r.id: r for r in self._kinds[name].values() if r.values.get(field) == value}
+    def index(self, kind: str, field: str) -> Mapping[Any, Mapping[int, Row]]:
+        """An index itself: value (of references the id) → id → row. Of the class itself, not of derived ones.
+
+        Only what `indexed` says yes to has one. Not to be kept or changed.
+        """
+        return self._index.get((kind, field), _NO_INDEX)
 
     def note(self, name: str, default: Any = None) -> Any:
         """What was last kept under a name with `keep`."""
@@ -306,7 +312,9 @@ class State:
         for (kind, field), index in self._index.items():
             others = index.get(row.id)
             if others and entity(field_of(entity(kind), field).of).root == row.entity.root:
-                raise StillReferenced(f"{row} is still referred to by {next(iter(others.values()))} ({field})")
+                raise StillReferenced(
+                    f"{row} is still referred to by {next(iter(others.values()))} ({field})"
+                )
 
 
 def _is(row: Row, name: str) -> bool:
@@ -317,11 +325,23 @@ def _by_id(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda r: r.id)
 
 
-def _indexed(of: Entity, field: str) -> bool:
+@cache
+def indexed(kind: str, field: str) -> bool:
+    """Whether rows are looked up quickly by this field: references, details and what `INDEXED` names."""
     if field in DETAILS or field in INDEXED:
         return True
-    found = of.fields.get(field)
+    found = entity(kind).fields.get(field)
     return found is not None and found.kind == "one"
+
+
+@cache
+def _end(kind: str, field: str) -> tuple[tuple[str, ...], str, str]:
+    """The other end of a collection: in which classes, which field points back, and where its place is kept."""
+    of = entity(kind)
+    if field_of(of, field).kind != "many":
+        raise UnknownField(f"{kind}.{field} is no collection")
+    other, back = of.inverse[field]
+    return tuple(sorted(subclasses(other))), back, "#" + back
 
 
 def _spelt(of: Entity, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -330,5 +350,3 @@ def _spelt(of: Entity, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((full, value) for full in _SHORT[name])
         else:
             yield name, value
-
-
