@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import omero.grid
 
+from pocket_omero.commands import delete
 from pocket_omero.errors import Forbidden, Invalid
 from pocket_omero.ice.dispatch import Service, Stateful
 from pocket_omero.people.levels import ROOT, USER_GROUP
@@ -160,7 +161,7 @@ class Table(Stateful, omero.grid.Table):
         """Delete the table's file; what is linked to it goes with it, as with `Delete2`."""
         self._writing().close()
         self.withdraw(self, current)
-        delete(self.house, self.session, {"OriginalFile": [self._row.id]}, current)
+        delete(self, {"OriginalFile": [self._row.id]}, current)
 
     def do_getMetadata(self, key: str, current: Any) -> Any:
         return self._sheet.metadata().get(key)

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The `omero` command, unmodified, and commands that plug into it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omero.gateway import BlitzGateway, MapAnnotationWrapper
+
+from .place import Place
+from .world import PLANES, World
+
+pytestmark = [
+    pytest.mark.omero,
+    pytest.mark.slow,
+    pytest.mark.needs("unshare"),
+    pytest.mark.client("omero-py command line"),
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A person's command line, with a home of its own."""
+
+    home: Path
+
+    def run(self, *words: str, fails: bool = False) -> str:
+        """Run ``omero`` with these words and return what it prints."""
+        # the command refuses uid 0, which tests in a container often have
+        other = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(self.home),
+            "OMERODIR": str(self.home),
+            "OMERO_USERDIR": str(self.home / "omero"),
+            "PYTHONWARNINGS": "ignore",
+        }
+        command = str(Path(sys.executable).with_name("omero"))
+        done = subprocess.run(
+            [*other, command, *words],
+            cwd=self.home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert bool(done.returncode) == fails, f"omero {' '.join(words)} → {done.returncode}\n{said}"
+        return said
+
+
+@pytest.fixture(scope="module")
+def conn(place: Place) -> Iterator[BlitzGateway]:
+    with place.connected() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def world(conn: BlitzGateway) -> World:
+    return World.make(conn)
+
+
+@pytest.fixture(scope="module")
+def line(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A command line that is logged in."""
+    made = Line(tmp_path_factory.mktemp("home"))
+    person = place.person("member")
+    made.run("login", "-s", place.host, "-p", str(place.port), "-u", person.name, "-w", person.password)
+    return made
+
+
+def test_a_person_logs_in_and_out(place: Place, tmp_path: Path) -> None:
+    other = Line(tmp_path)
+    person = place.person("colleague")
+    said = other.run(
+        "login", "-s", place.host, "-p", str(place.port), "-u", person.name, "-w", person.password
+    )
+    assert f"Created session for {person.name}@{place.host}:{place.port}" in said
+    assert person.name in other.run("sessions", "list")
+    other.run("logout")
+    assert "no session" in other.run("sessions", "list").lower() or person.name not in other.run(
+        "sessions", "list"
+    )
+
+
+def test_a_wrong_password_is_refused(place: Place, tmp_path: Path) -> None:
+    name = place.person("member").name
+    said = Line(tmp_path).run(
+        "login", "-s", place.host, "-p", str(place.port), "-u", name, "-w", "wrong", fails=True
+    )
+    assert "Login failure" in said or "Password check failed" in said
+
+
+def test_a_query_prints_a_table(line: Line, world: World) -> None:
+    query = f"select i.id, i.name from Image i where i.id = {world.image}"
+    assert "first" in line.run("hql", "-q", "--ids-only", "--style", "plain", query)
+
+
+def test_objects_are_made_read_changed_and_linked(line: Line, world: World) -> None:
+    made = line.run("obj", "new", "Dataset", "name=from the command line").split()[-1]
+    kind, _, number = made.partition(":")
+    assert kind == "Dataset"
+    assert "name=from the command line" in line.run("obj", "get", made)
+    line.run("obj", "update", made, "description=said so")
+    assert "said so" in line.run("obj", "get", made, "description")
+    link = line.run(
+        "obj", "new", "DatasetImageLink", f"parent=Dataset:{number}", f"child=Image:{world.second}"
+    )
+    assert "DatasetImageLink:" in link
+
+
+def test_a_file_goes_up_and_comes_down(line: Line, tmp_path: Path) -> None:
+    data = np.random.default_rng(3).bytes(700_000)
+    (tmp_path / "data.bin").write_bytes(data)
+    number = line.run("upload", str(tmp_path / "data.bin")).split("OriginalFile:")[1].split()[0]
+    line.run("download", f"OriginalFile:{number}", str(tmp_path / "back.bin"))
+    assert (tmp_path / "back.bin").read_bytes() == data
+
+
+@pytest.mark.pocket
+def test_the_original_of_an_image_is_downloaded(
+    line: Line, place: Place, conn: BlitzGateway, tmp_path: Path
+) -> None:
+    [image] = conn.getObjects("Image", attributes={"name": "cells.ome.tif"})
+    line.run("download", f"Image:{image.getId()}", str(tmp_path))
+    [file] = [one for one in tmp_path.rglob("*") if one.is_file()]
+    assert place.folder is not None
+    assert file.read_bytes() == (place.folder / "cells" / "cells.ome.tif").read_bytes()
+
+
+def test_tags_are_made_listed_and_linked(line: Line, world: World, conn: BlitzGateway) -> None:
+    said = line.run("tag", "create", "--name", "by hand", "--desc", "a tag")
+    number = said.split("TagAnnotation:")[-1].split()[0] if "TagAnnotation:" in said else ""
+    assert "by hand" in line.run("tag", "list", "--nopage")
+    [tag] = [one for one in conn.getObjects("TagAnnotation") if one.getValue() == "by hand"]
+    assert number in {"", str(tag.getId())}
+    line.run("tag", "link", f"Image:{world.second}", str(tag.getId()))
+    assert tag.getId() in [one.getId() for one in conn.getObject("Image", world.second).listAnnotations()]
+
+
+def test_people_and_groups_are_listed(line: Line, place: Place) -> None:
+    assert place.person("member").name in line.run("user", "list")
+    assert place.person("member").name in line.run("user", "info")
+    assert "read-annotate" in line.run("group", "info") or "rwra--" in line.run("group", "info")
+
+
+def test_an_administrator_makes_a_group_and_a_person(place: Place, tmp_path: Path) -> None:
+    if not place.pocket:
+        pytest.skip("leaves people behind")
+    root, person = Line(tmp_path), place.person("admin")
+    root.run("login", "-s", place.host, "-p", str(place.port), "-u", person.name, "-w", person.password)
+    root.run("group", "add", "newlab", "--type", "read-write")
+    root.run("user", "add", "carol", "Carol", "Danvers", "newlab", "-P", "secret-c")
+    assert "carol" in root.run("user", "list")
+    assert "carol" in root.run("group", "listusers", "newlab")
+
+
+def test_sessions_are_told(line: Line, place: Place) -> None:
+    assert place.person("member").name in line.run("sessions", "who")
+    assert line.run("sessions", "key").strip()
+
+
+def test_scripts_are_listed(line: Line) -> None:
+    assert ".py" in line.run("script", "list")
+
+
+@pytest.mark.pocket
+def test_a_script_is_launched(line: Line, world: World) -> None:
+    said = line.run("script", "launch", "/pocket_omero/Describe_Images.py", f"IDs={world.image}")
+    assert "Described 1 of 1 images" in said
+
+
+def test_a_search_finds_a_dataset(line: Line, world: World, place: Place) -> None:
+    if not place.pocket:
+        pytest.skip("a real server indexes now and then")
+    assert str(world.dataset) in line.run("search", "Dataset", world.name)
+
+
+def test_objects_are_deleted(line: Line, conn: BlitzGateway) -> None:
+    other = World.make(conn)
+    said = line.run("delete", f"Project/Dataset/Image:{other.project}", "--include", "Image", "--report")
+    assert "ok" in said
+    line.run("delete", f"Image:{other.third}")
+    assert conn.getObject("Image", other.third) is None
+
+
+def test_what_would_be_deleted_is_told_first(line: Line, world: World, conn: BlitzGateway) -> None:
+    said = line.run("delete", f"Image:{world.image}", "--dry-run", "--report")
+    assert "Image" in said
+    assert conn.getObject("Image", world.image) is not None
+
+
+@pytest.mark.pocket
+def test_an_image_moves_to_another_group(line: Line, conn: BlitzGateway) -> None:
+    image = conn.createImageFromNumpySeq(iter([np.zeros((8, 8), np.uint8)]), "moves")
+    line.run("chgrp", "hidden", f"Image:{image.getId()}")
+    conn.SERVICE_OPTS.setOmeroGroup(-1)
+    assert conn.getObject("Image", image.getId()).getDetails().getGroup().getName() == "hidden"
+    conn.SERVICE_OPTS.setOmeroGroup(conn.getGroupFromContext().getId())
+
+
+@pytest.mark.needs("omero-metadata")
+@pytest.mark.client("omero-metadata")
+def test_metadata_of_an_image_are_summed_up(line: Line, world: World) -> None:
+    assert "first" in line.run("metadata", "summary", f"Image:{world.image}")
+
+
+@pytest.mark.needs("omero-metadata")
+@pytest.mark.client("omero-metadata")
+def test_key_value_pairs_are_listed(line: Line, world: World, conn: BlitzGateway) -> None:
+    note = MapAnnotationWrapper(conn)
+    note.setNs("test.metadata")
+    note.setValue([["stain", "DAPI"]])
+    note.save()
+    conn.getObject("Image", world.image).linkAnnotation(note)
+    assert "DAPI" in line.run("metadata", "mapanns", f"Image:{world.image}")
+    assert "DAPI" in line.run("metadata", "allanns", f"Image:{world.image}")
+
+
+@pytest.mark.needs("omero-metadata", "tables")
+@pytest.mark.client("omero-metadata")
+def test_a_sheet_becomes_a_table_of_a_dataset(line: Line, conn: BlitzGateway, tmp_path: Path) -> None:
+    world = World.make(conn)
+    (tmp_path / "sheet.csv").write_text(
+        "# header image,d,s\nImage Name,Cells,Gene\nfirst,12,TP53\nsecond,7,BRCA1\n"
+    )
+    line.run("metadata", "populate", f"Dataset:{world.dataset}", "--file", str(tmp_path / "sheet.csv"))
+    space = "openmicroscopy.org/omero/bulk_annotations"
+    [note] = conn.getObject("Dataset", world.dataset).listAnnotations(ns=space)
+    table = conn.c.sf.sharedResources().openTable(note.getFile()._obj)
+    try:
+        columns = {one.name: one for one in table.read(range(len(table.getHeaders())), 0, 2).columns}
+    finally:
+        table.close()
+    assert list(columns["Cells"].values) == [12.0, 7.0]
+    assert list(columns["Image"].values) == [world.image, world.second]
+
+
+@pytest.mark.needs("omero-metadata")
+@pytest.mark.client("omero-metadata")
+def test_the_size_of_pixels_is_set(line: Line, world: World, conn: BlitzGateway) -> None:
+    line.run(
+        "metadata", "pixelsize", f"Image:{world.image}", "--x", "0.25", "--y", "0.25", "--unit", "MICROMETER"
+    )
+    assert conn.getObject("Image", world.image).getPixelSizeX() == 0.25
+
+
+@pytest.mark.needs("omero-cli-render")
+@pytest.mark.client("omero-cli-render")
+def test_rendering_settings_are_told(line: Line, world: World) -> None:
+    assert "tokens" in line.run("render", "info", f"Image:{world.image}") or "ch1" in line.run(
+        "render", "info", f"Image:{world.image}"
+    )
+
+
+@pytest.mark.needs("omero-cli-render")
+@pytest.mark.client("omero-cli-render")
+def test_rendering_settings_are_set(line: Line, world: World, conn: BlitzGateway, tmp_path: Path) -> None:
+    (tmp_path / "settings.yml").write_text(
+        "version: 2\nchannels:\n  1: {start: 10, end: 1000, color: '00FF00', label: green, active: true}\n"
+        "  2: {start: 0, end: 2000, color: 'FF0000', label: red, active: true}\n"
+    )
+    line.run("render", "set", f"Image:{world.image}", str(tmp_path / "settings.yml"))
+    first = conn.getObject("Image", world.image).getChannels()[0]
+    assert (first.getLabel(), first.getColor().getHtml(), first.getWindowEnd()) == ("green", "00FF00", 1000)
+
+
+@pytest.mark.needs("omero-cli-zarr")
+@pytest.mark.client("omero-cli-zarr")
+def test_an_image_becomes_an_ome_zarr(line: Line, world: World, tmp_path: Path) -> None:
+    import zarr
+
+    line.run("zarr", "--output", str(tmp_path), "export", f"Image:{world.image}")
+    [folder] = tmp_path.iterdir()
+    group = zarr.open_group(folder, mode="r")
+    array = np.asarray(group["0"])
+    assert array.shape == (2, 3, 48, 64)
+    assert np.array_equal(array, np.stack(PLANES).reshape(3, 2, 48, 64).swapaxes(0, 1))
+
+
+@pytest.mark.needs("omero-cli-duplicate")
+@pytest.mark.client("omero-cli-duplicate")
+def test_a_dataset_is_duplicated_or_refused_in_words(line: Line, conn: BlitzGateway) -> None:
+    world = World.make(conn)
+    before = len(list(conn.getObjects("Dataset", attributes={"name": world.name})))
+    line.run("duplicate", f"Dataset:{world.dataset}", "--reference", "Image")
+    assert len(list(conn.getObjects("Dataset", attributes={"name": world.name}))) == before + 1
