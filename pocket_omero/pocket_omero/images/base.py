@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +23,22 @@ PIXEL_TYPES = {
     "uint8": "u1", "uint16": "u2", "uint32": "u4",
     "float": "f4", "double": "f8",
 }  # fmt: skip
+
+
+# What libraries raise for broken files, as met by trying many. Only used around calls of these libraries.
+BROKEN: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 class ImageError(PocketError):
@@ -137,8 +155,7 @@ class Reader(ABC):
             return self.region(level, plane, y, x, height, width)
         except PocketError:
             raise
-        except (OSError, ValueError, RuntimeError, TypeError, KeyError, IndexError) as error:
-            # what decoders raise for a broken file; the image's name stays out of logs, as it may name people
+        except BROKEN as error:  # the image's name stays out of it, as it may name people
             raise ImageError(f"this part of the image cannot be read: {error}") from error
 
     def check(self, level: int, plane: Plane, y: int, x: int, height: int, width: int) -> None:

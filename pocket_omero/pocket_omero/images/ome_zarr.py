@@ -12,7 +12,17 @@ from typing import Any
 import tensorstore
 
 from pocket_omero.images import ome_xml
-from pocket_omero.images.base import Array, Channel, ImageError, ImageInfo, Length, Plane, Reader, served_type
+from pocket_omero.images.base import (
+    BROKEN,
+    Array,
+    Channel,
+    ImageError,
+    ImageInfo,
+    Length,
+    Plane,
+    Reader,
+    served_type,
+)
 
 _CONTEXT = tensorstore.Context({"cache_pool": {"total_bytes_limit": 64 << 20}})
 _ORDER = "tczyx"
@@ -94,16 +104,17 @@ class ZarrReader(Reader):
         if not 0 <= series < len(found):
             raise ImageError(f"this OME-Zarr has {len(found)} images, and no number {series}")
         place, name = found[series]
-        folder = path / place
-        if not folder.resolve().is_relative_to(path.resolve()):
-            raise ImageError("this OME-Zarr names an image outside of itself")
+        folder = _below(path, place)
         try:
             said = attributes(folder)
             scales = said["multiscales"][0]
             self._axes = _axes(scales)
-            self._arrays = [_open(folder / dataset["path"]) for dataset in scales["datasets"]]
+            self._arrays = [
+                _open(_below(path, f"{place}/{dataset['path']}".lstrip("/")))
+                for dataset in scales["datasets"]
+            ]
             self.info = self._describe(path, series, name or str(scales.get("name") or ""), said)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OSError) as error:
+        except BROKEN as error:
             raise ImageError(f"this OME-Zarr cannot be read: {error!r}") from error
 
     def _describe(self, path: Path, series: int, name: str, said: dict[str, Any]) -> ImageInfo:
@@ -146,6 +157,14 @@ class ZarrReader(Reader):
         values = array[index].read().result()
         names = [axis["name"] for axis in self._axes]
         return values if names.index("y") < names.index("x") else values.T  # type: ignore[no-any-return]
+
+
+def _below(path: Path, place: str) -> Path:
+    """A folder in an OME-Zarr, which may not lie elsewhere: others may have written it."""
+    found = (path / place).resolve()
+    if not found.is_relative_to(path.resolve()):
+        raise ImageError("this OME-Zarr names an image outside of itself")
+    return found
 
 
 def _open(path: Path) -> Any:

@@ -16,11 +16,22 @@ import numpy as np
 import tifffile
 
 from pocket_omero.images import ome_xml
-from pocket_omero.images.base import Array, Channel, ImageError, ImageInfo, Length, Plane, Reader, served_type
+from pocket_omero.images.base import (
+    BROKEN,
+    Array,
+    Channel,
+    ImageError,
+    ImageInfo,
+    Length,
+    Plane,
+    Reader,
+    served_type,
+)
 from pocket_omero.images.files import DECODED, Mapped, OpenFile
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".lsm", ".qptiff")
 COARSE = 64 << 20  # decoding more than this for one tile is too slow for a viewer
+TOO_COARSE = 8 << 30
 _JPEG = {6, 7, 33007, 34892}
 _numbers = itertools.count()
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong is raised; nothing on stderr
@@ -36,7 +47,7 @@ def open_file(path: Path) -> tifffile.TiffFile:
     """
     try:
         return tifffile.TiffFile(path)
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+    except BROKEN as error:
         raise ImageError(f"this TIFF cannot be read: {error}") from error
 
 
@@ -53,7 +64,7 @@ def inspect(path: Path) -> list[ImageInfo]:
             if not file.series:
                 raise ImageError("this TIFF holds no image")
             return [_describe(file, number, path) for number in range(len(file.series))]
-        except (OSError, ValueError, RuntimeError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        except BROKEN as error:
             raise ImageError(f"this TIFF cannot be read: {error}") from error
 
 
@@ -219,6 +230,8 @@ class _Level:
             file = reader.file(self.page.parent.filehandle.path)
             dtype = series.dtype.newbyteorder(self.page.parent.byteorder)
             self.mapped = Mapped(file, series.dataoffset, series.shape, dtype)
+        elif math.prod(self.page.chunks) * self.page.dtype.itemsize > TOO_COARSE:
+            raise ImageError("this TIFF cannot be read in parts: its tiles or strips are too large")
         elif series.shape[self.outer :] != self.page.shape or set(self.page.axes) - set("YXS"):
             raise ImageError(f"images with axes {series.axes} stored as {self.page.axes} cannot be served")
 
@@ -310,7 +323,7 @@ class TiffReader(Reader):
                 _Level(level, weakref.proxy(self), number)
                 for number, level in enumerate(_levels(tiff.series[series]))
             ]
-        except (OSError, ValueError, RuntimeError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        except BROKEN as error:
             raise ImageError(f"this TIFF cannot be read: {error}") from error
         self.coarse = self._levels[0].coarse()
 
