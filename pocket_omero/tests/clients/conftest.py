@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+from pocket_omero.testing import Omero, real
 from pocket_omero.web import APPS, Web, running_web
-
-from .place import Person, Place, real_place
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,11 +34,6 @@ projects:
 datasets:
   Slides: {owner: alice, group: lab, images: ["slides/*"]}
 """
-_PEOPLE = {
-    "member": Person("alice", "secret-a"),
-    "colleague": Person("bob", "secret-b"),
-    "admin": Person("root", "secret-r"),
-}
 
 
 def fill(folder: Path) -> None:
@@ -77,6 +71,11 @@ def fill(folder: Path) -> None:
             writer.write(slide[::level, ::level], subfiletype=1, **options)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the mark here means."""
+    config.addinivalue_line("markers", "pocket: of what only a pocket OMERO has; left out at a real one")
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let clients warn as they like: they are not ours."""
     for kind in ("DeprecationWarning", "ResourceWarning", "FutureWarning"):
@@ -84,29 +83,28 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Where the clients log in: a pocket OMERO of this test process, or the server that the environment names."""
-    real = real_place()
-    if real is not None:
-        yield real
-        return
-    from pocket_omero.server import Server
-
+def pocket_omero_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server that the plug-in starts serves."""
     folder = tmp_path_factory.mktemp("served")
     fill(folder)
-    with Server(folder, home=tmp_path_factory.mktemp("own")) as server:
-        yield Place(server.host, server.port, _PEOPLE, folder, server=server)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def place(pocket_omero: Omero) -> Omero:
+    """Where the clients log in: a pocket OMERO of this test process, or a real one."""
+    return pocket_omero
 
 
 @pytest.fixture(autouse=True)
 def _pocket_only(request: pytest.FixtureRequest) -> None:
     """Leave out, at a real server, what only a pocket OMERO has."""
-    if request.node.get_closest_marker("pocket") and real_place() is not None:
+    if request.node.get_closest_marker("pocket") and real() is not None:
         pytest.skip("only with a pocket OMERO")
 
 
 @pytest.fixture(scope="session")
-def web(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+def web(place: Omero, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """An OMERO.web beside the server, with the apps that are installed."""
     apps = [app for app in APPS if importlib.util.find_spec(app) is not None]
     with running_web(place, tmp_path_factory.mktemp("web"), apps=apps) as started:

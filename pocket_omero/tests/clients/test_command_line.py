@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from omero.gateway import BlitzGateway, MapAnnotationWrapper
+from pocket_omero.testing import Omero
 
-from .place import Place
 from .world import PLANES, World
 
 pytestmark = [
@@ -30,6 +30,10 @@ class Line:
     """A person's command line, with a home of its own."""
 
     home: Path
+
+    def log_in(self, place: Omero, role: str) -> str:
+        name, password = place.person(role)
+        return self.run("login", "-s", place.host, "-p", str(place.port), "-u", name, "-w", password)
 
     def run(self, *words: str, fails: bool = False) -> str:
         """Run ``omero`` with these words and return what it prints."""
@@ -60,8 +64,8 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def conn(place: Place) -> Iterator[BlitzGateway]:
-    with place.connected() as opened:
+def conn(place: Omero) -> Iterator[BlitzGateway]:
+    with place.gateway() as opened:
         yield opened
 
 
@@ -71,30 +75,24 @@ def world(conn: BlitzGateway) -> World:
 
 
 @pytest.fixture(scope="module")
-def line(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Line:
+def line(place: Omero, tmp_path_factory: pytest.TempPathFactory) -> Line:
     """A command line that is logged in."""
     made = Line(tmp_path_factory.mktemp("home"))
-    person = place.person("member")
-    made.run("login", "-s", place.host, "-p", str(place.port), "-u", person.name, "-w", person.password)
+    made.log_in(place, "member")
     return made
 
 
-def test_a_person_logs_in_and_out(place: Place, tmp_path: Path) -> None:
+def test_a_person_logs_in_and_out(place: Omero, tmp_path: Path) -> None:
     other = Line(tmp_path)
-    person = place.person("colleague")
-    said = other.run(
-        "login", "-s", place.host, "-p", str(place.port), "-u", person.name, "-w", person.password
-    )
-    assert f"Created session for {person.name}@{place.host}:{place.port}" in said
-    assert person.name in other.run("sessions", "list")
+    name = place.person("colleague")[0]
+    assert f"{name}@{place.host}:{place.port}" in other.log_in(place, "colleague")
+    assert name in other.run("sessions", "list")
     other.run("logout")
-    assert "no session" in other.run("sessions", "list").lower() or person.name not in other.run(
-        "sessions", "list"
-    )
+    assert "no session" in other.run("sessions", "list").lower() or name not in other.run("sessions", "list")
 
 
-def test_a_wrong_password_is_refused(place: Place, tmp_path: Path) -> None:
-    name = place.person("member").name
+def test_a_wrong_password_is_refused(place: Omero, tmp_path: Path) -> None:
+    name = place.person("member")[0]
     said = Line(tmp_path).run(
         "login", "-s", place.host, "-p", str(place.port), "-u", name, "-w", "wrong", fails=True
     )
@@ -129,13 +127,12 @@ def test_a_file_goes_up_and_comes_down(line: Line, tmp_path: Path) -> None:
 
 @pytest.mark.pocket
 def test_the_original_of_an_image_is_downloaded(
-    line: Line, place: Place, conn: BlitzGateway, tmp_path: Path
+    line: Line, pocket_omero_folder: Path, conn: BlitzGateway, tmp_path: Path
 ) -> None:
     [image] = conn.getObjects("Image", attributes={"name": "cells.ome.tif"})
     line.run("download", f"Image:{image.getId()}", str(tmp_path))
     [file] = [one for one in tmp_path.rglob("*") if one.is_file()]
-    assert place.folder is not None
-    assert file.read_bytes() == (place.folder / "cells" / "cells.ome.tif").read_bytes()
+    assert file.read_bytes() == (pocket_omero_folder / "cells" / "cells.ome.tif").read_bytes()
 
 
 def test_tags_are_made_listed_and_linked(line: Line, world: World, conn: BlitzGateway) -> None:
@@ -148,25 +145,25 @@ def test_tags_are_made_listed_and_linked(line: Line, world: World, conn: BlitzGa
     assert tag.getId() in [one.getId() for one in conn.getObject("Image", world.second).listAnnotations()]
 
 
-def test_people_and_groups_are_listed(line: Line, place: Place) -> None:
-    assert place.person("member").name in line.run("user", "list")
-    assert place.person("member").name in line.run("user", "info")
+def test_people_and_groups_are_listed(line: Line, place: Omero) -> None:
+    assert place.person("member")[0] in line.run("user", "list")
+    assert place.person("member")[0] in line.run("user", "info")
     assert "read-annotate" in line.run("group", "info") or "rwra--" in line.run("group", "info")
 
 
-def test_an_administrator_makes_a_group_and_a_person(place: Place, tmp_path: Path) -> None:
-    if not place.pocket:
+def test_an_administrator_makes_a_group_and_a_person(place: Omero, tmp_path: Path) -> None:
+    if place.is_real:
         pytest.skip("leaves people behind")
-    root, person = Line(tmp_path), place.person("admin")
-    root.run("login", "-s", place.host, "-p", str(place.port), "-u", person.name, "-w", person.password)
+    root = Line(tmp_path)
+    root.log_in(place, "admin")
     root.run("group", "add", "newlab", "--type", "read-write")
     root.run("user", "add", "carol", "Carol", "Danvers", "newlab", "-P", "secret-c")
     assert "carol" in root.run("user", "list")
     assert "carol" in root.run("group", "listusers", "newlab")
 
 
-def test_sessions_are_told(line: Line, place: Place) -> None:
-    assert place.person("member").name in line.run("sessions", "who")
+def test_sessions_are_told(line: Line, place: Omero) -> None:
+    assert place.person("member")[0] in line.run("sessions", "who")
     assert line.run("sessions", "key").strip()
 
 
@@ -180,8 +177,8 @@ def test_a_script_is_launched(line: Line, world: World) -> None:
     assert "Described 1 of 1 images" in said
 
 
-def test_a_search_finds_a_dataset(line: Line, world: World, place: Place) -> None:
-    if not place.pocket:
+def test_a_search_finds_a_dataset(line: Line, world: World, place: Omero) -> None:
+    if place.is_real:
         pytest.skip("a real server indexes now and then")
     assert str(world.dataset) in line.run("search", "Dataset", world.name)
 

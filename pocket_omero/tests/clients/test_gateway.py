@@ -18,16 +18,16 @@ from omero.gateway import BlitzGateway
 from omero.model import enums
 from omero.rtypes import rdouble, rint, rlong, rstring, unwrap
 from PIL import Image as Pillow
+from pocket_omero.testing import Omero
 
-from .place import Place
 from .world import PLANES, World, planes
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow, pytest.mark.client("omero-py")]
 
 
 @pytest.fixture(scope="module")
-def conn(place: Place) -> Iterator[BlitzGateway]:
-    with place.connected() as opened:
+def conn(place: Omero) -> Iterator[BlitzGateway]:
+    with place.gateway() as opened:
         yield opened
 
 
@@ -44,31 +44,31 @@ def test_a_person_logs_in_over_tls(conn: BlitzGateway) -> None:
     assert conn.isSecure()
 
 
-def test_the_event_context_names_person_and_group(conn: BlitzGateway, place: Place) -> None:
+def test_the_event_context_names_person_and_group(conn: BlitzGateway, place: Omero) -> None:
     context = conn.getEventContext()
-    assert context.userName == place.person("member").name
+    assert context.userName == place.person("member")[0]
     assert context.groupId in context.memberOfGroups
     assert context.sessionUuid == conn.c.getSessionId()
     assert not context.isAdmin
 
 
-def test_a_wrong_password_is_refused_by_the_gateway(place: Place) -> None:
-    conn = BlitzGateway(place.person("member").name, "wrong", host=place.host, port=place.port, secure=True)
+def test_a_wrong_password_is_refused_by_the_gateway(place: Omero) -> None:
+    conn = BlitzGateway(place.person("member")[0], "wrong", host=place.host, port=place.port, secure=True)
     assert not conn.connect()
     assert "Password check failed" in str(conn.getLastError())
     conn.close()
 
 
-def test_a_wrong_password_is_refused_by_the_client(place: Place) -> None:
+def test_a_wrong_password_is_refused_by_the_client(place: Omero) -> None:
     client = omero.client(place.host, place.port)
     try:
         with pytest.raises(Glacier2.PermissionDeniedException):
-            client.createSession(place.person("member").name, "wrong")
+            client.createSession(place.person("member")[0], "wrong")
     finally:
         client.closeSession()
 
 
-def test_a_session_is_joined_by_its_key(conn: BlitzGateway, place: Place) -> None:
+def test_a_session_is_joined_by_its_key(conn: BlitzGateway, place: Omero) -> None:
     other = BlitzGateway(host=place.host, port=place.port, secure=True)
     assert other.connect(sUuid=conn.c.getSessionId())
     assert other.getUser().getName() == conn.getUser().getName()
@@ -77,24 +77,23 @@ def test_a_session_is_joined_by_its_key(conn: BlitzGateway, place: Place) -> Non
     assert conn.isConnected()
 
 
-def test_a_closed_session_cannot_be_joined(place: Place) -> None:
-    conn = place.gateway()
-    key = conn.c.getSessionId()
-    conn.close()
+def test_a_closed_session_cannot_be_joined(place: Omero) -> None:
+    with place.gateway() as conn:
+        key = conn.c.getSessionId()
     other = BlitzGateway(host=place.host, port=place.port, secure=True)
     assert not other.connect(sUuid=key)
     other.close()
 
 
-def test_a_detached_session_lives_on_until_it_is_killed(place: Place) -> None:
-    with place.connected() as conn:
+def test_a_detached_session_lives_on_until_it_is_killed(place: Omero) -> None:
+    with place.gateway() as conn:
         group = conn.getGroupFromContext().getName()
         key = conn.c.sf.getSessionService().createUserSession(0, 600_000, group).uuid.val
     first = omero.client(place.host, place.port)
     first.joinSession(key).detachOnDestroy()
     first.closeSession()
     second = omero.client(place.host, place.port)
-    assert second.joinSession(key).getAdminService().getEventContext().userName == place.person("member").name
+    assert second.joinSession(key).getAdminService().getEventContext().userName == place.person("member")[0]
     second.killSession()
     third = omero.client(place.host, place.port)
     with pytest.raises(Glacier2.PermissionDeniedException):
@@ -102,16 +101,16 @@ def test_a_detached_session_lives_on_until_it_is_killed(place: Place) -> None:
     third.closeSession()
 
 
-def test_an_administrator_works_as_somebody_else(place: Place) -> None:
-    with place.connected("admin") as root:
-        other = root.suConn(place.person("member").name, ttl=60_000)
-        assert other.getUser().getName() == place.person("member").name
+def test_an_administrator_works_as_somebody_else(place: Omero) -> None:
+    with place.gateway("admin") as root:
+        other = root.suConn(place.person("member")[0], ttl=60_000)
+        assert other.getUser().getName() == place.person("member")[0]
         other.close()
 
 
-def test_nobody_else_may_work_as_somebody_else(conn: BlitzGateway, place: Place) -> None:
+def test_nobody_else_may_work_as_somebody_else(conn: BlitzGateway, place: Omero) -> None:
     principal = omero.sys.Principal()
-    principal.name = place.person("colleague").name
+    principal.name = place.person("colleague")[0]
     principal.group = conn.getGroupFromContext().getName()
     principal.eventType = "User"
     with pytest.raises(omero.SecurityViolation):
@@ -122,12 +121,12 @@ def test_a_session_is_kept_alive(conn: BlitzGateway) -> None:
     assert conn.keepAlive()
 
 
-def test_people_and_groups_are_listed(conn: BlitzGateway, place: Place) -> None:
+def test_people_and_groups_are_listed(conn: BlitzGateway, place: Omero) -> None:
     names = {person.getName() for person in conn.getObjects("Experimenter")}
-    assert {person.name for person in place.people.values()} <= names
+    assert {name for name, _ in place.people.values()} <= names
     assert conn.getGroupFromContext().getName() in {group.getName() for group in conn.getGroupsMemberOf()}
     leaders, colleagues = conn.getGroupFromContext().groupSummary()
-    assert place.person("colleague").name in {person.getName() for person in leaders + colleagues}
+    assert place.person("colleague")[0] in {person.getName() for person in leaders + colleagues}
 
 
 # images
@@ -277,8 +276,8 @@ def test_names_and_descriptions_are_changed(conn: BlitzGateway, world: World) ->
     assert conn.getObject("Dataset", world.dataset).getDescription() == "what it is"
 
 
-def test_a_search_finds_names(conn: BlitzGateway, world: World, place: Place) -> None:
-    if not place.pocket:
+def test_a_search_finds_names(conn: BlitzGateway, world: World, place: Omero) -> None:
+    if place.is_real:
         time.sleep(30)  # a real server indexes now and then
     found = conn.searchObjects(["Dataset"], world.name)
     assert world.dataset in [one.getId() for one in found]
@@ -460,9 +459,9 @@ def test_what_does_not_exist_is_not_got(conn: BlitzGateway) -> None:
 
 
 def test_a_colleague_reads_and_annotates_but_does_not_change(
-    conn: BlitzGateway, world: World, place: Place
+    conn: BlitzGateway, world: World, place: Omero
 ) -> None:
-    with place.connected("colleague") as other:
+    with place.gateway("colleague") as other:
         image = other.getObject("Image", world.image)
         assert image.canAnnotate()
         assert not image.canEdit()
@@ -475,11 +474,11 @@ def test_a_colleague_reads_and_annotates_but_does_not_change(
         with pytest.raises(omero.SecurityViolation):
             image.save()
     [back] = conn.getObject("Image", world.image).listAnnotations(ns="test.colleague")
-    assert back.getOwner().getName() == place.person("colleague").name
+    assert back.getOwner().getName() == place.person("colleague")[0]
 
 
-def test_nothing_is_written_in_all_groups_at_once(place: Place) -> None:
-    with place.connected() as conn:
+def test_nothing_is_written_in_all_groups_at_once(place: Omero) -> None:
+    with place.gateway() as conn:
         dataset = omero.model.DatasetI()
         dataset.name = rstring("nowhere")
         with pytest.raises(omero.ServerError):

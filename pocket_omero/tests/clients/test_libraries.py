@@ -10,8 +10,8 @@ import numpy as np
 import omero
 import pytest
 from omero.gateway import BlitzGateway
+from pocket_omero.testing import Omero
 
-from .place import Place
 from .world import World
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow]
@@ -20,8 +20,8 @@ rois_only = [pytest.mark.needs("omero-rois", "scikit-image"), pytest.mark.client
 
 
 @pytest.fixture(scope="module")
-def conn(place: Place) -> Iterator[BlitzGateway]:
-    with place.connected() as opened:
+def conn(place: Omero) -> Iterator[BlitzGateway]:
+    with place.gateway() as opened:
         yield opened
 
 
@@ -33,14 +33,12 @@ def world(conn: BlitzGateway) -> World:
 class TestEzomero:
     pytestmark = ezomero_only
 
-    def test_it_connects(self, place: Place) -> None:
+    def test_it_connects(self, place: Omero) -> None:
         import ezomero
 
-        person = place.person("member")
-        conn = ezomero.connect(
-            person.name, person.password, host=place.host, port=place.port, group="", secure=True
-        )
-        assert conn.getUser().getName() == person.name
+        name, password = place.person("member")
+        conn = ezomero.connect(name, password, host=place.host, port=place.port, group="", secure=True)
+        assert conn.getUser().getName() == name
         conn.close()
 
     def test_projects_datasets_and_images_are_made_and_found(self, conn: BlitzGateway) -> None:
@@ -140,10 +138,10 @@ class TestEzomero:
         assert ezomero.filter_by_tag_value(conn, images, f"ez {world.name}") == [world.second]
         assert tag.getId() in ezomero.get_tag_ids(conn, "Image", world.second)
 
-    def test_people_and_groups_are_found(self, conn: BlitzGateway, place: Place) -> None:
+    def test_people_and_groups_are_found(self, conn: BlitzGateway, place: Omero) -> None:
         import ezomero
 
-        assert ezomero.get_user_id(conn, place.person("member").name) == conn.getUser().getId()
+        assert ezomero.get_user_id(conn, place.person("member")[0]) == conn.getUser().getId()
         name = conn.getGroupFromContext().getName()
         assert ezomero.get_group_id(conn, name) == conn.getGroupFromContext().getId()
 
@@ -169,7 +167,7 @@ class TestOmeroRois:
             roi.addShape(mask)
             conn.getUpdateService().saveObject(roi)
         found = conn.getRoiService().findByImage(world.second, None).rois
-        masks = [[shape for shape in roi.copyShapes()] for roi in found]
+        masks = [list(roi.copyShapes()) for roi in found]
         image, _, _ = masks_to_labels(masks, (1, 1, 1, 48, 64))
         assert np.array_equal(np.squeeze(image) > 0, labels > 0)
 

@@ -13,8 +13,8 @@ import omero.scripts
 import pytest
 from omero.gateway import BlitzGateway
 from omero.rtypes import rbool, rint, rlist, rlong, rstring, unwrap
+from pocket_omero.testing import Omero
 
-from .place import Place
 from .world import World
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow, pytest.mark.client("omero-py scripts")]
@@ -44,15 +44,15 @@ sys.exit(asked["Leave"])
 
 
 @pytest.fixture(scope="module")
-def conn(place: Place) -> Iterator[BlitzGateway]:
-    with place.connected() as opened:
+def conn(place: Omero) -> Iterator[BlitzGateway]:
+    with place.gateway() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def echo(place: Place) -> Iterator[int]:
+def echo(place: Omero) -> Iterator[int]:
     """A script for everybody."""
-    with place.connected("admin") as root:
+    with place.gateway("admin") as root:
         service = root.getScriptService()
         number = service.uploadOfficialScript(f"/test/{uuid.uuid4().hex}/Echo.py", ECHO)
         yield number
@@ -141,14 +141,13 @@ def test_a_running_script_is_cancelled(conn: BlitzGateway, echo: int) -> None:
     assert unwrap(conn.getQueryService().projection(query, params, {"omero.group": "-1"})) == [["Cancelled"]]
 
 
-def test_a_script_goes_on_when_its_caller_leaves(place: Place, echo: int) -> None:
-    conn = place.gateway()
-    key = conn.c.getSessionId()
+def test_a_script_goes_on_when_its_caller_leaves(place: Omero, echo: int) -> None:
     stay = BlitzGateway(host=place.host, port=place.port, secure=True)
-    assert stay.connect(sUuid=key)
-    inputs = {"Word": rstring("on"), "Sleep": omero.rtypes.rdouble(1)}
-    proxy = str(conn.getScriptService().runScript(echo, inputs, None))
-    conn.close(hard=False)
+    with place.gateway() as conn:
+        assert stay.connect(sUuid=conn.c.getSessionId())
+        inputs = {"Word": rstring("on"), "Sleep": omero.rtypes.rdouble(1)}
+        proxy = str(conn.getScriptService().runScript(echo, inputs, None))
+        conn.close(hard=False)
     process = omero.grid.ScriptProcessPrx.checkedCast(stay.c.ic.stringToProxy(proxy))
     assert process.wait() == 0
     assert unwrap(process.getResults(1)["Message"]) == "on on"
@@ -160,14 +159,14 @@ def test_only_administrators_add_scripts_for_everybody(conn: BlitzGateway) -> No
         conn.getScriptService().uploadOfficialScript("/test/Mine.py", ECHO)
 
 
-def test_a_script_is_not_added_twice(place: Place, conn: BlitzGateway, echo: int) -> None:
+def test_a_script_is_not_added_twice(place: Omero, conn: BlitzGateway, echo: int) -> None:
     file = conn.getObject("OriginalFile", echo)
-    with place.connected("admin") as root, pytest.raises(omero.ApiUsageException):
+    with place.gateway("admin") as root, pytest.raises(omero.ApiUsageException):
         root.getScriptService().uploadOfficialScript(file.getPath() + file.getName(), ECHO)
 
 
-def test_a_script_is_changed(place: Place, conn: BlitzGateway) -> None:
-    with place.connected("admin") as root:
+def test_a_script_is_changed(place: Omero, conn: BlitzGateway) -> None:
+    with place.gateway("admin") as root:
         service = root.getScriptService()
         number = service.uploadOfficialScript(f"/test/{uuid.uuid4().hex}.py", ECHO)
         service.editScript(omero.model.OriginalFileI(number, False), ECHO.replace("1.2.3", "1.2.4"))
@@ -186,8 +185,8 @@ def test_a_users_own_script_needs_a_processor_of_theirs(conn: BlitzGateway) -> N
     service.deleteScript(number)
 
 
-def test_a_script_that_is_broken_says_why(place: Place, conn: BlitzGateway) -> None:
-    with place.connected("admin") as root:
+def test_a_script_that_is_broken_says_why(place: Omero, conn: BlitzGateway) -> None:
+    with place.gateway("admin") as root:
         number = root.getScriptService().uploadOfficialScript(f"/test/{uuid.uuid4().hex}.py", "1 / 0\n")
         with pytest.raises(omero.ServerError):
             conn.getScriptService().getParams(number)

@@ -11,8 +11,7 @@ import omero.grid
 import pytest
 from omero.gateway import BlitzGateway
 from omero.rtypes import rfloat, rint, rlong, rstring, unwrap
-
-from .place import Place
+from pocket_omero.testing import Omero
 
 pytestmark = [
     pytest.mark.omero,
@@ -23,8 +22,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def conn(place: Place) -> Iterator[BlitzGateway]:
-    with place.connected() as opened:
+def conn(place: Omero) -> Iterator[BlitzGateway]:
+    with place.gateway() as opened:
         yield opened
 
 
@@ -220,7 +219,7 @@ def test_many_rows_are_kept_and_found(table: Any) -> None:
     assert table.getWhereList("(x > 49990) & (n % 2 == 0)", {}, 0, 0, 1) == list(range(99_982, rows, 2))
 
 
-def test_a_table_is_kept_and_opened_again(conn: BlitzGateway, place: Place) -> None:
+def test_a_table_is_kept_and_opened_again(conn: BlitzGateway, place: Omero) -> None:
     made = conn.c.sf.sharedResources().newTable(1, "kept.h5")
     made.initialize([omero.grid.LongColumn("n", "", [])])
     made.addData([omero.grid.LongColumn("n", "", [1, 2, 3])])
@@ -230,7 +229,7 @@ def test_a_table_is_kept_and_opened_again(conn: BlitzGateway, place: Place) -> N
     assert (known.getName(), known.getMimetype()) == ("kept.h5", "OMERO.tables")
     assert known.getSize() > 0
     assert b"".join(known.getFileInChunks())[:8] == b"\x89HDF\r\n\x1a\n"
-    with place.connected("colleague") as other:
+    with place.gateway("colleague") as other:
         opened = other.c.sf.sharedResources().openTable(omero.model.OriginalFileI(file, False))
         assert list(opened.read([0], 0, 3).columns[0].values) == [1, 2, 3]
         with pytest.raises(omero.SecurityViolation):

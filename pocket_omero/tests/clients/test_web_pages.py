@@ -21,9 +21,9 @@ from omero.gateway import (
 )
 from omero.rtypes import rdouble, rint, rstring
 from PIL import Image as Pillow
+from pocket_omero.testing import Omero
 from pocket_omero.web import Web
 
-from .place import Place
 from .visit import Visit, why
 from .world import World
 
@@ -47,8 +47,8 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def conn(place: Place) -> Iterator[BlitzGateway]:
-    with place.connected() as opened:
+def conn(place: Omero) -> Iterator[BlitzGateway]:
+    with place.gateway() as opened:
         yield opened
 
 
@@ -119,7 +119,7 @@ def made(conn: BlitzGateway, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def visit(web: Web, place: Place) -> Visit:
+def visit(web: Web, place: Omero) -> Visit:
     return Visit(web, place.person("member"))
 
 
@@ -327,13 +327,12 @@ def test_pages_of_ones_own_account_answer(visit: Visit, made: Made, path: str) -
         "/webclient/script_upload/",
     ],
 )
-def test_pages_of_administrators_answer(web: Web, place: Place, made: Made, path: str) -> None:
+def test_pages_of_administrators_answer(web: Web, place: Omero, made: Made, path: str) -> None:
     _fetched(Visit(web, place.person("admin")), made.path(path))
 
 
-def test_a_wrong_password_is_refused_in_words(web: Web, place: Place) -> None:
-    person = type(place.person("member"))(place.person("member").name, "wrong")
-    visit = Visit(web, person)
+def test_a_wrong_password_is_refused_in_words(web: Web, place: Omero) -> None:
+    visit = Visit(web, (place.person("member")[0], "wrong"))
     assert visit.answer.status_code == 200
     assert "please check your user name and password" in visit.answer.text
 
@@ -543,7 +542,7 @@ def test_a_script_runs_from_its_dialog(visit: Visit, made: Made, conn: BlitzGate
     assert "Described 1 of 1 images" in said
 
 
-def test_an_image_moves_to_another_group(web: Web, place: Place, conn: BlitzGateway) -> None:
+def test_an_image_moves_to_another_group(web: Web, place: Omero, conn: BlitzGateway) -> None:
     groups = [
         one
         for one in conn.getGroupsMemberOf()
@@ -564,7 +563,7 @@ def test_an_image_moves_to_another_group(web: Web, place: Place, conn: BlitzGate
     assert moved.getDetails().getGroup().getId() == groups[0].getId()
 
 
-def test_a_person_logs_out(web: Web, place: Place) -> None:
+def test_a_person_logs_out(web: Web, place: Omero) -> None:
     visit = Visit(web, place.person("member"))
     assert visit.send("/webclient/logout/").status_code == 200
     assert "/webclient/login/" in visit.go("/webclient/").url

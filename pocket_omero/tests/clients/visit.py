@@ -9,13 +9,11 @@ from typing import Any
 import requests
 from pocket_omero.web import Web
 
-from .place import Person
-
 
 class Visit(requests.Session):
     """A session of requests that is logged in at OMERO.web."""
 
-    def __init__(self, web: Web, person: Person) -> None:
+    def __init__(self, web: Web, person: tuple[str, str]) -> None:
         super().__init__()
         self.web = web
         page = self.go("/webclient/login/")
@@ -24,8 +22,8 @@ class Visit(requests.Session):
         fields = {
             "csrfmiddlewaretoken": token,
             "server": "1",
-            "username": person.name,
-            "password": person.password,
+            "username": person[0],
+            "password": person[1],
         }
         self.answer = self.post(web.url + "/webclient/login/", data=fields, timeout=60, allow_redirects=False)
         self.headers["X-CSRFToken"] = self.cookies.get("csrftoken", "")
