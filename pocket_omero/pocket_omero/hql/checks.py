@@ -18,7 +18,7 @@ _OF_ALL = AGGREGATES | {"minindex", "maxindex"}
 def check(
     query: tree.Query, select: Sequence[tree.Node], order: Sequence[tree.Node], scope: Scope, grouped: bool
 ) -> None:
-    """Refuse columns that stand beside aggregates without being grouped by, and orders that ``distinct`` forbids.
+    """Refuse columns that are not grouped by beside aggregates, and orders that ``distinct`` forbids.
 
     Also a ``join fetch`` whose owner is not selected, which Hibernate refuses.
 
@@ -88,7 +88,7 @@ def _check_fetches(select: Sequence[tree.Node], scope: Scope) -> None:
             continue
         if slot.join.start.slot.index not in there:
             raise HqlError(
-                "query specified join fetching, but the owner of the fetched association was not present in the "
-                "select list"
+                "query specified join fetching, but the owner of the fetched association was not present in "
+                "the select list"
             )
         there.add(slot.index)

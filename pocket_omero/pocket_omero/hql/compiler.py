@@ -270,7 +270,7 @@ class Compiler:
         return Ex(value, "rbool")
 
     def options(self, nodes: Iterable[tree.Node], scope: Scope) -> Callable[[Env], set[Any]]:
-        """The function for what stands behind ``in``: a set, worked out once per run where it cannot change."""
+        """The function for what stands behind ``in``: a set, made once per run where it cannot change."""
         nodes = tuple(nodes)
         (first, *_) = nodes
         if isinstance(first, tree.Subquery):
@@ -311,8 +311,8 @@ class Compiler:
     # --- queries within
 
     def plan(self, query: tree.Query, scope: Scope | None) -> "Plan":
-        """Compile a query within the statement, or the statement itself; the same one in one place only once."""
-        from pocket_omero.hql.planner import plan  # noqa: PLC0415  (they need each other)
+        """Compile a query within the statement, or the statement itself; in one place only once."""
+        from pocket_omero.hql.planner import plan
 
         key = (id(scope), query)
         if key not in self._plans:

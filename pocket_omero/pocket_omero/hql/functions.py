@@ -31,7 +31,7 @@ def _mod(a: int, b: int) -> int:
     return int(math.fmod(a, b))
 
 
-# name: (function, how many arguments, type of the value or "" for that of the first argument). Null in, null out.
+# name: (function, how many arguments, type of the value or "" for that of the first). Null in, null out.
 FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[int, ...], str]] = {
     "lower": (str.lower, (1,), "rstring"),
     "upper": (str.upper, (1,), "rstring"),
@@ -75,7 +75,7 @@ def _divide(a: Any, b: Any) -> Any:
     if b == 0:
         raise HqlError("division by zero")
     if isinstance(a, int) and isinstance(b, int):
-        return int(math.trunc(a / b)) if abs(a) < 2**53 else a // b
+        return math.trunc(a / b) if abs(a) < 2**53 else a // b
     return a / b
 
 

@@ -79,15 +79,18 @@ when: WHEN expr THEN expr
 else: ELSE expr
 
 %declare NAME DOTTED PARAM STRING INTEGER LONG DOUBLE SIGN PLUS MINUS BARS STAR SLASH PERCENT
-%declare SELECT DISTINCT NEW FROM JOIN FETCH INNER LEFT OUTER WITH WHERE GROUP BY HAVING ORDER ASC DESC AS AND OR NOT
-%declare IN IS NULL EMPTY LIKE ESCAPE BETWEEN MEMBER OF EXISTS CASE WHEN THEN ELSE END TRUE FALSE
+%declare SELECT DISTINCT NEW FROM JOIN FETCH INNER LEFT OUTER WITH WHERE GROUP BY HAVING ORDER ASC DESC AS
+%declare AND OR NOT IN IS NULL EMPTY LIKE ESCAPE BETWEEN MEMBER OF EXISTS CASE WHEN THEN ELSE END TRUE FALSE
 %declare LPAR RPAR COMMA
 """
 _GRAMMAR = _GRAMMAR.replace('"("', "_LPAR").replace('")"', "_RPAR").replace('","', "_COMMA")
 _GRAMMAR = _GRAMMAR.replace("LPAR RPAR COMMA\n", "_LPAR _RPAR _COMMA\n")
 _WORDS = frozenset(
-    """select distinct from join fetch inner left outer with where by having asc desc as and or not in is
-    null like between exists case when then else end true false""".split()
+    (
+        *("select", "distinct", "from", "join", "fetch", "inner", "left", "outer", "with", "where", "by"),
+        *("having", "asc", "desc", "as", "and", "or", "not", "in", "is", "null", "like", "between", "exists"),
+        *("case", "when", "then", "else", "end", "true", "false"),
+    )
 )
 _REFUSED = {
     "right": "right outer join",
@@ -131,7 +134,7 @@ def _word(value: str, rest: str, before: Token | None, earlier: Token | None) ->
 
 
 class _Words(Lexer):
-    """Cuts a statement into words. Keywords are words in any case; after ``as`` and in paths they are names."""
+    """Cuts a statement into words. Keywords come in any case; after ``as`` and in paths they are names."""
 
     def __init__(self, _conf: Any) -> None:
         pass

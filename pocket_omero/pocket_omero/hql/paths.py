@@ -113,7 +113,7 @@ def _many(row_fn: Fn, name: str) -> Fn:
 
 
 def head(path: Path, scope: Scope) -> tuple[Slot, tuple[str, ...]] | None:
-    """The name that a path begins at, and what follows; a path without one begins at what is selected from."""
+    """The name that a path begins at, and what follows; without one it begins at what is selected from."""
     found = scope.find(path.parts[0])
     if found is not None:
         return found, path.parts[1:]
@@ -197,7 +197,8 @@ def follow(slot: Slot, rest: tuple[str, ...], scope: Scope, path: Path, implies:
         rest = ("details", *rest)
     elif slot.of != "entity":
         return _quantity(here, slot.of, rest, path)
-    keys, kind, place = [], slot.kind, 0
+    keys: list[tuple[str, str]] = []
+    kind, place = slot.kind, 0
     while place < len(rest):
         name = rest[place]
         if name == "details" and place + 1 < len(rest):

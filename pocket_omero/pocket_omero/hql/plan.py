@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a compiled query is carried out: names are bound one after another, from indexes where there are some."""
+"""How a compiled query is carried out: names are bound one after another, from indexes where possible."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

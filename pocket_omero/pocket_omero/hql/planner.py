@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterable
 from typing import Any
+
 from pocket_omero.hql import checks, tree
 from pocket_omero.hql.compiler import Compiler
 from pocket_omero.hql.errors import HqlError
@@ -145,7 +146,7 @@ class _Planner:
     # --- where
 
     def _conjunct(self, node: tree.Node) -> Iterable[Fn]:
-        """Put a condition where it can be tested first; those that need no name of this query are given back."""
+        """Put a condition where it can be tested first; give back one that needs no name of this query."""
         found, used = self.compiler.using(node, self.scope)
         if found.of not in ("rbool", "param", "null"):
             raise HqlError(f"a condition was expected, not {found.of}")
@@ -162,10 +163,10 @@ class _Planner:
                 value, used = self.compiler.using(other, self.scope)
                 self._add_lookup(one, _one(self.compiler.id_of(value)), used, value.of)
         elif isinstance(node, tree.In):
-            used: frozenset[int] = frozenset()
+            needed: frozenset[int] = frozenset()
             for option in node.options:
-                used |= self.compiler.using(option, self.scope)[1]
-            self._add_lookup(node.of, self.compiler.options(node.options, self.scope), used, "")
+                needed |= self.compiler.using(option, self.scope)[1]
+            self._add_lookup(node.of, self.compiler.options(node.options, self.scope), needed, "")
 
     def _add_lookup(
         self, node: tree.Node, values: Callable[[Env], Iterable[Any]], used: frozenset[int], of: str
@@ -181,7 +182,7 @@ class _Planner:
             self.bindings[made.root.position].lookups.append(made)
 
     def _tests(self, slot: Slot) -> list[Fn]:
-        """Where a condition on what lies behind a name is tested: at that name, or else at the very beginning."""
+        """Where a condition on what lies behind a name is tested: there, or else at the very beginning."""
         if slot in self.scope.slots:
             return self.bindings[slot.position].tests
         return self.bindings[0].tests

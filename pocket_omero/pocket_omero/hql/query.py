@@ -31,11 +31,11 @@ class Result:
     Parameters
     ----------
     columns
-        What each column holds: "entity", "permissions", "class" (the name that OMERO's server has for it), or what
-        `Field.of` says of scalars.
+        What each column holds: "entity", "permissions", "class" (the name that OMERO's server has for it), or
+        what `Field.of` says of scalars.
     rows
-        One list per row. Entities are objects of omero.model, loaded; permissions are omero.model.PermissionsI; all
-        else is plain Python, as in a `Row`.
+        One list per row. Entities are objects of omero.model, loaded; permissions are PermissionsI; all else
+        is plain Python, as in a `Row`.
     names
         Of the columns, where the statement says ``select new map(… as name)``; else None.
     """
@@ -66,8 +66,8 @@ def run(
     text
         The statement.
     params
-        Named parameters, rtypes or plain Python; as omero.sys.Parameters also with the part of the result that is
-        wanted (limit, offset).
+        Named parameters, rtypes or plain Python; as omero.sys.Parameters also with the part of the result
+        that is wanted (limit, offset).
     reply
         Makes the objects; what the statement fetches is loaded in it, and nothing else.
     visible
@@ -133,7 +133,8 @@ def _plain(value: Any) -> Any:
 def _distinct(plan: Plan, found: list[Env]) -> list[list[Env]]:
     """Rows that are one row of the result.
 
-    OMERO's server always sets a limit, and then Hibernate removes repeated objects where collections are fetched.
+    OMERO's server always sets a limit, and then Hibernate removes repeated objects where collections are
+    fetched.
     """
     if not plan.distinct and not any(fetch.many for fetch in plan.fetches):
         return [[env] for env in found]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Names of a statement, what they stand for, and compiled expressions.
 
-A statement is compiled once into functions of an *environment*: a list with the `Run` in front and one place per
-name of the statement, sub-queries included. Binding a name is writing into its place.
+A statement is compiled once into functions of an *environment*: a list with the `Run` in front and one place
+per name of the statement, sub-queries included. Binding a name is writing into its place.
 """
 
 from collections.abc import Callable, Mapping

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body TEXT NOT NULL) WIT
 
 
 class Disk:
-    """The file. A commit survives the death of the process; losing power may lose the last ones, never a part.
+    """The file. A commit survives the death of the process; a loss of power may lose the last ones, whole.
 
     Parameters
     ----------

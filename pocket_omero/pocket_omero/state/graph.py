@@ -14,9 +14,9 @@ __all__ = ["Reply"]
 class Reply:
     """Makes the objects of one reply. A row is one object in it, however often it is met.
 
-    Scalars, ids and details are there; references are objects without content, collections are not loaded, until
-    `load` or `fetch` was called for what they hold. OMERO does the same, and clients that forget a ``join fetch``
-    must find out.
+    Scalars, ids and details are there; references are objects without content, collections are not loaded,
+    until `load` or `fetch` was called for what they hold. OMERO does the same, and clients that forget a
+    ``join fetch`` must find out.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: N818  (a situation is named as what it is)
 """One row of one entity, in plain Python values."""
 
 from typing import Any
@@ -81,9 +82,9 @@ def field_of(of: Entity, name: str) -> Field:
 class Row:
     """One row. Read it like a mapping; only `State` changes it.
 
-    A string, number, truth or None stands for a scalar; times are milliseconds since 1970; a length or another
-    quantity is (value, unit) with the unit's name in OMERO ("MICROMETER"); key-value pairs are a list of
-    (key, value). A reference is the other Row. Collections are asked for with `State.many`.
+    A string, number, truth or None stands for a scalar; times are milliseconds since 1970; a length or
+    another quantity is (value, unit) with the unit's name in OMERO ("MICROMETER"); key-value pairs are a list
+    of (key, value). A reference is the other Row. Collections are asked for with `State.many`.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ _NO_INDEX: Mapping[Any, Mapping[int, Row]] = {}
 class State:
     """Everything the server knows.
 
-    Reading several things that belong together, and all writing, happens while `lock` is held; `change` holds it.
+    Reading several things that belong together happens while `lock` is held; `change` holds it.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ class State:
         kind
             The entity's name.
         values
-            By field, as `Row` has them; "details.owner" and the like for details. `owner`, `group` and `event`
-            stand for these where the entity has no field of that name. `id` chooses the id.
+            By field, as `Row` has them; "details.owner" and the like for details. `owner`, `group` and
+            `event` stand for these where the entity has no field of that name. `id` chooses the id.
 
         Raises
         ------
@@ -336,7 +336,7 @@ def indexed(kind: str, field: str) -> bool:
 
 @cache
 def _end(kind: str, field: str) -> tuple[tuple[str, ...], str, str]:
-    """The other end of a collection: in which classes, which field points back, and where its place is kept."""
+    """The other end of a collection: its classes, the field that points back, where its order is kept."""
     of = entity(kind)
     if field_of(of, field).kind != "many":
         raise UnknownField(f"{kind}.{field} is no collection")
