@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,7 +47,7 @@ def serve(
     log: Log = None,
 ) -> None:
     """Serve a folder of images to OMERO clients, until Ctrl-C."""
-    _run(folder, host, port, home, log, None)
+    _run(folder, host, port, home, log)
 
 
 @app.command()
@@ -56,11 +56,21 @@ def web(
     host: Host = "127.0.0.1",
     port: Port = 4064,
     web_port: Annotated[int, typer.Option(help="Where OMERO.web listens; 0: a free port")] = 4080,
+    apps: Annotated[
+        list[str] | None, typer.Option("--app", help="A web app that is installed: omero_iviewer; repeat it")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--setting", help="Of OMERO.web: NAME=VALUE; repeat it")
+    ] = None,
     home: Home = None,
     log: Log = None,
 ) -> None:
     """The same, with an OMERO.web beside it (pip install 'pocket-omero[web]')."""
-    _run(folder, host, port, home, log, web_port)
+    pairs = [text.partition("=") for text in settings or []]
+    if wrong := [name for name, sign, _ in pairs if not sign]:
+        raise typer.BadParameter(f"no NAME=VALUE: {', '.join(wrong)}")
+    beside = {"port": web_port, "apps": apps or [], "settings": {name: value for name, _, value in pairs}}
+    _run(folder, host, port, home, log, beside)
 
 
 @app.command()
@@ -76,7 +86,12 @@ def operations() -> None:
 
 
 def _run(
-    folder: Path, host: str, port: int, home: Path | None, log: Path | None, web_port: int | None
+    folder: Path,
+    host: str,
+    port: int,
+    home: Path | None,
+    log: Path | None,
+    beside: dict[str, Any] | None = None,
 ) -> None:
     from pocket_omero.server import HOME, Server
 
@@ -90,10 +105,10 @@ def _run(
     with ExitStack() as until_done:
         server = until_done.enter_context(Server(folder, home=home, host=host, port=port))
         _introduce(server)
-        if web_port is not None:
+        if beside is not None:
             from pocket_omero.web import running_web
 
-            page = until_done.enter_context(running_web(server, home / "web", host=host, port=web_port))
+            page = until_done.enter_context(running_web(server, home / "web", host=host, **beside))
             typer.echo(f"\nOMERO.web: {page.url}")
         typer.echo("\nCtrl-C ends it.")
         done.wait()

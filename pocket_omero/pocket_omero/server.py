@@ -102,6 +102,7 @@ class Server:
         self._stopping = threading.Event()
         self._keeper: threading.Thread | None = None
         self._control_seen = 0
+        self.faults.on_change(self._heed)
 
     @property
     def house(self) -> House:
@@ -188,6 +189,7 @@ class Server:
             loaded = folders.load(self.folder, state, passwords, images)
             install_scripts(state, files, self.folder / "scripts")
             connections, sessions, rights = Connections(), Sessions(state), Rights(state)
+            rights.read_only = self.faults.read_only
             house = House(
                 folder=self.home,
                 host=self.host,
@@ -248,6 +250,11 @@ class Server:
         if changed != self._control_seen:
             self._control_seen = changed
             self.act(json.loads(file.read_text()))
+
+    def _heed(self, faults: Faults) -> None:
+        running = self._running
+        if running is not None:
+            running.house.rights.read_only = faults.read_only
 
     def act(self, what: Mapping[str, Any]) -> None:
         """Let go wrong what is asked for, and only that.

@@ -278,6 +278,7 @@ class Stateful(Service):
     def __init__(self, house: House, session: "Session", identity: str) -> None:
         super().__init__(house, session, identity)
         self._turn = threading.RLock()
+        self._released = False
 
     @classmethod
     def _register(cls, name: str) -> None:
@@ -291,6 +292,13 @@ class Stateful(Service):
 
     def dispose(self) -> None:
         """Let go of files and the like. Called once, when the client closes the service or goes away."""
+
+    def release(self) -> None:
+        """Wait for the call that runs, and `dispose`. A repeat changes nothing."""
+        with self._turn:
+            if not self._released:
+                self._released = True
+                self.dispose()
 
     def do_close(self, current: Any) -> None:
         """End it: the proxy is dead from now on."""

@@ -70,11 +70,11 @@ class Connection:
 
 
 def _dispose(servant: Any) -> None:
-    dispose = getattr(servant, "dispose", None)
-    if dispose is None:
+    release = getattr(servant, "release", None) or getattr(servant, "dispose", None)
+    if release is None:
         return
     try:
-        dispose()
+        release()
     except Exception:
         log.exception("letting go of %s", type(servant).__name__)
 
@@ -291,7 +291,9 @@ class Router(Glacier2.Router):  # type: ignore[misc]
     def _login(self, user: str, password: str, current: Any) -> Any:
         connection = self._house.connections.of(current)
         if connection.session is not None:
-            raise Glacier2.CannotCreateSessionException("this connection has a session already")
+            if connection.session.ended is None:
+                raise Glacier2.CannotCreateSessionException("this connection has a session already")
+            self._house.connections.end(connection)
         try:
             session = self._house.sessions.join(user)
         except SessionGone:

@@ -22,9 +22,12 @@ from pocket_omero import services
 
 def test_what_nobody_wrote_is_refused_with_its_name_in_the_log_and_counted(pocket_omero, caplog):
     house = pocket_omero.server.house
-    with pocket_omero.client() as client, caplog.at_level(logging.WARNING):
-        with pytest.raises(omero.InternalException) as refused:
-            client.sf.getShareService().getOwnShares(True)
+    with (
+        pocket_omero.client() as client,
+        caplog.at_level(logging.WARNING),
+        pytest.raises(omero.InternalException) as refused,
+    ):
+        client.sf.getShareService().getOwnShares(True)
     assert "IShare.getOwnShares" in refused.value.message
     assert "IShare.getOwnShares is not supported" in caplog.text
     assert house.calls.refused["IShare.getOwnShares"] == 1

@@ -123,6 +123,15 @@ def test_one_connection_has_one_session(pocket_omero):
             router.createSession(*pocket_omero.person())
 
 
+def test_one_logs_in_again_over_the_connection_of_a_session_that_ended(pocket_omero):
+    name, password = pocket_omero.person()
+    with pocket_omero.client() as client:
+        pocket_omero.server.expire_sessions(name)
+        factory = client.getRouter(client.ic).createSession(name, password)
+        again = omero.api.ServiceFactoryPrx.uncheckedCast(factory)
+        assert again.getAdminService().getEventContext().userName == name
+
+
 def test_logging_out_twice_is_said(pocket_omero):
     client = client_of(pocket_omero)
     with pytest.raises(Glacier2.SessionNotExistException):
@@ -176,9 +185,10 @@ def test_the_group_of_a_session_changes_to_those_that_one_is_in_only(pocket_omer
 
 def test_a_client_that_is_killed_leaves_nothing_behind(pocket_omero):
     name, password = pocket_omero.person()
+    where = {"omero.host": pocket_omero.host, "omero.port": str(pocket_omero.port)}
     code = (
         "import os, omero, omero.clients\n"
-        f"c = omero.clients.BaseClient(pmap={{'omero.host': {pocket_omero.host!r}, 'omero.port': '{pocket_omero.port}'}})\n"
+        f"c = omero.clients.BaseClient(pmap={where})\n"
         f"c.createSession({name!r}, {password!r})\n"
         "c.sf.createRawPixelsStore()\nprint(c.getSessionId(), flush=True)\nos._exit(9)"
     )
