@@ -20,7 +20,7 @@ from omero.cmd import (
 )
 
 from pocket_omero.commands.edges import links_of, referrers
-from pocket_omero.commands.plan import GraphRefused, Options, Plan, by_name, shown, targets
+from pocket_omero.commands.plan import GraphRefused, Moving, Options, Plan, by_name, shown, targets
 from pocket_omero.commands.work import COMMANDS, Work, command
 from pocket_omero.errors import Forbidden, Invalid, WrongUse
 from pocket_omero.ice.entities import entities, is_a
@@ -141,14 +141,34 @@ def _moving(work: Work, request: Any, stop: Iterable[str] = ()) -> tuple[list[Ro
     def may(row: Row) -> bool:
         return privileged or row.owner == caller.person.id
 
-    plan = _plan(work, request, may, stop)
+    def deletable(row: Row) -> bool:
+        return work.rights.can_delete(caller, row)
+
+    private = not members_read(roster.level_of(to))
+    named = targets(work.state, work.visible, request.targetObjects)
+    plan = Moving(
+        work.state,
+        may,
+        Options(request.childOptions),
+        stop=stop,
+        check=work.check,
+        private=private,
+        deletable=deletable,
+    )
+    plan.take(named)
     bad = plan.forbidden()
     if bad is not None:
         raise GraphRefused(f"not permitted to move {shown(bad)}")
     _check_whole(plan, work, "move")
-    owners = {row.owner for row in targets(work.state, work.visible, request.targetObjects)}
-    private = not members_read(roster.level_of(to))
-    alien = {id(row) for row in plan.rows if private and row.owner not in owners}
+    owners = {row.owner for row in named}
+
+    def stays_behind(row: Row) -> bool:
+        """Whether what somebody else did to the data is lost on the way."""
+        if row.owner in owners or is_link(row.kind):
+            return False
+        return private or (is_a(row.kind, "Annotation") and not deletable(row))
+
+    alien = {id(row) for row in plan.rows if stays_behind(row)}
     moved, dropped = _sorted_out(plan, lambda row: id(row) not in alien)
     keys = {id(row) for row in moved}
     for row in moved:

@@ -15,7 +15,7 @@ from pocket_omero.people.kinds import is_system
 if TYPE_CHECKING:
     from pocket_omero.state import Row, State
 
-__all__ = ["GraphRefused", "Options", "Plan", "by_name", "shown", "targets"]
+__all__ = ["GraphRefused", "Moving", "Options", "Plan", "by_name", "shown", "targets"]
 
 _COMPANION = "openmicroscopy.org/omero/import/companionFile"
 _ALWAYS = (
@@ -162,7 +162,7 @@ class Plan:
             self._take(row, free=False)
         while orphans := self._orphans():
             for row in orphans:
-                self._take(row, free=any(is_a(row.kind, name) for name in _ALWAYS))
+                self._take(row, free=self.unasked(row))
 
     def _take(self, first: Row, *, free: bool) -> None:
         waiting = [(first, free)]
@@ -191,13 +191,14 @@ class Plan:
         key, said = _key(row), self._options.of(row)
         if key in self._taken or said is False or is_system(row.kind):
             return
-        if said is None and not self._may_go_along(row, holder):
+        if said is None and not self.along(row, holder):
             return
         self._maybe[key] = row
         if row.kind == "Image" and row["fileset"] is not None:
             self._consider(row["fileset"], row)
 
-    def _may_go_along(self, row: Row, holder: Row) -> bool:
+    def along(self, row: Row, holder: Row) -> bool:
+        """Whether `row`, which `holder` holds, goes along when nothing that stays holds it."""
         if any(is_a(row.kind, name) for name in _ALWAYS):
             return True
         if row.kind in _OWN_ONLY and holder.kind.endswith("AnnotationLink"):
@@ -205,6 +206,10 @@ class Plan:
             if not self.has(annotated) or annotated.owner != row.owner:
                 return False
         return self._may(row)
+
+    def unasked(self, row: Row) -> bool:
+        """Whether `row`, when nothing that stays holds it, goes along without a right to that."""
+        return any(is_a(row.kind, name) for name in _ALWAYS)
 
     def _orphans(self) -> list[Row]:
         """Of what may go along: all that nothing holds but what goes, and what goes with that."""
@@ -221,6 +226,37 @@ class Plan:
         if row.kind == "Image" and row["fileset"] is not None:
             around.append(row["fileset"])
         return any(_key(h) not in self._taken and _key(h) not in maybe for h in around)
+
+
+class Moving(Plan):
+    """The rows that go to another group.
+
+    Parameters
+    ----------
+    private
+        Whether the group is private: what others own does not go there.
+    deletable
+        Whether the caller may delete a row; such rows of others move with what they are in.
+    """
+
+    def __init__(self, *args: Any, private: bool, deletable: Callable[[Row], bool], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._private, self._deletable = private, deletable
+
+    def along(self, row: Row, holder: Row) -> bool:
+        """Whether `row` goes along, as for deleting, but for containers and annotations of several people."""
+        if holder.kind.endswith("Link"):
+            same = holder["parent"].owner == row.owner
+            if row.kind in _OWN_ONLY:
+                return same and self.has(holder["parent"])
+            if any(is_a(row.kind, name) for name in _ALWAYS):
+                return True
+            return same or (not self._private and (self._deletable(row) or self._may(row)))
+        return True
+
+    def unasked(self, row: Row) -> bool:
+        """Whether `row` needs no right: all but the caller's own data in a private group."""
+        return not self._private or row.kind not in ("Dataset", "Folder", "Image", "Plate")
 
 
 def _key(row: Row) -> tuple[str, int]:

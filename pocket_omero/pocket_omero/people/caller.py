@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Caller:
         Ids of the groups the person owns, and of those the person is in.
     scope
         What ``omero.group`` says for this call: a group's id, or -1 for all groups.
+    told
+        What `Rights.permissions` found out already, for this call.
     """
 
     person: Row
@@ -60,3 +62,6 @@ class Caller:
     leads: frozenset[int]
     member_of: frozenset[int]
     scope: int
+    told: dict[tuple[str, int, int, bool], list[bool]] = field(
+        default_factory=dict, compare=False, repr=False
+    )

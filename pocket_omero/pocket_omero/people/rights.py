@@ -13,6 +13,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import omero.all  # noqa: F401  (fills omero.model)
+from omero.model import PermissionsI
+
 from pocket_omero.errors import Forbidden, Invalid
 from pocket_omero.ice.entities import entity, is_a
 from pocket_omero.people import levels, roster
@@ -218,23 +221,18 @@ class Rights:
         It is the level of the row's group, with what is restricted: link, edit, delete, annotate, chgrp,
         chown.
         """
-        from omero.model import PermissionsI
-
         if row.kind == "ExperimenterGroup":
             text = roster.level_of(row)
         else:
             group = row.group if row.group >= 0 else max(caller.scope, 0)
             text = self.level(group)
         made = PermissionsI(text)
-        can = (
-            self.can_link,
-            self.can_edit,
-            self.can_delete,
-            self.can_annotate,
-            self.can_chgrp,
-            self.can_chown,
-        )
-        made._restrictions = [not test(caller, row) for test in can]
+        key = (row.kind, row.group, row.owner, row.kind == "OriginalFile" and bool(row["repo"]))
+        if key not in caller.told:
+            tests = (self.can_link, self.can_edit, self.can_delete, self.can_annotate)
+            answers = [can(caller, row) for can in (*tests, self.can_chgrp, self.can_chown)]
+            caller.told[key] = [not answer for answer in answers]
+        made._restrictions = list(caller.told[key])
         return made
 
     # What is written

@@ -27,8 +27,8 @@ class Desk:
 class Lab:
     """People and rows.
 
-    In each group are anna, whose data it is; ben, a member; and olga, who owns the group. In none of them, but
-    in ``system``, are root, and restricted administrators with a single privilege each, named after it.
+    In each group are anna, whose data it is; ben, a member; and olga, who owns the group. In none of them,
+    but in ``system``, are root, and restricted administrators with a single privilege each, named after it.
     """
 
     def __init__(self, folder: Path) -> None:
