@@ -54,7 +54,7 @@ from faulty_site import (
     Plan,
     faults_of,
 )
-from one_effect import LOST_ANSWERS, Client, Observed, Progress, figure
+from one_effect import GIVE_UP_SECONDS, LOST_ANSWERS, Client, Observed, Progress, figure
 
 THREADS = 12
 EIGHT = 8
@@ -224,10 +224,14 @@ class Server(Client):
                 if time.monotonic() > deadline:
                     raise
 
+    def busy(self) -> bool:
+        """Say whether an end is still to be heard of."""
+        return len(self.results) < len(self.plan.expected)
+
     def work(self, visits: int) -> None:
         """Do what can be done in so many visits."""
         for _ in range(visits):
-            if len(self.results) < len(self.plan.expected):
+            if self.busy():
                 with contextlib.suppress(Lost):
                     self.visit()
 
@@ -243,7 +247,10 @@ def run_plan(
         former = server
         other = "another packing" if chance.random() < 0.5 else ""
         server = Server(site, Plan(units, note, packing=other), observed, chance)
-        server.work(1)
+        give_up = time.monotonic() + GIVE_UP_SECONDS
+        while former.busy() and server.busy() and time.monotonic() < give_up:
+            former.work(1)  # what one of them has begun, the other only hears of
+            server.work(1)
         former.finish()
     server.finish()
 

@@ -41,30 +41,36 @@ def crews_of(tools: Tools, there: Iterable[Row]) -> dict[SubmissionId, dict[str,
     return {name: row for name, row in found.items() if row is not None}
 
 
-def start_anew(tools: Tools, gate: Gate, there: Iterable[Row], crews: Iterable[Row]) -> int:
-    """Give another Attempt to Tasks whose work is in a Submission of which this store knows nothing.
+def foreign(tools: Tools, there: Iterable[Row]) -> list[Row]:
+    """Return the Tasks whose work has not ended, in a Submission of which this store knows nothing.
 
-    So it is where the store was restored from a backup: the site has the work from before, and no more crews
-    can be asked for there.
+    So it is where the store was restored from a backup: the site has the work from before.
+    """
+    return [
+        row
+        for row in there
+        if row["said"]
+        and row["said"]["state"] not in ENDED
+        and tools.store.runs.submission(SubmissionId(row["said"]["submission"])) is None
+    ]
+
+
+def start_anew(tools: Tools, gate: Gate, there: Iterable[Row], crews: Iterable[Row]) -> int:
+    """Give another Attempt to foreign work that nobody does: no more crews can be asked for there.
 
     Parameters
     ----------
     crews
-        All that the site knows; nothing is done while one of that Submission may still be at work.
+        All that the site knows; nothing is done while one of that Submission may still be at work. A crew
+        without an array was never confirmed to have started, and nobody will ask for it again: should it
+        come late, it finds its Attempts cancelled.
 
     Returns
     -------
     How much changed.
     """
-    alive = {crew["submission"] for crew in crews if crew["state"] != "ended"}
-    left = [
-        row
-        for row in there
-        if row["said"]
-        and row["said"]["state"] not in ENDED
-        and row["said"]["submission"] not in alive
-        and tools.store.runs.submission(SubmissionId(row["said"]["submission"])) is None
-    ]
+    alive = {crew["submission"] for crew in crews if crew["state"] != "ended" and crew["array"]}
+    left = [row for row in foreign(tools, there) if row["said"]["submission"] not in alive]
     if left:
         gate.cancel([key_of(row) for row in left])
     return sum(append(tools, row, tools.lost_data(row, _UNKNOWN)) for row in left)

@@ -25,6 +25,7 @@ from slidegate.worker.crews import (
     append,
     crews_of,
     fail,
+    foreign,
     in_full,
     is_due,
     start_anew,
@@ -99,7 +100,8 @@ def _look(tools: Tools, watch: Watch) -> tuple[int, float]:
     gate = tools.gate(watch.site)
     changed = _cancel(tools, gate, [row for row in there if row["wanted"] == Wanted.CANCEL])
     before = crews_of(tools, there)
-    news = gate.status(watch.cursor)
+    # of foreign Submissions nothing is kept: what has become of their crews is asked in full
+    news = gate.status("" if foreign(tools, there) else watch.cursor)
     now = tools.clock()
     if not sites.hear(watch, news.cursor, news.attempts, news.complete, now, news.crews):
         return changed, 0.0

@@ -26,6 +26,7 @@ class Said:
     logs: dict[str, bytes] = field(default_factory=dict)
     submitted: list[int] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
     epoch: str = "a"
     error: Exception | None = None
     _told: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Said:
         return {"submission": SUBMISSION, "attempts": {}, "crews": []}
 
     def cancel(self, attempts: Sequence[AttemptKey]) -> dict[AttemptKey, str]:
+        self.cancelled += attempts
         return dict.fromkeys(attempts, "cancelled")
 
     def release(self, attempts: Sequence[AttemptKey]) -> None:

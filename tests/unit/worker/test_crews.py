@@ -401,3 +401,18 @@ def pauses_of(desk: Desk, clock: Clock, times: int) -> list[float]:
         found.append(desk.tools.store.sites.row("local")["poll_at"] - clock.now)
         clock.now += found[-1]
     return found
+
+
+@pytest.mark.parametrize("array", ["", "7"])
+def test_work_of_an_unknown_submission_is_begun_anew_once_nobody_can_be_at_it(
+    desk: Desk, said: Said, store: Store, array: str
+) -> None:
+    (key,) = at_site(store, said)
+    desk.look()
+    said.attempts[key]["submission"] = "6" * 32  # so says a site to a store from an old backup
+    said.crew(1, "unknown", submission="6" * 32, array=array)
+    desk.look(2)
+    assert (desk.task().attempt, said.cancelled) == ((1, []) if array else (2, [key]))
+    said.crew(1, "ended", submission="6" * 32, array=array)
+    desk.look(2)
+    assert (desk.task().attempt, said.cancelled) == (2, [key])
