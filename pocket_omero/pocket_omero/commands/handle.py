@@ -47,7 +47,7 @@ class Handle(Service, omero.cmd.Handle):
         self._callbacks: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._done = threading.Event()
-        self._status = Status(request, "", "", [], {}, 0, 1, _now(), [], [], 0)
+        self._status = Status(None, "", "", [], {}, 0, 1, _now(), [], [], 0)
         self._work = _work(by, by.caller(current), current)
 
     def start(self) -> None:

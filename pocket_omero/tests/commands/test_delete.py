@@ -9,7 +9,10 @@ import pytest
 from omero.cmd import Delete2, Delete2Response, DoAll, DoAllRsp, GraphException, SkipHead
 from omero.cmd.graphs import ChildOption
 
-pytestmark = pytest.mark.omero
+pytestmark = [
+    pytest.mark.omero,
+    pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
+]
 
 SHARED = ["TagAnnotation", "TermAnnotation", "FileAnnotation"]  # what clients leave out by default
 

@@ -28,7 +28,10 @@ from omero.cmd import (
 )
 from omero.rtypes import rlong
 
-pytestmark = pytest.mark.omero
+pytestmark = [
+    pytest.mark.omero,
+    pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
+]
 
 
 def test_a_handle_keeps_the_request_the_answer_and_how_it_went(bench: Any) -> None:

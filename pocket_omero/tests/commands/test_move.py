@@ -18,7 +18,10 @@ from omero.cmd import (
 )
 from pocket_omero.people import levels, roster
 
-pytestmark = pytest.mark.omero
+pytestmark = [
+    pytest.mark.omero,
+    pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
+]
 
 
 def move(bench: Any, to: str, *, dry: bool = False, **named: list[int]) -> Any:
