@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderError", "Loaded", "load"]
 
+_BATCH = 2000
 _MADE_UP = "made-up passwords"
 _NAMES = {
     "": {"groups", "people", "projects", "datasets"},
@@ -100,7 +101,7 @@ def load(folder: Path, state: State, passwords: Passwords, images: Images) -> Lo
     Raises
     ------
     FolderError
-        People.yml is not as it should be; nothing was changed then.
+        people.yml is not as it should be; nothing was changed then.
     """
     said = _read(folder)
     done = Loaded()
@@ -111,9 +112,13 @@ def load(folder: Path, state: State, passwords: Passwords, images: Images) -> Lo
             roster.found(state)
             people = _people(said, state)
             wanted = _datasets(said, folder, people)
-            _load_images(folder, wanted, state, images, done)
-            images.keep(state)
+            containers = {dataset: _container(dataset, state) for dataset in wanted}
             _give_passwords(said, people, state, passwords)
+        for paths in _batches(_unknown(folder, images)):
+            before = images.places(), images.files()
+            with state.change():
+                _load_images(folder, paths, containers, state, images, done)
+                images.keep(state)
     except BaseException:
         images.learn(*before)
         raise
@@ -305,12 +310,16 @@ def _fits(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
 
 
 def _images_in(folder: Path) -> Iterator[str]:
-    """Relative paths of everything that looks like an image, in order; nothing hidden."""
+    """Relative paths of everything that looks like an image, in order; nothing hidden or unreadable."""
     stack = [folder]
     while stack:
         here = stack.pop()
         deeper = []
-        for path in sorted(here.iterdir()):
+        try:
+            entries = sorted(here.iterdir())
+        except PermissionError:
+            continue
+        for path in entries:
             if path.name.startswith("."):
                 continue
             if path.is_dir():
@@ -323,15 +332,32 @@ def _images_in(folder: Path) -> Iterator[str]:
         stack += reversed(deeper)
 
 
-def _load_images(folder: Path, wanted: list[_Dataset], state: State, images: Images, done: Loaded) -> None:
-    """Make rows for all images that have none."""
-    containers = {dataset: _container(dataset, state) for dataset in wanted}
+def _unknown(folder: Path, images: Images) -> list[str]:
+    """Images that have no rows yet (those of which the rows were deleted had some)."""
+    known = {place.path for place in images.places().values()} | set(images.files().values())
+    return [path for path in _images_in(folder) if path not in known]
+
+
+def _batches(paths: list[str]) -> Iterator[list[str]]:
+    """So many that a first start that is interrupted goes on where it was."""
+    return (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
+
+
+def _load_images(
+    folder: Path,
+    paths: list[str],
+    containers: dict[_Dataset, rows.Home],
+    state: State,
+    images: Images,
+    done: Loaded,
+) -> None:
+    """Make rows for these images."""
     places, files = images.places(), images.files()
-    known = {place.path for place in places.values()} | set(files.values())
-    for path in list(_images_in(folder)):
-        if path in known:
+    known = set(files.values())
+    for path in paths:
+        if path in known:  # as a part of one before it
             continue
-        homes = [d for d in wanted if any(_matches(path, pattern) for pattern in d.patterns)]
+        homes = [d for d in containers if any(_matches(path, pattern) for pattern in d.patterns)]
         if not homes:
             done.refused.append((path, "no dataset of people.yml names it"))
             continue
@@ -348,7 +374,7 @@ def _load_images(folder: Path, wanted: list[_Dataset], state: State, images: Ima
         for info in infos:
             pixels = rows.new_image(state, lie_in, info, _name(path, info, len(infos)), fileset.row)
             places[pixels.id] = Place(path, info.series)
-        images.learn(places, files)
+    images.learn(places, files)
 
 
 def _all_files(folder: Path, path: str, infos: Iterable[ImageInfo]) -> list[str]:

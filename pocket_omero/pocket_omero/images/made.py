@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def make(path: Path, shape: tuple[int, int, int, int, int], dtype: np.dtype[Any]
     """
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if size > shutil.disk_usage(path.parent).free:  # else the disk is full while that is found out
+        raise ImageError(f"there is no room for an image of {size} bytes")
     number = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(number, 0, size)

@@ -126,6 +126,8 @@ class ZarrReader(Reader):
         shape = tuple(size.get(axis, 1) for axis in _ORDER)
         names = [axis["name"] for axis in self._axes]
         chunk = dict(zip(names, full.chunk_layout.read_chunk.shape, strict=True))
+        if min(shape) < 1:
+            raise ImageError("this OME-Zarr holds an image without pixels")
         lengths, increment = _scales(scales, self._axes)
         meta = _described(path, series)
         channels = _channels(said.get("omero"), shape[1])

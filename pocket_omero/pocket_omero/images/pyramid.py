@@ -8,6 +8,7 @@ lie in one file, row after row, so that reading a tile touches little. The folde
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pocket_omero.images.files import Mapped, OpenFile
 
 LARGE = 3192 * 3192  # pixels of a plane from which OMERO speaks of "big images"
 SMALLEST = 512  # the last level is not higher or wider
+_OPEN = 16  # planes of one image whose levels are kept open
 _ROWS = 1024  # at a time; a power of two, so that all levels of a strip end at its end
 
 
@@ -73,6 +75,8 @@ class Levelled(Reader):
     def _levels(self, plane: Plane) -> list[Mapped]:
         with self._lock:
             if plane not in self._planes:
+                while len(self._planes) >= _OPEN:
+                    self._planes.pop(next(iter(self._planes)))
                 self._planes[plane] = self._open(plane)
             return self._planes[plane]
 
@@ -93,6 +97,8 @@ class Levelled(Reader):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         number, temporary = tempfile.mkstemp(dir=self.folder)
         try:
+            if offsets[-1] > shutil.disk_usage(self.folder).free:
+                raise ImageError("there is no room for the smaller levels of this image")
             os.posix_fallocate(number, 0, offsets[-1])
             self._fill(plane, number, offsets)
             Path(temporary).rename(path)

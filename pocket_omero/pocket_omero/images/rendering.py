@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,10 +76,18 @@ def measure(reader: Reader) -> list[tuple[float, float]]:
     found = []
     for channel in range(channels):
         plane = reader.read(level, Plane(t // 2, channel, z // 2), 0, 0, *reader.info.levels[level])
-        if plane.dtype.kind == "f":
-            plane = plane[np.isfinite(plane)]
-        found.append((float(plane.min()), float(plane.max())) if plane.size else (0.0, 1.0))
+        found.append(extremes([plane]))
     return found
+
+
+def extremes(parts: Iterable[Array]) -> tuple[float, float]:
+    """Smallest and largest finite value; 0 and 1 where there is none."""
+    low, high = np.inf, -np.inf
+    for part in parts:
+        finite = part[np.isfinite(part)] if part.dtype.kind == "f" else part
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (low, high) if low <= high else (0.0, 1.0)
 
 
 def defaults(info: ImageInfo, measured: Sequence[tuple[float, float]]) -> Settings:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pocket_omero.errors import Invalid
 from pocket_omero.images.base import Channel, ImageInfo, Reader
 from pocket_omero.images.rendering import FAMILIES, MODELS, ChannelSettings, Settings, defaults, measure
-from pocket_omero.images.rows import type_range, word
+from pocket_omero.images.rows import info_of, type_range, word
 
 if TYPE_CHECKING:
+    from pocket_omero.images.store import Images
     from pocket_omero.state import Row, State
 
 _REVERSE = "ReverseIntensityContext"
@@ -117,30 +118,69 @@ def _write_channel(state: State, binding: Row, channel: ChannelSettings, mine: d
             state.delete(row)
 
 
-def made_here(state: State, pixels: Row, reader: Reader) -> Settings:
-    """Default settings; the smallest and largest values found on the way are noted with the channels."""
-    measured = measure(reader)
-    said: list[Channel] = []
-    unknown = type_range(reader.info.dtype)
-    with state.change():
-        for row, ends in zip(state.many(pixels, "channels"), measured, strict=False):
-            stats = row["statsInfo"]
-            if stats is not None and (stats["globalMin"], stats["globalMax"]) == unknown:
-                state.set(stats, globalMin=ends[0], globalMax=ends[1])
-            color = None
-            if None not in (row["red"], row["green"], row["blue"]):
-                color = (row["red"], row["green"], row["blue"], 255 if row["alpha"] is None else row["alpha"])
-            logical = row["logicalChannel"]
-            emission = logical["emissionWave"] if logical is not None else None
-            said.append(Channel(color=color, emission=emission))
-    return defaults(_with(reader.info, said), measured)
+def _made_here(state: State, pixels: Row, reader: Reader, *, note: bool) -> Settings:
+    """Default settings.
+
+    Windows are what the file says, else what the channels' rows say, else what is in the image.
+
+    Parameters
+    ----------
+    state, pixels, reader
+    note : bool
+        Whether to note smallest and largest values with the channels, so that they are measured once only
+        (not for images that change).
+    """
+    channels = state.many(pixels, "channels")
+    known = [_noted(row, reader.info) for row in channels]
+    measured = [ends for ends in known if ends is not None]
+    if len(measured) != reader.info.shape[1]:
+        measured = measure(reader)
+        if note:
+            with state.change():
+                for row, ends in zip(channels, measured, strict=False):
+                    if row["statsInfo"] is not None:
+                        state.set(row["statsInfo"], globalMin=ends[0], globalMax=ends[1])
+    return defaults(_joined(reader.info, [_said(row) for row in channels]), measured)
 
 
-def _with(info: ImageInfo, said: list[Channel]) -> ImageInfo:
-    """What rows say of channels (people can change them) goes before what the file says."""
+def _noted(channel: Row, info: ImageInfo) -> tuple[float, float] | None:
+    """Smallest and largest value as noted with a channel; all that the type can hold says nothing."""
+    stats = channel["statsInfo"]
+    if stats is None or stats["globalMin"] is None or stats["globalMax"] is None:
+        return None
+    ends = (stats["globalMin"], stats["globalMax"])
+    return None if ends == type_range(info.dtype) else ends
+
+
+def _said(channel: Row) -> Channel:
+    """Colour and wavelength of a channel: people can change them."""
+    color = None
+    if None not in (channel["red"], channel["green"], channel["blue"]):
+        alpha = 255 if channel["alpha"] is None else channel["alpha"]
+        color = (channel["red"], channel["green"], channel["blue"], alpha)
+    logical = channel["logicalChannel"]
+    return Channel(color=color, emission=logical["emissionWave"] if logical is not None else None)
+
+
+def _joined(info: ImageInfo, said: list[Channel]) -> ImageInfo:
+    """What rows say of channels goes before what the file says."""
+    if len(said) != info.shape[1]:
+        return info
     old = info.channels if len(info.channels) == len(said) else (Channel(),) * len(said)
     joined = [
         replace(b, color=a.color or b.color, emission=a.emission or b.emission)
         for a, b in zip(said, old, strict=True)
     ]
     return replace(info, channels=tuple(joined))
+
+
+def usual(state: State, images: Images, pixels: Row) -> Settings:
+    """Default settings of an image.
+
+    Raises
+    ------
+    ImageError
+        when it cannot be read.
+    """
+    reader = images.open(pixels.id, info_of(pixels))
+    return _made_here(state, pixels, reader, note=images.place(pixels.id) is not None)

@@ -31,6 +31,7 @@ from pocket_omero.images.files import DECODED, Mapped, OpenFile
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".lsm", ".qptiff")
 COARSE = 64 << 20  # decoding more than this for one tile is too slow for a viewer
+_OPEN = 16  # files of one image that are kept open
 TOO_COARSE = 8 << 30
 _JPEG = {6, 7, 33007, 34892}
 _numbers = itertools.count()
@@ -106,6 +107,8 @@ def _describe(file: tifffile.TiffFile, number: int, path: Path) -> ImageInfo:
         _size(series, places["y"]),
         _size(series, places["x"]),
     )
+    if min(shape) < 1:
+        raise ImageError("this TIFF holds an image without pixels")
     said = _said(file, number, series, shape[1])
     page = series.keyframe
     tile = (page.tilelength, page.tilewidth) if page.is_tiled else (256, 256)
@@ -331,6 +334,8 @@ class TiffReader(Reader):
         """The opened file of this path."""
         with self.lock:
             if path not in self._files:
+                while len(self._files) >= _OPEN:  # they close when nobody reads them any more
+                    self._files.pop(next(iter(self._files)))
                 self._files[path] = OpenFile(Path(path))
             return self._files[path]
 

@@ -12,7 +12,7 @@ import omero.all
 
 from pocket_omero.errors import Forbidden, Unsupported, WrongUse
 from pocket_omero.ice.dispatch import Stateful
-from pocket_omero.images import MadeReader, OutsideError, Plane, Reader, is_large, rows
+from pocket_omero.images import MadeReader, OutsideError, Plane, Reader, is_large, rendering, rows
 from pocket_omero.images.base import Array
 from pocket_omero.services.pixels import readable_pixels
 
@@ -332,8 +332,8 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
         t, _, z = self.reader().info.shape[:3]
         found = {}
         for channel in channels:
-            ends = [(s.min(), s.max()) for s in self._strips(Plane(t // 2, channel, z // 2))]
-            found[channel] = [float(min(low for low, _ in ends)), float(max(high for _, high in ends))]
+            ends = rendering.extremes(self._strips(Plane(t // 2, channel, z // 2)))
+            found[channel] = list(ends)
         return found
 
     def do_getHistogram(
@@ -353,7 +353,7 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
         for channel in channels:
             at = Plane(getattr(plane, "t", 0), channel, getattr(plane, "z", 0))
             values = self.reader().read(0, at, y, x, height, width)
-            low, high = float(values.min()), float(values.max())
+            low, high = rendering.extremes([values])
             stats = said[channel]["statsInfo"] if channel < len(said) else None
             if whole_range and stats is not None:
                 low, high = stats["globalMin"], stats["globalMax"]

@@ -68,7 +68,7 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
     def do_resetDefaultSettings(self, save: bool, current: Any) -> int:
         """Go back to the usual settings; they are saved where that is wished and allowed."""
         row = self._chosen()
-        self.how, self.definition = settings.made_here(self.house.state, row, self.reader()), None
+        self.how, self.definition = settings.usual(self.house.state, self.house.images, row), None
         if save and self.house.rights.can_annotate(self.caller(current), row):
             self._save(current)
         return self.do_getRenderingDefId(current)

@@ -56,7 +56,7 @@ class Thumbnails(Stateful, omero.api.ThumbnailStore, name="ThumbnailStore"):
     def do_resetDefaults(self, current: Any) -> None:
         """Keep the usual settings as the caller's, where the caller may have some."""
         row, caller = self._chosen(), self.caller(current)
-        made = settings.made_here(self.house.state, row, self._reader(row))
+        made = settings.usual(self.house.state, self.house.images, row)
         if self.house.rights.can_annotate(caller, row):
             with self.house.state.change():
                 event = self.house.state.event(caller.person, row["details.group"], caller.session)
@@ -139,7 +139,7 @@ class Thumbnails(Stateful, omero.api.ThumbnailStore, name="ThumbnailStore"):
     def _settings(self, row: Row, definition: Row | None) -> Settings:
         if definition is not None:
             return settings.read(self.house.state, definition)
-        return settings.made_here(self.house.state, row, self._reader(row))
+        return settings.usual(self.house.state, self.house.images, row)
 
     def _path(self, row: Row, how: Settings, box: tuple[int, int]) -> Path:
         name = hashlib.sha256(repr((how, box)).encode()).hexdigest()[:32]

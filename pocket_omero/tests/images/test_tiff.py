@@ -119,7 +119,8 @@ def test_ome_xml_says_names_colours_wavelengths_sizes_and_dates(tmp_path: Path) 
         noise("uint8", (2, 20, 30)),
         metadata={
             "axes": "CYX", "Name": "nuclei", "Description": "in words",
-            "AcquisitionDate": "2024-03-01T10:00:00", "PhysicalSizeX": 250.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25, "Channel": channels,
+            "AcquisitionDate": "2024-03-01T10:00:00",
+            "PhysicalSizeX": 250.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25, "Channel": channels,
         },
     )  # fmt: skip
     (info,) = inspect(tmp_path / "a.ome.tif")
