@@ -155,7 +155,7 @@ class Compiler:
         def value(env: Env) -> bool | None:
             result: bool | None = not decides
             for fn in fns:
-                found = fn(env)
+                found: bool | None = fn(env)
                 if found is decides:
                     return decides
                 if found is None:

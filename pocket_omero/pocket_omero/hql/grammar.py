@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput
+from lark.exceptions import VisitError
 from lark.lexer import Lexer
 
 from pocket_omero.hql import tree
@@ -139,7 +140,7 @@ class _Words(Lexer):
     def __init__(self, _conf: Any) -> None:
         pass
 
-    def lex(self, text: Any) -> Iterator[Token]:
+    def lex(self, text: Any) -> Iterator[Token]:  # type: ignore[override]  # as lark calls a lexer of one's own
         """The words, one by one."""
         text = str(text).strip()
         place, before, earlier = 0, None, None
@@ -169,7 +170,7 @@ def _nodes(children: list[Any]) -> list[Any]:
 class _Tree(Transformer[Token, Any]):
     """What the parser found, to nodes of the tree."""
 
-    def start(self, c: list[Any]) -> tree.Query:
+    def start(self, c: list[Any]) -> Any:
         return c[0]
 
     def query(self, c: list[Any]) -> tree.Query:
@@ -400,4 +401,8 @@ def parse(text: str) -> tree.Query:
         token = getattr(error, "token", None)
         where = f"{token} does not fit" if token else "it ends too early"
         raise HqlError(where) from error
-    return _Tree().transform(found)  # type: ignore[no-any-return]
+    try:
+        made: tree.Query = _Tree().transform(found)
+    except VisitError as error:
+        raise error.orig_exc from None
+    return made

@@ -9,7 +9,7 @@ from pocket_omero.hql.errors import HqlError
 from pocket_omero.hql.scope import Env, Ex, Fn, Scope, Slot, Trail
 from pocket_omero.hql.tree import Path
 from pocket_omero.ice.entities import Field, entity, subclasses
-from pocket_omero.state.rows import DETAILS, NAMED_VALUES
+from pocket_omero.state.rows import DETAILS, NAMED_VALUES, PERMISSIONS
 
 __all__ = ["chain", "follow", "head", "kind_named", "resolve"]
 
@@ -209,7 +209,7 @@ def follow(slot: Slot, rest: tuple[str, ...], scope: Scope, path: Path, implies:
         if found is None or found[0].kind != "one":
             end = _End(slot, tuple(keys), kind, scope, path, implies)
             return end.compile(name, found, rest[place:])
-        keys.append((found[1], name))
+        keys.append((kind, name))
         kind = found[0].of
     return _End(slot, tuple(keys), kind, scope, path, implies).entity()
 
@@ -269,6 +269,8 @@ class _End:
             return Ex(_version(self.row), "rint")
         if name == "details" and not rest:
             return Ex(self.row, "details", self.kind)
+        if name == PERMISSIONS and not rest:
+            return Ex(self.row, "permissions")
         if found is None:
             raise HqlError(f"{self.path}: {self.kind} has no field {name}")
         field, where = found
@@ -283,4 +285,4 @@ class _End:
             return _quantity(value, field.of, rest, self.path)
         if rest:
             raise HqlError(f"{self.path}: {name} is a value, it has no field {rest[0]}")
-        return Ex(value, field.of, "", self._trail(name, where))
+        return Ex(value, field.of, "", self._trail(name))

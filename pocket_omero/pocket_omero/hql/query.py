@@ -161,7 +161,8 @@ def _fetch(plan: Plan, env: Env, reply: Reply) -> None:
 def _columns(plan: Plan, reply: Reply) -> tuple[list[str], list[Callable[[Env], Any]]]:
     kinds, makers = [], []
     for column, name in zip(plan.columns, plan.names, strict=True):
-        if column.of == "entity" and plan.mapped and name is not None and name.endswith(PERMISSIONS):
+        mapped = column.of == "entity" and plan.mapped and name is not None and name.endswith(PERMISSIONS)
+        if mapped or column.of == "permissions":
             kinds.append("permissions")
             makers.append(_permissions(column.fn, reply))
         elif column.of == "entity":
