@@ -96,15 +96,9 @@ class Job:
         except (ProcessLookupError, PermissionError):
             return
 
-    @property
-    def returncode(self) -> int | None:
-        """What the script ended with, once all that belongs to its end is done; None before."""
-        return self._process.returncode if self._done.is_set() else None
-
-    def wait(self, seconds: float | None = None) -> int | None:
-        """Wait until it has ended and return `returncode`."""
-        self._done.wait(seconds)
-        return self.returncode
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it has ended, and `ended` has been called; whether it has."""
+        return self._done.wait(seconds)
 
     def cancel(self, *, at_once: bool = False) -> None:
         """Ask the script to end, or end it. Repeats, and ending what has ended, are harmless."""

@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 import uuid
 from typing import Any
 
+import Ice
 import omero
 import omero.grid
 import omero.scripts
 from omero.rtypes import rint, robject
 
+from pocket_omero.commands import delete
 from pocket_omero.errors import Forbidden, Invalid, NotReady, WrongUse
 from pocket_omero.ice.dispatch import Service
 from pocket_omero.scripts import PYTHON, Job, Runner, is_official, new_script
 
 __all__ = ["ScriptProcess", "Scripts", "Shelf"]
+
+log = logging.getLogger(__name__)
 
 _PARSE = "omero.scripts.parse"  # where a script leaves what parameters it takes
 _PARSE_S = 60.0
@@ -115,8 +120,7 @@ class Scripts(Service, omero.api.IScript, name="omero.api.IScript"):
     def do_deleteScript(self, number: int, current: Any) -> None:
         row = self._row(number, current)
         self._allowed(row, current, "delete")
-        self.house.state.delete(row)
-        self.house.files.delete(row.id)
+        delete(self, {"OriginalFile": [row.id]}, current)
 
     def _allowed(self, row: Any, current: Any, what: str) -> None:
         caller, rights = self.caller(current), self.house.rights
@@ -223,6 +227,8 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         self._record: Any = None
         self._callbacks: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._code: int | None = None
+        self._finished = threading.Event()  # and all that belongs to its end is written down
 
     def start(self, text: bytes, login: dict[str, str], caller: Any) -> None:
         """Start it, and write down that it has been started."""
@@ -276,6 +282,9 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
                 state.set(self._record, message=f"ended after {self.house.scripts.runner.timeout:.0f} s")
         self.house.sessions.close(self._own)
         job.forget()
+        with self._lock:
+            self._code = code
+            self._finished.set()
         self._tell("processFinished", code)
 
     def _keep(self, name: str, file: Any) -> None:
@@ -303,7 +312,13 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         with self._lock:
             callbacks = list(self._callbacks.values())
         for callback in callbacks:
-            getattr(callback, f"begin_{method}")(value)
+            self._tell_one(callback, method, value)
+
+    def _tell_one(self, callback: Any, method: str, value: Any) -> None:
+        try:
+            getattr(callback, f"begin_{method}")(value, lambda: None, lambda _error: None)
+        except Ice.Exception as error:  # the client went away
+            log.debug("nobody hears of %s any more: %s", self.identity, error)
 
     @property
     def _running(self) -> Job:
@@ -312,11 +327,11 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         return self._job
 
     def do_poll(self, current: Any) -> Any:
-        code = self._running.returncode
-        return None if code is None else rint(code)
+        return None if self._code is None else rint(self._code)
 
     def do_wait(self, current: Any) -> int:
-        return self._running.wait() or 0
+        self._finished.wait()
+        return self._code or 0
 
     def do_cancel(self, current: Any) -> bool:
         """Ask it to end.
@@ -332,11 +347,10 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         return self._stop("processKilled", at_once=True)
 
     def _stop(self, told: str, *, at_once: bool) -> bool:
-        job = self._running
-        if job.returncode is not None:
+        if self._finished.is_set():
             return True
-        job.cancel(at_once=at_once)
-        ended = job.wait(_CANCEL_S) is not None
+        self._running.cancel(at_once=at_once)
+        ended = self._finished.wait(_CANCEL_S)
         self._tell(told, ended)
         return ended
 
@@ -351,9 +365,9 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         proxy = omero.grid.ProcessCallbackPrx.uncheckedCast(current.con.createProxy(identity))
         with self._lock:
             self._callbacks[identity.name] = proxy
-        code = self._running.returncode
+            code = self._code
         if code is not None:
-            proxy.begin_processFinished(code)
+            self._tell_one(proxy, "processFinished", code)
 
     def do_unregisterCallback(self, callback: Any, current: Any) -> None:
         with self._lock:
@@ -365,7 +379,7 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
 
     def do_getResults(self, seconds: int, current: Any) -> dict[str, Any]:
         """What the script left; waits up to so many seconds for its end."""
-        self._running.wait(seconds)
+        self._finished.wait(seconds)
         return dict(self._own.outputs)
 
     def do_setMessage(self, message: str, current: Any) -> str:
@@ -379,5 +393,5 @@ class ScriptProcess(Service, omero.grid.ScriptProcess):
         """Let go of it; a script that still runs ends, unless `detach` says that it shall go on."""
         if not detach:
             self._running.cancel()
-        if self._running.returncode is not None:
+        if self._finished.is_set():
             self.withdraw(self, current)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,7 +92,7 @@ class SharedResources(Service, omero.grid.SharedResources, name="omero.grid.Shar
 
     def _open(self, row: Any, writable: bool, current: Any) -> Any:
         sheet = Sheet(self.house.files.path(row))
-        servant = Table(self.house, self.session, f"Table-{row.id}", row, sheet, writable)
+        servant = Table(self.house, self.session, f"{uuid.uuid4()}/Table", row, sheet, writable)
         return self.offer(servant, current, omero.grid.TablePrx)
 
 
