@@ -46,7 +46,7 @@ class Roi(Service, omero.api.IRoi, name="omero.api.IRoi"):
         caller = self.caller(current)
         sees, reply = self.house.rights.visible(caller), self.reply(current)
         kinds, user, group = _wanted(options)
-        result = omero.api.RoiResult(options, [], {}, {}, {})
+        result = omero.api.RoiResult(options, [], {}, {})
         for roi in rois:
             shapes = self.house.state.many(roi, "shapes")
             if not sees(roi) or user not in (None, roi.owner) or group not in (None, roi.group):
@@ -84,7 +84,7 @@ def _wanted(options: Any) -> tuple[list[str], int | None, int | None]:
     """Kinds of shapes, owner and group that options ask for."""
     if options is None:
         return [], None, None
-    kinds = [entity(from_wire(name)).name for name in options.shapes or ()]
+    kinds = [entity(name).name for name in options.shapes or ()]
     return kinds, from_wire(options.userId), from_wire(options.groupId)
 
 

@@ -281,7 +281,7 @@ def test_a_group_changes_its_name_and_level(admins: Any) -> None:
         clerk.updateGroup(user)
 
 
-def test_who_never_logged_in_is_deleted_and_who_did_is_not(admins: Any) -> None:
+def test_who_never_logged_in_is_deleted_and_who_did_is_not(server: Server, admins: Any) -> None:
     clerk = admins("clerk")
     number = new_person(admins, "ines")
     clerk.deleteExperimenter(person_of(number))
@@ -293,8 +293,16 @@ def test_who_never_logged_in_is_deleted_and_who_did_is_not(admins: Any) -> None:
         admins("anna").deleteExperimenter(person_of(number - 1))
     empty = clerk.createGroup(group("empty"))
     clerk.deleteGroup(group_of(empty))
+    state, lab = server.house.state, clerk.lookupGroup("lab")
+    state.new(
+        "Dataset",
+        name="d",
+        owner=state.get("Experimenter", 0),
+        group=state.get("ExperimenterGroup", lab.id.val),
+    )
     with pytest.raises(omero.ValidationException):
-        clerk.deleteGroup(clerk.lookupGroup("lab"))
+        clerk.deleteGroup(lab)
+    assert clerk.lookupGroup("lab").sizeOfGroupExperimenterMap() > 3
 
 
 # Passwords

@@ -272,7 +272,7 @@ def test_rois_are_chosen_by_owner_and_kind_of_shape(world: World, ben: Any, tree
     service, number = ben.getRoiService(), tree["image"].id
     options = omero.api.RoiOptions(userId=rlong(roi.owner))
     assert [r.id.val for r in service.findByImage(number, options).rois] == [roi.id]
-    options = omero.api.RoiOptions(shapes=[rstring("Mask")])
+    options = omero.api.RoiOptions(shapes=["Mask"])
     assert len(service.findByImage(number, options).rois) == 1
 
 
