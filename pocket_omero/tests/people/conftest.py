@@ -70,8 +70,17 @@ class Lab:
         return self.state.new(kind, parent=parent, child=child, owner=self.person(owner), group=group)
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One for all tests of a file."""
+    made = Lab(tmp_path_factory.mktemp("lab"))
+    yield made
+    made.state.close()
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def own_lab(tmp_path: Path) -> Iterator[Lab]:
+    """One for a test that changes it."""
     made = Lab(tmp_path)
     yield made
     made.state.close()

@@ -109,22 +109,22 @@ def test_the_guest_reads_and_writes_nothing_of_others_and_makes_nothing(lab: Any
         lab.rights.details_of_new(guest, "Dataset")
 
 
-def test_a_server_that_only_reads_lets_nobody_write(lab: Any) -> None:
-    image = lab.row("Image", "anna", "private", name="hers")
-    lab.rights.read_only = True
-    caller = lab.caller("anna", "private")
-    assert lab.rights.can_read(caller, image)
-    told = lab.rights.permissions(caller, image)
+def test_a_server_that_only_reads_lets_nobody_write(own_lab: Any) -> None:
+    image = own_lab.row("Image", "anna", "private", name="hers")
+    own_lab.rights.read_only = True
+    caller = own_lab.caller("anna", "private")
+    assert own_lab.rights.can_read(caller, image)
+    told = own_lab.rights.permissions(caller, image)
     assert not (told.canEdit() or told.canDelete() or told.canAnnotate() or told.canLink() or told.canChgrp())
     with pytest.raises(Forbidden):
-        lab.rights.details_of_new(caller, "Dataset")
+        own_lab.rights.details_of_new(caller, "Dataset")
 
 
-def test_the_roster_is_founded_once_and_survives_a_restart(lab: Any, tmp_path: Any) -> None:
+def test_the_roster_is_founded_once_and_survives_a_restart(own_lab: Any, tmp_path: Any) -> None:
     from pocket_omero.state import State
 
-    roster.found(lab.state)
-    lab.state.close()
+    roster.found(own_lab.state)
+    own_lab.state.close()
     again = State(tmp_path)
     roster.found(again)
     assert [row["omeName"] for row in again.all("Experimenter")][:2] == ["root", "guest"]
