@@ -118,7 +118,7 @@ export class Api {
     }
     if (response.ok || response.status === 304) return response;
     const problem = await this.problem(response);
-    if (response.status === 401 && problem.code !== "wrong-password" && !url.endsWith("/v1/session"))
+    if (response.status === 401 && !url.endsWith("/v1/session"))
       window.dispatchEvent(new CustomEvent(SIGNED_OUT));
     throw problem;
   }
@@ -217,9 +217,11 @@ export class Api {
     this.csrf = null;
   }
 
-  /** One's own: elsewhere, one is signed out. */
-  changePassword(current: string, next: string): Promise<unknown> {
-    return this.send("POST", "session/password", { current, new: next });
+  /** One's own: this session becomes another, all others end. */
+  async changePassword(current: string, next: string): Promise<Session> {
+    const session = await this.send<Session>("POST", "session/password", { current, new: next });
+    this.csrf = session.csrf;
+    return session;
   }
 
   // --- what can be done, and where

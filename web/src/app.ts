@@ -8,7 +8,7 @@ import { icon } from "./elements/icon.ts";
 import "./elements/small.ts";
 import { trouble } from "./elements/small.ts";
 import { placeOf, type Place } from "./router.ts";
-import { isDark, setTheme } from "./theme.ts";
+import { isDark, SCHEME, setTheme } from "./theme.ts";
 import "./account/sign-in.ts";
 
 /** Each page is fetched when it is first shown. */
@@ -194,6 +194,7 @@ export class SgApp extends LitElement {
     super.connectedCallback();
     window.addEventListener("popstate", this.#moved);
     window.addEventListener(SIGNED_OUT, this.#signedOut);
+    SCHEME.addEventListener("change", this.#themed);
     this.addEventListener("click", this.#clicked);
     this.addEventListener("sg-go", this.#go);
     this.addEventListener("sg-title", this.#titled);
@@ -203,6 +204,7 @@ export class SgApp extends LitElement {
   override disconnectedCallback(): void {
     window.removeEventListener("popstate", this.#moved);
     window.removeEventListener(SIGNED_OUT, this.#signedOut);
+    SCHEME.removeEventListener("change", this.#themed);
     super.disconnectedCallback();
   }
 
@@ -239,6 +241,11 @@ export class SgApp extends LitElement {
 
   #signedOut = (): void => {
     this.session = null;
+  };
+
+  /** The computer changed between light and dark. */
+  #themed = (): void => {
+    this.dark = isDark();
   };
 
   #moved = (): void => {

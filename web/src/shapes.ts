@@ -11,8 +11,6 @@ export interface Session {
   csrf: string;
   ends_at: number;
   may: string[];
-  /** There is a password that the person can change. */
-  has_password: boolean;
   embedded: boolean;
 }
 

@@ -3,6 +3,8 @@
 
 export type Theme = "system" | "light" | "dark";
 const NAME = "slidegate-theme";
+/** What the computer is set to. */
+export const SCHEME = matchMedia("(prefers-color-scheme: dark)");
 
 export function theme(): Theme {
   try {
@@ -31,5 +33,5 @@ export function show(which: Theme = theme()): void {
 
 export function isDark(): boolean {
   const which = theme();
-  return which === "system" ? matchMedia("(prefers-color-scheme: dark)").matches : which === "dark";
+  return which === "system" ? SCHEME.matches : which === "dark";
 }

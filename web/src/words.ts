@@ -43,10 +43,15 @@ export function left(seconds: number): string {
   return seconds < 10 ? "a few seconds left" : `about ${span(seconds)} left`;
 }
 
-export function moment(at: number): string {
+/** "today, 14:05"; to the second where that is wanted. */
+export function moment(at: number, toTheSecond = false): string {
   const when = new Date(at * 1000);
   const today = new Date();
-  const time = when.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const time = when.toLocaleTimeString("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+    ...(toTheSecond ? { second: "2-digit" } : {}),
+  });
   if (when.toDateString() === today.toDateString()) return `today, ${time}`;
   const yesterday = new Date(today.getTime() - 86_400_000);
   if (when.toDateString() === yesterday.toDateString()) return `yesterday, ${time}`;

@@ -16,7 +16,7 @@ import pytest
 import tifffile
 from playwright.sync_api import Browser, Page, expect
 
-from tests.acceptance.browser.visitor import press_until, serious, visiting
+from tests.acceptance.browser.visitor import press_until, visiting
 
 ROOT = Path(__file__).parents[3]
 SLIDEGATE = Path(sys.executable).with_name("slidegate")
@@ -255,31 +255,6 @@ def tab_to(page: Page, text: str) -> None:
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"Tab does not reach {text!r}")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_serious_stands_in_the_way_of_anybody(served: Served, finished: str, theme: str) -> None:
-    with visiting(served.chromium, served.state, served.url, theme) as page:
-        choose(page, "slide-1")
-        expect(page.get_by_text("Cannot be used")).to_be_visible()
-        assert serious(page) == []
-        page.get_by_role("button", name="Continue").click()
-        page.get_by_role("button", name="Region to try").wait_for()
-        assert serious(page) == []
-        page.goto("/runs")
-        page.get_by_role("link", name="Count bytes").first.wait_for()
-        assert serious(page) == []
-        page.goto(f"/runs/{finished}")
-        for tab in ("Settings", "Files", "Costs", "Images"):
-            page.get_by_role("tab", name=tab).click()
-            page.wait_for_timeout(150)
-            assert serious(page) == []
-        page.get_by_role("button", name="Delete").click()
-        assert serious(page) == []
-        for path, heading in (("/account", "Keys for programs"),):
-            page.goto(path)
-            page.get_by_role("heading", name=heading).wait_for()
-            assert serious(page) == []
 
 
 def test_a_run_is_deleted_with_its_results_and_is_gone_from_the_list(page: Page, finished: str) -> None:

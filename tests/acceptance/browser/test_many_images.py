@@ -133,6 +133,37 @@ def test_an_administrator_adds_somebody_who_then_signs_in(place: Place, page: Pa
         expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+def test_who_changes_their_password_is_signed_out_elsewhere(place: Place) -> None:
+    service = place.service
+    service.person("hilde", "researcher", "lab")
+    service.set_password("hilde", "what it was at first")
+    with (
+        visiting(place.chromium, None, service.url) as page,
+        visiting(place.chromium, None, service.url) as elsewhere,
+    ):
+        for one in (page, elsewhere):
+            one.goto("/account")
+            one.get_by_label("Name").fill("hilde")
+            one.get_by_label("Password").fill("what it was at first")
+            one.get_by_role("button", name="Sign in").click()
+            one.get_by_label("Present password").wait_for()
+        page.get_by_label("Present password").fill("what it never was")
+        page.get_by_label("New password", exact=True).fill("what it is from now on")
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_text("The present password is not right.")).to_be_visible()
+        page.get_by_label("Present password").fill("what it was at first")
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_text("Your password is changed")).to_be_visible()
+        page.get_by_label("What it is for").fill("what is done with the new session")
+        page.get_by_role("button", name="Make a key").click()
+        expect(page.locator("code")).to_be_visible()
+        elsewhere.reload()
+        elsewhere.get_by_label("Name").fill("hilde")
+        elsewhere.get_by_label("Password").fill("what it is from now on")
+        elsewhere.get_by_role("button", name="Sign in").click()
+        expect(elsewhere.get_by_label("Present password")).to_be_visible()
+
+
 def test_who_only_looks_is_offered_nothing_that_would_be_refused(place: Place) -> None:
     place.service.person("mary", "viewer", "lab")
     with visiting(place.chromium, None, place.service.url) as page:

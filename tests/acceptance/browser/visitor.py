@@ -44,10 +44,12 @@ def visiting(
         context.close()
 
 
-def serious(page: Page) -> list[tuple[str, list[str]]]:
-    """Return what axe finds in a page that is serious or worse."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("() => axe.run({resultTypes: ['violations']})")
+def serious(page: Page, rule: str | None = None) -> list[tuple[str, list[str]]]:
+    """Return what axe finds in a page that is serious or worse; by one of its rules, or by all."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text())
+    only = {"runOnly": [rule]} if rule else {}
+    found = page.evaluate("only => axe.run({resultTypes: ['violations'], ...only})", only)
     return [
         (one["id"], [node["html"][:200] for node in one["nodes"]])
         for one in found["violations"]
@@ -62,3 +64,19 @@ def press_until(page: Page, key: str, label: str, times: int = 60) -> None:
             return
         page.keyboard.press(key)
     raise AssertionError(f"{key} does not reach {label!r}: {page.evaluate(ACTIVE)!r} has the focus")
+
+
+def brush(page: Page, plot: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over a plot from one place to another, as shares of its width and height."""
+    canvas = page.locator(f"{plot} canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    (x0, y0), (x1, y1) = (
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
+    )
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
+    page.mouse.move(x1, y1)
+    page.mouse.up()

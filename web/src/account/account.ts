@@ -177,7 +177,8 @@ export class SgAccount extends LitElement {
       this.changed = true;
     } catch (thrown) {
       const { code, detail, title } = Problem.from(thrown);
-      this.refused = code === "wrong-password" ? "The present password is not right." : detail || title;
+      this.refused =
+        code === "wrong-current-password" ? "The present password is not right." : detail || title;
     }
   }
 
@@ -383,7 +384,7 @@ export class SgAccount extends LitElement {
                   )}</span
                 >
               </section>
-              ${session.has_password ? this.#password() : nothing}
+              ${session.may.includes("password.change") && !session.embedded ? this.#password() : nothing}
               ${session.may.includes("tokens.use") ? this.#tokenList() : nothing}
               ${session.may.includes("webhooks.use") ? this.#hookList() : nothing}`
           : nothing

@@ -12,7 +12,7 @@ import { exactly, moment } from "../words.ts";
 const WORDS: Record<string, string> = {
   "session.begin": "Signed in",
   "session.end": "Signed out",
-  "session.password": "Changed the own password",
+  "password.change": "Changed the own password",
   "images.see": "Looked into images",
   "runs.launch": "Launched a run",
   "runs.cancel": "Cancelled a run",

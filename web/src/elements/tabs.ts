@@ -40,6 +40,16 @@ export class SgTabs extends LitElement {
       button:focus-visible {
         outline-offset: -3px;
       }
+      @media (max-width: 42rem) {
+        .tabs {
+          gap: 0;
+          margin-inline: calc(-1 * var(--sg-2));
+        }
+        button {
+          padding: 0 var(--sg-2);
+          font-size: var(--sg-size-xs);
+        }
+      }
       .panel:focus-visible {
         outline-offset: 4px;
       }

@@ -10,12 +10,14 @@ export function sizeOf(facts: (ImageFacts | undefined)[]): string {
   return facts.every((each) => each?.bytes) ? bytes(sum) : `more than ${bytes(sum)}`;
 }
 
+const roughly = (seconds: number): string => (seconds < 1 ? span(seconds) : `about ${span(seconds)}`);
+
 /** "Preparing about 2 minutes · computing about 20 minutes · 12 images before it". */
 export function forecast(estimate: Estimate | null): string {
   if (!estimate) return "";
   const parts: string[] = [];
-  if (estimate.staging_seconds !== null) parts.push(`preparing about ${span(estimate.staging_seconds)}`);
-  if (estimate.computing_seconds !== null) parts.push(`computing about ${span(estimate.computing_seconds)}`);
+  if (estimate.staging_seconds !== null) parts.push(`preparing ${roughly(estimate.staging_seconds)}`);
+  if (estimate.computing_seconds !== null) parts.push(`computing ${roughly(estimate.computing_seconds)}`);
   if (!parts.length) parts.push("how long it takes is not known before the first run");
   const before = estimate.queue.queued + estimate.queue.running;
   if (before) parts.push(`${many(before, "image")} before it`);

@@ -361,7 +361,7 @@ export class SgLaunch extends LitElement {
         .facts=${this.facts}
         ?settings=${second}
         reason=${this.#reason}
-        doubt=${Object.values(said.doubts)[0] ?? ""}
+        doubt=${said.doubt}
         forecast=${forecast(this.estimate)}
         .launching=${this.launching}
         @sg-chosen=${this.#chose}

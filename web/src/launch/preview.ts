@@ -60,7 +60,7 @@ export class SgPreview extends LitElement {
         display: block;
         width: 100%;
         height: auto;
-        max-height: 34rem;
+        max-height: 24rem;
         object-fit: contain;
         image-rendering: auto;
       }

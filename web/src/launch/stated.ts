@@ -13,6 +13,8 @@ export interface Stated {
   placeholders: Record<string, string>;
   /** What speaks against what is entered, or against nothing being entered, by name of the setting. */
   doubts: Record<string, string>;
+  /** The same in one sentence; empty where nothing does. */
+  doubt: string;
 }
 
 export function stated(
@@ -21,7 +23,7 @@ export function stated(
   schema: Schema | undefined,
   values: Parameters,
 ): Stated {
-  const said: Stated = { channels: [], placeholders: {}, doubts: {} };
+  const said: Stated = { channels: [], placeholders: {}, doubts: {}, doubt: "" };
   const known = [...images].flatMap(([image, name]) => {
     const facts = factsOf(image);
     return facts?.shape ? [{ name, facts }] : [];
@@ -31,22 +33,23 @@ export function stated(
   if (!schema?.properties?.["pixel_size_um"]) return said;
   const sizes = [...new Set(known.map(({ facts }) => facts.pixel_size_um ?? null))];
   if (sizes.length === 1 && sizes[0]) said.placeholders["pixel_size_um"] = value(sizes[0]);
-  const doubt = sizeDoubt(known, values["pixel_size_um"]);
-  if (doubt) said.doubts["pixel_size_um"] = doubt;
+  const [doubt, more] = sizeDoubt(known, values["pixel_size_um"]);
+  if (doubt) said.doubts["pixel_size_um"] = `${doubt} ${more}`.trim();
+  said.doubt = doubt;
   return said;
 }
 
-function sizeDoubt(known: { name: string; facts: ImageFacts }[], given: unknown): string {
+function sizeDoubt(known: { name: string; facts: ImageFacts }[], given: unknown): [string, string] {
   const which = (some: { name: string }[], one: string, more: string): string =>
     some.length === 1 ? `${some[0]!.name} ${one}` : `${many(some.length, "image")} ${more}`;
   const bare = known.filter(({ facts }) => !facts.pixel_size_um);
   if (typeof given === "number") {
     const others = known.filter(({ facts }) => facts.pixel_size_um && facts.pixel_size_um !== given);
-    return others.length ? `This replaces the size of a pixel that ${which(others, "states", "state")}.` : "";
+    const doubt = `This replaces the size of a pixel that ${which(others, "states", "state")}.`;
+    return [others.length ? doubt : "", ""];
   }
-  if (!bare.length) return "";
+  if (!bare.length) return ["", ""];
   const lack = `${which(bare, "does", "do")} not state the size of a pixel, and cannot be analysed without it.`;
-  return bare.length === known.length
-    ? lack
-    : `${lack} What is entered holds for all that are chosen: run such images apart.`;
+  const apart = "What is entered holds for all that are chosen: run such images apart.";
+  return [lack, bare.length === known.length ? "" : apart];
 }

@@ -9,7 +9,7 @@ import { ordered } from "../elements/form.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import { Listed } from "../listed.ts";
-import { bytes, exactly, many, moment, sentence, span, value } from "../words.ts";
+import { bytes, exactly, inTitles, many, moment, sentence, span, value } from "../words.ts";
 
 const facts = css`
   dl.facts {
@@ -134,6 +134,7 @@ export class SgRunHistory extends LitElement {
   ];
   @property() base = "";
   @property() run = "";
+  @property({ attribute: false }) schema: Run["schema"] = null;
   /** When the Run changed last: then what is new is asked for. */
   @property({ type: Number }) changed = 0;
   @state() private names: ReadonlyMap<string, string> = new Map();
@@ -175,7 +176,7 @@ export class SgRunHistory extends LitElement {
     return html`<section class="card">
       ${trouble(this.list.problem, () => void this.#more())}
       <ol aria-label="What happened, oldest first">
-        ${this.list.items?.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at)}</time><span>${sentence(event.words)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}
+        ${this.list.items?.map((event) => html`<li><time class="numbers" title=${exactly(event.at)}>${moment(event.at, true)}</time><span>${inTitles(sentence(event.words), this.schema)}${event.task ? html`<br /><span class="muted small">${this.names.get(event.task) ?? ""}</span>` : nothing}</span></li>`)}
       </ol>
       ${this.list.next !== null ? html`<div class="more"><button @click=${() => void this.#more()}>Show what came after</button></div>` : nothing}
     </section>`;
@@ -242,7 +243,7 @@ export class SgRunCosts extends LitElement {
             ${card("Computing", hours(costs.core_hours), "Time on processor cores, summed over all of them.")}
             ${costs.gpu_hours ? card("Graphics cards", hours(costs.gpu_hours), "Time on graphics cards.") : nothing}
             ${card("Moved", size(costs.bytes_moved), "Sent to where it was computed, and results brought back.")}
-            ${card("Kept there", costs.bytes_at_site === 0 ? "Nothing" : size(costs.bytes_at_site), costs.bytes_at_site === 0 ? "No copies of the images are left where it was computed." : "Copies of the images that are still where it was computed, so that the next run need not send them again.")}
+            ${card("Kept there", costs.bytes_at_site === 0 ? "Nothing" : size(costs.bytes_at_site), costs.bytes_at_site === 0 ? "Copies of the images go whenever their room is needed where it was computed." : "Copies of the images that are still where it was computed, so that the next run need not send them again.")}
           </div>`
         : nothing
     }`;
@@ -345,9 +346,7 @@ export class SgRunFiles extends LitElement {
           >${icon("save", 18)} Download all (ZIP)</a
         >
       </div>
-      <h3>
-        ${items.length === 1 ? "Its files" : `By image (${many(items.length, "image")}${next !== null ? " so far" : ""})`}
-      </h3>
+      ${items.length === 1 ? nothing : html`<h3>By image (${many(items.length, "image")}${next !== null ? " so far" : ""})</h3>`}
       ${items.map(
         (task) =>
           html`<details ?open=${items.length === 1} @toggle=${(event: Event) => void this.#open(event, task)}>

@@ -251,6 +251,7 @@ export class SgRun extends LitElement {
         return html`<sg-run-history
           base=${this.base}
           run=${run.run}
+          .schema=${run.schema}
           changed=${run.changed_at}
         ></sg-run-history>`;
       case "costs":

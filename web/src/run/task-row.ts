@@ -68,10 +68,13 @@ export class SgTaskRow extends LitElement {
         color: var(--sg-warn);
       }
       .line {
-        display: grid;
-        grid-template-columns: minmax(4rem, 16rem) minmax(0, 1fr);
+        display: flex;
         gap: var(--sg-3);
         align-items: center;
+      }
+      .line sg-progress {
+        flex: 0 1 16rem;
+        min-width: 2rem;
       }
       .do {
         display: flex;
