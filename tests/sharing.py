@@ -33,6 +33,7 @@ LONG = (
     "tests/acceptance/test_truthful_words.py",
     "tests/acceptance/test_gate_at_a_cluster.py",
     "tests/acceptance/test_accounts.py",
+    "tests/acceptance/test_two_accounts.py",
     "tests/security/test_canaries.py",
     "tests/acceptance/test_ssh_whole_way.py",
     "tests/acceptance/test_whole_way.py",
