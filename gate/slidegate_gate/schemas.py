@@ -17,11 +17,13 @@ RULE_FORMS: Dict[str, Any] = {
     "minimum": (checks.TYPES["number"], ("number", "integer")),
     "maximum": (checks.TYPES["number"], ("number", "integer")),
     "maxLength": (lambda rule: type(rule) is int and rule >= 0, ("string",)),
+    "x-order": (lambda rule: type(rule) is int, None),
     "pattern": (lambda rule: isinstance(rule, str) and rule in checks.PATTERNS, ("string",)),
 }
 
 WORDS_OF_SCHEMA = {"type", "title", "description", "required", "properties", "additionalProperties"}
-WORDS_OF_PROPERTY = {"type", "title", "description", "default", "x-unit", "x-advanced"} | set(checks.RULES)
+SHOWN = {"title", "description", "x-unit", "x-advanced", "x-order"}
+WORDS_OF_PROPERTY = {"type", "default"} | SHOWN | set(checks.RULES)
 
 
 def check_schema(schema: Any) -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from slidegate_gate.schemas import WORDS_OF_PROPERTY, check_schema
+from slidegate_gate.serve import checks
 
 ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -52,6 +54,23 @@ def test_the_page_shows_the_example_as_it_is() -> None:
     manifest = json.loads((folder / "workflow.json").read_text())
     assert shown[0] == {name: manifest[name] for name in manifest if name not in ("title", "description")}
     assert shown[1] == json.loads((folder / "parameters.schema.json").read_text())
+
+
+def test_what_the_page_says_of_forms_is_what_a_site_takes() -> None:
+    page = (ROOT / "docs/how-to/shape-the-launch-form.md").read_text(encoding="utf-8")
+    ((_, shown),) = [block for block in blocks("how-to/shape-the-launch-form.md") if block[0] == "json"]
+    check_schema(json.loads(shown))
+    unsaid = [word for word in WORDS_OF_PROPERTY if f"`{word}`" not in page and f'"{word}"' not in page]
+    assert unsaid == []
+    assert [pattern for pattern in checks.PATTERNS if f"`{pattern}`" not in page] == []
+
+
+@pytest.mark.parametrize("place", [1.5, "1", True, None])
+def test_a_place_in_the_form_is_a_whole_number(place: object) -> None:
+    of = {"type": "object", "additionalProperties": False, "properties": {}}
+    check_schema(of | {"properties": {"size": {"type": "number", "x-order": -3}}})
+    with pytest.raises(ValueError, match="x-order of size cannot be"):
+        check_schema(of | {"properties": {"size": {"type": "number", "x-order": place}}})
 
 
 def test_a_page_that_states_something_else_would_be_noticed() -> None:
