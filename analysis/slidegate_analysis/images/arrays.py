@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one place that opens, reads and writes arrays through tensorstore: bounded threads, our errors."""
+"""The one place that opens, reads and writes arrays through tensorstore: bounded threads, our errors.
 
+A process must not end while one of its threads is in here: Python ends such a thread when it asks for the
+interpreter again, which tensorstore takes for a fault and aborts. End the threads first, or use ``os._exit``.
+"""
+
+import _thread
 import errno
 import os
 import re
@@ -18,9 +23,11 @@ from .errors import (
     DiskFullError,
     PixelsDamagedError,
     PixelsMissingError,
+    TooFewThreadsError,
 )
 
 READ_CACHE_BYTES = 64_000_000
+SPARE_THREADS = 8
 _NAMED_FILE = re.compile(r"( in)? local (file|directory) \"[^\"]*\"|\"/[^\"]*\"")
 
 
@@ -33,7 +40,26 @@ def threads() -> int:
     return min(cores, 4)
 
 
+def check_threads() -> None:
+    """Make sure that the process may start some more threads; takes a fraction of a millisecond.
+
+    tensorstore starts its threads when it needs them. Where the system lets it start none, it ends the whole
+    process (``terminate called after throwing an instance of 'std::system_error'``). Python raises an error.
+
+    Raises
+    ------
+    TooFewThreadsError
+        A limit of threads, processes or memory is reached.
+    """
+    try:
+        for _ in range(SPARE_THREADS):
+            _thread.start_new_thread(int, ())
+    except (RuntimeError, MemoryError) as error:
+        raise TooFewThreadsError from error
+
+
 def _context(cache_bytes: int, flushed: bool) -> ts.Context:
+    check_threads()
     return ts.Context(
         {
             "data_copy_concurrency": {"limit": threads()},

@@ -56,6 +56,13 @@ class OutOfBoundsError(ImagesError):
     code = "region-out-of-bounds"
 
 
+class TooFewThreadsError(ImagesError):
+    """No more threads may be started on this computer just now; it is tried again."""
+
+    code = "too-few-threads"
+    transient = True
+
+
 class PixelsMissingError(ImagesError):
     """Some pixels of the image were never written or are gone."""
 

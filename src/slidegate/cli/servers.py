@@ -80,9 +80,7 @@ class Servers:
         return found if isinstance(found, dict) else {}
 
     def _write(self, kept: dict[str, dict[str, str]]) -> None:
+        from slidegate.sites.notes import write_note
+
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = self._path.with_suffix(f".{os.getpid()}.part")
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(kept, file, indent=1, sort_keys=True)
-        part.replace(self._path)
+        write_note(self._path, json.dumps(kept, indent=1, sort_keys=True))

@@ -15,7 +15,7 @@ from pathlib import Path
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
 _WELL_AFTER = 60.0  # seconds; one that lived so long starts again at once
-_GIVE_UP_AFTER = 5  # deaths in a row before it was well
+_GIVE_UP_AFTER = 10  # deaths in a row before it was well; more than a Task survives
 _STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 

@@ -25,6 +25,7 @@ _NAMED_AT_ONCE = 1000
 _FRESH: dict[str, Any] = {
     "not_before": 0.0,
     "tries": 0,
+    "deaths": 0,
     "trouble": None,
     "step": None,
     "done": None,

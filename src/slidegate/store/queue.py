@@ -8,7 +8,7 @@ token, so that a worker that wakes up late changes nothing.
 "Nothing to claim" never means that nothing is left to do.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,13 +213,35 @@ class Queue:
             }
         return sorted(found)
 
-    def free(self, owner: str) -> None:
-        """Take all leases from an owner that is known to be dead."""
+    def died(self, owner: str, now: float, pause: Callable[[int], float]) -> None:
+        """Take all leases from an owner that was killed; Tasks and wishes in its hands count that.
+
+        Parameters
+        ----------
+        pause
+            Returns how long to leave alone, in seconds, what so many owners in a row have died with: it may
+            be what killed them, and others shall get on meanwhile.
+        """
         with self._database.write() as connection:
             lock_tasks(connection, _T.c.owner == owner)
-            for table in _LEASED:
-                where = table.c.owner == owner
-                connection.execute(update(table).where(where).values(owner=None, lease_until=None))
+            for table in (tables.task, tables.wish):
+                held = select(table.c.id, table.c.deaths).where(table.c.owner == owner).with_for_update()
+                for row in connection.execute(held).all():
+                    values = {"deaths": row.deaths + 1, "not_before": now + pause(row.deaths + 1)}
+                    connection.execute(update(table).where(table.c.id == row.id).values(**values))
+            _free(connection, owner)
+
+    def free(self, owner: str) -> None:
+        """Take all leases from an owner that holds on to nothing any more."""
+        with self._database.write() as connection:
+            _free(connection, owner)
+
+
+def _free(connection: Connection, owner: str) -> None:
+    lock_tasks(connection, _T.c.owner == owner)
+    for table in _LEASED:
+        where = table.c.owner == owner
+        connection.execute(update(table).where(where).values(owner=None, lease_until=None))
 
 
 def _lock(connection: Connection, claims: Sequence[Claim]) -> None:
@@ -331,11 +353,12 @@ def _claim(
     claims = []
     for row in connection.execute(query).mappings().all():
         token = row["lease_token"] + 1
+        deaths = row["deaths"] + (row["owner"] is not None)  # who let a lease run out has died, or sleeps
         taken = connection.execute(
             update(_T)
             .where(_T.c.id == row["id"], _T.c.lease_token == row["lease_token"])
-            .values(owner=owner, lease_token=token, lease_until=now + seconds)
+            .values(owner=owner, lease_token=token, lease_until=now + seconds, deaths=deaths)
         )
         if taken.rowcount == 1:
-            claims.append(Claim(TaskId(row["id"]), owner, token, dict(row)))
+            claims.append(Claim(TaskId(row["id"]), owner, token, {**row, "deaths": deaths}))
     return claims

@@ -19,7 +19,8 @@ _NAME = re.compile("[0-9a-f]{1,64}")
 _VIEWED = {
     "run": {"id", "seq", "at", "state", "counts", "changed_at", "ended_at", "request", "group"},
     "task": {
-        "id", "not_before", "owner", "lease_until", "lease_token", "tries", "trouble", "step", "done",
+        "id", "not_before", "owner", "lease_until", "lease_token", "tries", "deaths", "trouble",
+        "step", "done",
         "total", "confirmed_at", "since", "person", "claimable",
     },
     "submission": {"id", "crews", "effort"},

@@ -91,6 +91,7 @@ task = Table(
     Column("lease_until", Double),
     Column("lease_token", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
+    Column("deaths", Integer, nullable=False, server_default="0"),
     Column("trouble", Text),
     # beside: progress within the state, and when it was last confirmed
     Column("step", Text),
@@ -283,6 +284,7 @@ wish = Table(
     Column("lease_until", Double),
     Column("lease_token", Integer, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False, server_default="0"),
     UniqueConstraint("kind", "person", "key", "nth", name="wish_key"),
 )
 Index("wish_open", wish.c.state, wish.c.kind, wish.c.asked_at)

@@ -94,12 +94,21 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class HeldWish:
-    """A wish in one granter's hands; ``tries`` says how often it was put off before."""
+    """A wish in one granter's hands.
+
+    Attributes
+    ----------
+    tries
+        How often it was put off before.
+    deaths
+        How many granters died with it in their hands.
+    """
 
     wish: Wish
     owner: str
     token: int
     tries: int = 0
+    deaths: int = 0
 
 
 class Wishes:
@@ -223,10 +232,11 @@ class Wishes:
             if row is None:
                 return None
             token = row["lease_token"] + 1
-            values = {"owner": owner, "lease_token": token, "lease_until": now + seconds}
+            deaths = row["deaths"] + (row["owner"] is not None)  # who let a lease run out has died, or sleeps
+            values = {"owner": owner, "lease_token": token, "lease_until": now + seconds, "deaths": deaths}
             connection.execute(update(_W).where(_W.c.id == row["id"]).values(**values))
             serve(connection, _QUEUE, row["person"])
-        return HeldWish(_wish(row), owner, token, row["tries"])
+        return HeldWish(_wish(row), owner, token, row["tries"], deaths)
 
     def renew(self, held: HeldWish, until: float) -> bool:
         """Prolong a lease; returns whether it was still held."""
@@ -312,7 +322,7 @@ def _new(
         "named": int(named), "body_digest": digest, "body": dict(body), "state": "open", "asked_at": now,
         "ended_at": None, "step": None, "done": None, "total": None, "trouble": None, "answer": None,
         "error_code": None, "error": None, "not_before": 0.0, "owner": None, "lease_until": None,
-        "lease_token": 0, "tries": 0,
+        "lease_token": 0, "tries": 0, "deaths": 0,
     }  # fmt: skip
 
 

@@ -96,6 +96,15 @@ class DataKeepsVanishing(SlidegateError):
     code = "data-keeps-vanishing"
 
 
+class WorkersDied(SlidegateError):
+    """Several workers in a row ended suddenly with this in their hands: by it, or by what ran beside it.
+
+    Try again; if it happens again with this image alone, the image is what makes them end.
+    """
+
+    code = "workers-died"
+
+
 class Unexpected(SlidegateError):
     """Something unexpected happened in slidegate."""
 

@@ -47,7 +47,7 @@ class Housekeeping:
         store = tools.store
         self._clock = tools.clock
         self._chores = (
-            Chore("dead", _LOOK_FOR_DEAD_SECONDS, lambda now: free_the_dead(store.queue, presence, now)),
+            Chore("dead", _LOOK_FOR_DEAD_SECONDS, lambda now: free_the_dead(tools, presence, now)),
             Chore("wishes", _SWEEP_SECONDS, lambda now: store.wishes.sweep(now - _WISH_SECONDS)),
             *chores,
         )

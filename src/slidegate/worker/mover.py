@@ -18,7 +18,7 @@ from slidegate.domain.values import RunId
 from slidegate.sites.errors import LinkDown
 from slidegate.store.queue import Claim
 from slidegate.worker.collecting import collect, publish
-from slidegate.worker.errors import InOtherHands, NoLongerWanted, NoSpaceHere
+from slidegate.worker.errors import InOtherHands, NoLongerWanted, NoSpaceHere, WorkersDied
 from slidegate.worker.holding import Holding
 from slidegate.worker.room import Room
 from slidegate.worker.staging import stage
@@ -116,6 +116,8 @@ class Mover:
         not_before: float | None = None
         trouble: str | None = None
         try:
+            if claim.row["deaths"] >= self._tools.pace.deaths and claim.row["wanted"] == Wanted.RUN:
+                raise WorkersDied
             with self._tools.hold(claim, self._stop) as hold:
                 not_before = self._move(claim, hold, mates)
             log.info("step done", extra={"action": "step_done", "state": claim.row["state"]})

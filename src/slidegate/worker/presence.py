@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from slidegate.store.queue import Queue
+from slidegate.worker.tools import Tools
 
 
 class Presence:
@@ -63,9 +63,12 @@ class Presence:
             self._handle = -1
 
 
-def free_the_dead(queue: Queue, presence: Presence, now: float) -> None:
-    """Take over at once what workers of this home that were killed had in their hands."""
-    for owner in queue.owners(now):
+def free_the_dead(tools: Tools, presence: Presence, now: float) -> None:
+    """Take over at once what workers of this home that were killed had in their hands.
+
+    What several in a row died with waits a little longer each time: they may have died of it.
+    """
+    for owner in tools.store.queue.owners(now):
         if presence.is_dead(owner):
-            queue.free(owner)
+            tools.store.queue.died(owner, now, tools.pace.pause_after_deaths)
     presence.sweep()

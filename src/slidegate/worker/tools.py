@@ -42,6 +42,9 @@ class Pace:
         up to the second. Up to the third where only a person can mend it.
     tries
         How often a step is tried that failed for a reason that may pass.
+    deaths
+        How many workers may die with the same Task or wish in their hands, in a row, before it has failed:
+        what makes a library crash must not keep workers from everything else.
     restagings
         How often an image is brought to a site, or a result fetched, again because data vanished, per try
         that a person asked for.
@@ -66,6 +69,7 @@ class Pace:
     retry_seconds_most: float = 15.0
     repair_seconds_most: float = 300.0
     tries: int = 3
+    deaths: int = 6
     restagings: int = 3
     rounds: int = 3
     space_seconds: float = 0.0
@@ -76,6 +80,10 @@ class Pace:
         """Return how long to wait after something failed so many times in a row."""
         most = self.retry_seconds_most if transient else self.repair_seconds_most
         return min(most, self.retry_seconds * float(2 ** min(tries - 1, 20)))
+
+    def pause_after_deaths(self, deaths: int) -> float:
+        """Return how many seconds to leave alone what so many workers have died with; at first none."""
+        return 0.0 if deaths < 2 else self.pause(deaths - 1, transient=False)
 
 
 @dataclass(frozen=True)

@@ -80,4 +80,4 @@ class Worker:
 
     def _free_the_dead(self) -> None:
         self._looked_at = self._tools.clock()
-        free_the_dead(self._tools.store.queue, self._presence, self._looked_at)
+        free_the_dead(self._tools, self._presence, self._looked_at)

@@ -3,6 +3,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,26 @@ def change(file: Path, edit) -> None:
 
 def datasets(document):
     return document["attributes"]["ome"]["multiscales"][0]["datasets"]
+
+
+STARVED = """
+import resource, sys
+from slidegate_analysis.images import ImagesError, open_image
+(used,) = [int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmSize")]
+resource.setrlimit(resource.RLIMIT_AS, (used + 9 * 2**20,) * 2)  # room for one thread
+try:
+    open_image(sys.argv[1]).read(0, 0, 100, 0, 100)
+except ImagesError as error:
+    print(error.code, error.transient)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_may_start_no_more_threads_says_so_and_lives(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "too-few-threads True\n"), done.stderr
 
 
 @pytest.mark.parametrize(

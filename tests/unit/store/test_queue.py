@@ -125,6 +125,38 @@ def test_the_leases_of_the_dead_are_freed_at_once(store: Store) -> None:
     assert store.sites.claim("local", "b", 11.0, 5.0) is not None
 
 
+def test_what_workers_died_with_is_left_alone_a_little_longer_each_time(store: Store) -> None:
+    asked = request(tasks=1)
+    store.history.request(asked, 1.0)
+    store.wishes.ask("thumbnail", "ada", {"image": "a"}, 1.0)
+    pauses = [0.0, 5.0]
+    for deaths, pause in enumerate(pauses, start=1):
+        claim = store.queue.claim("w", 20.0, 500.0)
+        wish = store.wishes.claim("w", 20.0, 500.0, ["thumbnail"])
+        assert claim is not None and wish is not None
+        assert (claim.task, claim.row["deaths"]) == (asked.tasks[0].task, deaths - 1)
+        assert wish.deaths == deaths - 1
+        store.queue.died("w", 20.0, lambda number, pause=pause, deaths=deaths: pause * (number == deaths))
+        store.queue.died("w", 20.0, lambda number: 500.0)  # what is nobody's is not the dead one's
+    assert store.queue.claim("x", 24.0, 500.0) is None
+    assert store.wishes.claim("x", 24.0, 500.0, ["thumbnail"]) is None
+    again = store.queue.claim("y", 25.0, 500.0)
+    assert again is not None and (again.task, again.row["deaths"]) == (asked.tasks[0].task, 2)
+    store.history.append(asked.run, events.StagingBegan(again.task, State.WAITING), 25.0, again.held)
+    assert store.runs.task(again.task)["deaths"] == 0
+
+
+def test_a_lease_that_ran_out_counts_as_a_death_and_one_that_was_given_back_does_not(store: Store) -> None:
+    store.history.request(request(tasks=1), 1.0)
+    claim = store.queue.claim("a", 10.0, 5.0)
+    assert claim is not None
+    store.queue.finish([claim])
+    claim = store.queue.claim("b", 11.0, 5.0)
+    assert claim is not None and claim.row["deaths"] == 0
+    claim = store.queue.claim("c", 16.0, 5.0)
+    assert claim is not None and claim.row["deaths"] == 1
+
+
 WORKER = """
 import random, sys
 from slidegate.domain import events

@@ -3,7 +3,10 @@
 
 import errno
 import logging
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,7 @@ from slidegate.worker.tools import Pace, Tools
 from tests.unit.domain.histories import request
 from tests.unit.worker.conftest import Clock, Source
 
+ROOT = Path(__file__).parents[3]
 NAME = "/data/Jane_Doe.tif"
 
 
@@ -33,6 +37,51 @@ def task(store: Store) -> str:
     store.history.request(asked, 1.0)
     store.history.append(asked.run, events.StagingBegan(asked.tasks[0].task, State.WAITING), 2.0)
     return asked.tasks[0].task
+
+
+CRASHING = """
+import os, sys, time
+from pathlib import Path
+from slidegate.store import Store
+from slidegate.worker import Worker
+from slidegate.worker.places import Places
+from slidegate.worker.tools import Pace, Tools
+from tests.unit.worker.conftest import Source
+
+class Crashing(Source):
+    def fingerprint(self, ref):
+        if ref.image == "/images/1.tif":
+            os.abort()  # as a library does that meets what it cannot bear
+        return "another one"  # which ends the Task with words
+
+home = Path(sys.argv[1])
+store = Store.open(f"sqlite:///{home}/slidegate.db")
+pace = Pace(retry_seconds=0.001, tries=1)
+tools = Tools(store, {"folder": Crashing()}, None, {}, time.time, Places(home), pace)
+worker = Worker(tools)
+until = time.time() + 5
+while store.runs.unfinished() and time.time() < until:
+    worker.step()
+worker.close()
+store.close()
+"""
+
+
+@pytest.mark.slow
+def test_an_image_that_makes_workers_die_fails_in_the_end_and_holds_up_no_other(
+    store: Store, tmp_path: Path
+) -> None:
+    asked = request(tasks=3)
+    store.history.request(asked, 1.0)
+    ends = []
+    while not ends or (ends[-1] and len(ends) < 20):
+        done = subprocess.run(
+            [sys.executable, "-c", CRASHING, str(tmp_path)], check=False, cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+        ends.append(done.returncode)
+    assert ends == [-6] * Pace().deaths + [0]
+    codes = [task["error_code"] for task in store.runs.tasks(asked.run)]
+    assert codes == ["workers-died", "image-changed-since", "image-changed-since"]
 
 
 def raising(error: BaseException) -> object:

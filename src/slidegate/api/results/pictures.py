@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from slidegate_analysis.images import Image, ImagesError, Labels, histogram, open_image, open_labels
 
-from slidegate.api.results.errors import NoSuchTile, PictureDamaged
+from slidegate.api.results.errors import NoSuchTile, PictureDamaged, PictureNotAtHand
 
 TILE = 512
 MOST_OPEN = 6
@@ -98,6 +98,8 @@ class Pictures:
         try:
             made = make()
         except ImagesError as error:
+            if error.transient:
+                raise PictureNotAtHand(str(error)) from error
             raise PictureDamaged(str(error)) from error
         with self._lock:
             self._open[key] = made

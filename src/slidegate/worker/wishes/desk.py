@@ -2,20 +2,17 @@
 """What granting a wish needs: the outside world, and a hold on the wish while it takes long."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
-from types import TracebackType
+from threading import Event
 from typing import Any
 
 from slidegate.cache import Cache
 from slidegate.sites import Gate
 from slidegate.sources.shelves import Shelves
-from slidegate.store.database import StoreUnusable
 from slidegate.store.wishes import HeldWish, Wishes
 from slidegate.worker.errors import NoLongerWanted
-from slidegate.worker.holding import Clock
+from slidegate.worker.renewing import Clock, Renewing
 from slidegate.worker.runs import Runs
 from slidegate.worker.tools import Tools
 from slidegate.worker.wishes.errors import BadWish
@@ -50,7 +47,7 @@ class Desk:
     preview: Gate
 
 
-class Asked:
+class Asked(Renewing):
     """One wish in this worker's hands; as a context, its lease is renewed by another thread.
 
     Parameters
@@ -64,16 +61,11 @@ class Asked:
     def __init__(
         self, wishes: Wishes, held: HeldWish, clock: Clock, seconds: float, stop: Event | None = None
     ) -> None:
+        super().__init__(clock, seconds, stop)
         self.held = held
         self._wishes = wishes
-        self._clock = clock
-        self._seconds = seconds
-        self._stop = stop or Event()
-        self._done = Event()
-        self._lost = Event()
         self._noted_at = 0.0
         self._noted_step: str | None = None
-        self._thread = Thread(target=self._renew, name="slidegate-wish", daemon=True)
 
     @property
     def id(self) -> str:
@@ -124,10 +116,9 @@ class Asked:
             raise BadWish(f"The request lacks {name}.")
         return found
 
-    def check(self) -> None:
-        """Raise NoLongerWanted when the wish is somebody else's now, or the worker shall go."""
-        if self._lost.is_set() or self._stop.is_set():
-            raise NoLongerWanted
+    def renew(self, until: float) -> bool:
+        """See Renewing."""
+        return self._wishes.renew(self.held, until)
 
     def note(self, step: str, done: int | None = None, total: int | None = None) -> None:
         """Say how far it is, a few times a second; raises NoLongerWanted as `check` does."""
@@ -139,20 +130,3 @@ class Asked:
         self._noted_at, self._noted_step = now, step
         if not self._wishes.progress(self.held, step, done, total, now):
             raise NoLongerWanted
-
-    def __enter__(self) -> "Asked":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _renew(self) -> None:
-        while not self._done.wait(self._seconds / 3):
-            with suppress(StoreUnusable):  # the next try may do; if none does, the lease is lost in time
-                if not self._wishes.renew(self.held, self._clock() + self._seconds):
-                    self._lost.set()
-                    return

@@ -13,7 +13,7 @@ from uuid import uuid4
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.logs import about
 from slidegate.store.wishes import KINDS, HeldWish
-from slidegate.worker.errors import NoLongerWanted
+from slidegate.worker.errors import NoLongerWanted, WorkersDied
 from slidegate.worker.telling import in_words, trouble_of
 from slidegate.worker.wishes.asking import delete, launch, request_of
 from slidegate.worker.wishes.desk import Asked, Desk
@@ -94,6 +94,8 @@ class Granter:
         desk, wishes = self._desk, self._desk.tools.store.wishes
         clock = desk.tools.clock
         try:
+            if held.deaths >= desk.tools.pace.deaths:
+                raise WorkersDied
             with Asked(wishes, held, clock, desk.tools.pace.lease_seconds, self._stop) as asked:
                 answer = GRANTS[held.wish.kind](desk, asked)
             return "granted" if wishes.grant(held, answer, clock()) else "lost"
