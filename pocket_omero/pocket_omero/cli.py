@@ -76,10 +76,14 @@ def web(
 @app.command()
 def operations() -> None:
     """List OMERO's services and their operations, and which of them are supported."""
+    import omero.all
+
     from pocket_omero import services
-    from pocket_omero.ice.dispatch import STATEFUL, STATELESS
+    from pocket_omero.ice.dispatch import STATEFUL, STATELESS, stateful, stateless
 
     services.make_known()
+    for name in dir(omero.api):
+        stateful(name) or stateless(f"omero.api.{name}")
     for kind in sorted({*STATELESS.values(), *STATEFUL.values()}, key=lambda kind: kind.interface):
         for name, there in sorted(kind.supported().items()):
             typer.echo(f"{kind.interface}.{name}\t{'supported' if there else 'refused'}")
@@ -99,9 +103,6 @@ def _run(
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(filename=log or home / "log", level=logging.INFO, format=form)
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
     with ExitStack() as until_done:
         server = until_done.enter_context(Server(folder, home=home, host=host, port=port))
         _introduce(server)
@@ -110,6 +111,9 @@ def _run(
 
             page = until_done.enter_context(running_web(server, home / "web", host=host, **beside))
             typer.echo(f"\nOMERO.web: {page.url}")
+        done = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: done.set())
         typer.echo("\nCtrl-C ends it.")
         done.wait()
 

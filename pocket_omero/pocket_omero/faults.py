@@ -18,7 +18,12 @@ from pocket_omero.ice.slices import Operation
 
 __all__ = ["ConnectionDropped", "Faults"]
 
-TILES = ("RawPixelsStore.get*", "RenderingEngine.render*", "ThumbnailStore.getThumb*")
+_READS = ("Tile", "Plane", "PlaneRegion", "Region", "Row", "Col", "Stack", "Timepoint", "Hypercube")
+TILES = (
+    *(f"RawPixelsStore.get{what}" for what in _READS),
+    "RenderingEngine.render*",
+    "ThumbnailStore.getThumbnail*",
+)
 # What writes, though slice cannot say so; `Faults.read_only` refuses these before anything happens.
 _WRITES = (
     "IUpdate.*",
@@ -48,7 +53,6 @@ _WRITES = (
     "Table.initialize",
     "Table.set*",
     "Table.delete",
-    "ServiceFactory.submit",
 )
 
 

@@ -2,12 +2,15 @@
 """Fixtures for the tests of any OMERO project. pytest finds them wherever pocket OMERO is installed.
 
 `pocket_omero` is an OMERO with three people (`pocket_omero.testing.Omero`), started when a test first asks
-for it; `pocket_omero_web` an OMERO.web beside it. For images of your own, override `pocket_omero_folder`.
+for it; `pocket_omero_web` an OMERO.web beside it. For images and people of your own, override
+`pocket_omero_folder` in the topmost conftest.py. Where some tests want another OMERO than the rest, override
+`pocket_omero` beside them, with `pocket_omero_at`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,16 +33,26 @@ def pocket_omero_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pocket_omero(pocket_omero_folder: Path) -> Iterator[Omero]:
-    """An OMERO for the whole run, in this process; a real one where OMERO_HOST names it."""
+def pocket_omero_at() -> Iterator[Callable[[Path], Omero]]:
+    """Serve a folder, in this process, until the end of the run; a real OMERO where OMERO_HOST names it."""
     from pocket_omero.server import Server
     from pocket_omero.testing import PEOPLE, Omero, real
 
-    if elsewhere := real():
-        yield elsewhere
-        return
-    with Server(pocket_omero_folder) as server:
-        yield Omero(server.host, server.port, PEOPLE, server)
+    with ExitStack() as running:
+
+        def at(folder: Path) -> Omero:
+            if elsewhere := real():
+                return elsewhere
+            server = running.enter_context(Server(folder))
+            return Omero(server.host, server.port, PEOPLE, server)
+
+        yield at
+
+
+@pytest.fixture(scope="session")
+def pocket_omero(pocket_omero_at: Callable[[Path], Omero], pocket_omero_folder: Path) -> Omero:
+    """An OMERO for the whole run."""
+    return pocket_omero_at(pocket_omero_folder)
 
 
 @pytest.fixture

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from omero.clients import BaseClient
 
@@ -32,7 +34,7 @@ from pocket_omero.services.config import defaults
 from pocket_omero.services.scripts import Shelf
 from pocket_omero.state import State
 
-__all__ = ["HOME", "Client", "NotRunning", "Server"]
+__all__ = ["HOME", "Client", "InUse", "NotRunning", "Server"]
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +47,17 @@ class NotRunning(PocketError):
     """The server does not run."""
 
 
+class InUse(PocketError):
+    """Another server keeps its things in this folder."""
+
+
 @dataclass(slots=True)
 class _Running:
     """What exists between start and stop."""
 
     house: House
-    listener: Listener
     loaded: folders.Loaded
+    ending: ExitStack
 
 
 class Client(BaseClient):  # type: ignore[misc]
@@ -135,6 +141,8 @@ class Server:
             The port is taken.
         FolderError
             people.yml says what cannot be.
+        InUse
+            Another server has the same home.
         """
         with self._lock:
             if self._running is None:
@@ -179,17 +187,20 @@ class Server:
     def _wire(self) -> _Running:
         services.make_known()
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        certificate = Authority(self.home / "certificates").server(self.host, self.certificate)
-        state = State(self.home)
-        runner = Runner(self.home / "scripts")
-        try:
+        with ExitStack() as begun:  # whatever fails: what was begun is ended
+            begun.enter_context(self._locked())
+            certificate = Authority(self.home / "certificates").server(self.host, self.certificate)
+            state = State(self.home)
+            begun.callback(state.close)
             images = Images(self.folder, self.home, state)
             files = Files(self.home / "files", images, state)
             passwords = Passwords(self.home / "passwords.json")
             loaded = folders.load(self.folder, state, passwords, images)
             install_scripts(state, files, self.folder / "scripts")
             connections, sessions, rights = Connections(), Sessions(state), Rights(state)
+            begun.callback(sessions.close_all)
             rights.read_only = self.faults.read_only
+            runner = Runner(self.home / "scripts")
             house = House(
                 folder=self.home,
                 host=self.host,
@@ -209,23 +220,27 @@ class Server:
             sessions.on_end(connections.session_ended)
             locator = Locator(connections, Router(house))
             listener = Listener(self.host, self.port, certificate, locator, self._ice)
-        except BaseException:
-            runner.close()
-            state.close()
-            raise
-        house.port = listener.port
-        return _Running(house, listener, loaded)
+            begun.callback(listener.close)
+            begun.callback(runner.close)  # first: calls that wait for a script come to an end
+            house.port = listener.port
+            return _Running(house, loaded, begun.pop_all())
+
+    def _locked(self) -> TextIO:
+        """Take the home for this server alone, until the file is closed or the process ends."""
+        lock = (self.home / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise InUse(f"another server keeps its things in {self.home}") from None
+        return lock
 
     def _halt(self) -> None:
         with self._lock:
             running, self._running = self._running, None
         if running is None:
             return
-        running.house.scripts.runner.close()
-        running.listener.close()
-        for session in running.house.sessions.all():
-            running.house.sessions.close(session)
-        running.house.state.close()
+        running.ending.close()
         log.info("stopped")
 
     # While it runs

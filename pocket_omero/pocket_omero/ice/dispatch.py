@@ -336,7 +336,9 @@ def stateful(name: str) -> type[Stateful] | None:
 def _unwritten(name: str, base: type[Service]) -> Any:
     module, _, last = name.rpartition(".")
     interface = getattr({"omero.api": omero.api, "omero.grid": omero.grid}.get(module), last, None)
-    wanted = omero.api.StatefulServiceInterface if base is Stateful else Ice.Object
-    if isinstance(interface, type) and issubclass(interface, wanted) and hasattr(interface, "ice_staticId"):
+    plain, kept = omero.api.ServiceInterface, omero.api.StatefulServiceInterface
+    if not isinstance(interface, type) or interface in (plain, kept):
+        return None
+    if issubclass(interface, kept if base is Stateful else plain):
         return type(last, (base, interface), {})
     return None

@@ -221,6 +221,11 @@ class Sessions:
         with self._lock:
             return list(self._by_key.values())
 
+    def close_all(self) -> None:
+        """End all sessions."""
+        for session in self.all():
+            self.close(session)
+
     def expire(self, name: str = "*") -> int:
         """End all sessions of the person with this login name ("*": of all), as if their time were over."""
         ended = [s for s in self.all() if name in ("*", s.person["omeName"])]

@@ -10,7 +10,7 @@ import omero.all
 from pocket_omero.errors import Forbidden, SessionGone, WrongUse
 from pocket_omero.ice.dispatch import Service
 from pocket_omero.people import levels, roster
-from pocket_omero.people.sessions import Session
+from pocket_omero.people.sessions import IDLE_MS, Session
 from pocket_omero.state import Row
 
 __all__ = ["SessionService"]
@@ -41,6 +41,17 @@ class SessionService(Service, omero.api.ISession, name="omero.api.ISession"):
         raise SessionGone(f"No session with uuid: {key}")
 
     # To begin
+
+    def do_createSession(self, principal: Any, credentials: str, current: Any) -> Any:
+        """With the password of whoever it is for."""
+        person = roster.person(self.house.state, principal.name)
+        if person is None or not self.house.passwords.check(person.id, credentials):
+            raise Forbidden(f"Password check failed for '{principal.name}'")
+        where = roster.default_group(self.house.state, person)
+        if principal.group and principal.group != "user":
+            where = self._group_of(person, principal.group)
+        idle = int(self.house.config.get("omero.sessions.timeout", str(IDLE_MS)))
+        return self._object(self._open(person, where, 0, idle, None, current), current)
 
     def do_createUserSession(self, live: int, idle: int, group: str, current: Any) -> Any:
         """For oneself; only who gave a password may, so that a stolen key opens nothing new."""

@@ -6,11 +6,12 @@ import stat
 import time
 
 import Glacier2
+import Ice
 import omero
 import omero.all
 import pytest
 from omero.rtypes import rstring
-from pocket_omero.server import NotRunning, Server
+from pocket_omero.server import InUse, NotRunning, Server
 from pocket_omero.testing import PEOPLE, fill
 
 
@@ -53,7 +54,7 @@ def test_a_restart_takes_sessions_and_leaves_data_at_the_same_port(folder):
         number, port = a_tag(client, "kept"), server.port
         server.restart()
         assert server.port == port
-        with pytest.raises(omero.Ice.Exception):
+        with pytest.raises(Ice.LocalException):
             client.sf.getConfigService().getVersion()
         client.closeSession()
         with server.client(*PEOPLE["member"]) as again:
@@ -92,6 +93,13 @@ def test_a_port_that_is_taken_is_said(folder):
             Server(folder, port=port).start()
     with Server(folder, port=port) as server:  # and nothing of the failure is left
         assert server.port == port
+
+
+def test_two_servers_do_not_share_a_home(folder):
+    with Server(folder), pytest.raises(InUse, match="another server"):
+        Server(folder).start()
+    with Server(folder):
+        pass
 
 
 def test_a_server_that_does_not_run_says_so(folder):

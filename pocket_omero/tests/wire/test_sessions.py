@@ -61,6 +61,15 @@ def test_a_person_begins_more_sessions_of_their_own_with_the_password(server, jo
             service.createUserSession(0, 60_000, "system")
 
 
+def test_a_session_is_begun_for_whoever_gives_the_password(server, join):
+    with server.client("alice", "a") as client:
+        service = client.sf.getSessionService()
+        made = service.createSession(for_whom("bob", "lab"), "b")
+        assert join(made.uuid.val).sf.getAdminService().getEventContext().userName == "bob"
+        with pytest.raises(omero.SecurityViolation):
+            service.createSession(for_whom("bob", "lab"), "wrong")
+
+
 def test_who_joined_by_a_key_begins_no_session_before_the_password_is_given(server, join):
     with server.client("bob", "b") as client:
         joined = join(client.getSessionId())
