@@ -225,7 +225,6 @@ def _configure(
         "omero.web.application_server": "wsgi-tcp",
         "omero.web.session_engine": "django.contrib.sessions.backends.file",
         "omero.web.caches": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-        "omero.web.check_version": "false",
         "omero.web.middleware": [
             *default("omero.web.middleware"),
             {"index": 0, "class": "whitenoise.middleware.WhiteNoiseMiddleware"},

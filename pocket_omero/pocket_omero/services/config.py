@@ -90,24 +90,26 @@ class Config(Service, omero.api.IConfig, name="omero.api.IConfig"):
             raise Forbidden("Only administrators may change settings")
         return self.house.config
 
+    def _seen(self, current: Any) -> dict[str, str]:
+        """What the caller may see: all, or all without secrets."""
+        if self.caller(current).admin:
+            return self.house.config
+        return {key: value for key, value in self.house.config.items() if not _HIDDEN.search(key)}
+
     def do_getVersion(self, current: Any) -> str:
         return VERSION.partition("-")[0]
 
     def do_getConfigValue(self, key: str, current: Any) -> str:
         """The value, or nothing where there is none or the caller may not see it."""
-        if _HIDDEN.search(key) and not self.caller(current).admin:
-            return ""
-        return self.house.config.get(key, "")
+        return self._seen(current).get(key, "")
 
     def do_getConfigValues(self, pattern: str, current: Any) -> dict[str, str]:
-        """All whose names match the whole of a regular expression."""
-        if not self.caller(current).admin:
-            raise Forbidden("Only administrators may list settings")
+        """All that the caller may see in whose names a regular expression is found."""
         try:
             wanted = re.compile(pattern)
         except re.error as error:
             raise WrongUse(f"This is no regular expression: {error}") from error
-        return {key: value for key, value in self.house.config.items() if wanted.fullmatch(key)}
+        return {key: value for key, value in self._seen(current).items() if wanted.search(key)}
 
     def do_getConfigDefaults(self, current: Any) -> dict[str, str]:
         if not self.caller(current).admin:

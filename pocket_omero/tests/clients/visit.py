@@ -32,7 +32,7 @@ class Visit(requests.Session):
         """Get a page."""
         return self.get(self.web.url + path, timeout=60, **more)
 
-    def send(self, path: str, data: Any = None, **more: Any) -> requests.Response:
+    def submit(self, path: str, data: Any = None, **more: Any) -> requests.Response:
         """Send a form."""
         return self.post(self.web.url + path, data=data, timeout=60, **more)
 
@@ -40,4 +40,4 @@ class Visit(requests.Session):
 def why(answer: requests.Response) -> str:
     """What a page says when it fails, in a few lines."""
     text = re.sub(r"<[^>]+>", " ", answer.text)
-    return f"{answer.status_code} {answer.url}\n{' '.join(text.split())[-3000:]}"
+    return f"{answer.status_code} {answer.url}\n{' '.join(text.split())[-900:]}"
