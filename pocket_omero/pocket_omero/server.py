@@ -60,7 +60,7 @@ class _Running:
     ending: ExitStack
 
 
-class Client(BaseClient):  # type: ignore[misc]
+class Client(BaseClient):
     """OMERO's own client, which logs out at the end of a with block."""
 
     def __enter__(self) -> Client:

@@ -114,7 +114,8 @@ def translated(error: Exception, label: str) -> Exception:
 
     What nobody foresaw goes to the log with its trace, and to the client as omero.InternalException.
     """
-    if isinstance(error, Ice.UserException | Ice.LocalException):
+    known: type[Exception] = Ice.Exception  # those of OMERO are such
+    if isinstance(error, known):
         return error
     if isinstance(error, PocketError):
         log.info("%s: %s: %s", label, type(error).__name__, error)

@@ -96,7 +96,7 @@ class Listener:
         self._runtime.destroy()
 
 
-class _Log(Ice.Logger):  # type: ignore[misc]
+class _Log(Ice.Logger):
     """Takes what the Ice runtime says to Python's log."""
 
     def print(self, message: str) -> None:

@@ -189,7 +189,7 @@ def _tell(callback: Any) -> None:
         log.info("a client could not be told that its session ended: %s", error)
 
 
-class _Closed(Ice.ConnectionCallback):  # type: ignore[misc]
+class _Closed(Ice.ConnectionCallback):
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
 
@@ -203,7 +203,7 @@ class _Closed(Ice.ConnectionCallback):  # type: ignore[misc]
             log.exception("after a connection")
 
 
-class Locator(Ice.ServantLocator):  # type: ignore[misc]
+class Locator(Ice.ServantLocator):
     """Finds the servant of each call."""
 
     def __init__(self, connections: Connections, router: Router) -> None:
@@ -222,7 +222,7 @@ class Locator(Ice.ServantLocator):  # type: ignore[misc]
         """Nothing is left to do."""
 
 
-class Router(Glacier2.Router):  # type: ignore[misc]
+class Router(Glacier2.Router):
     """What clients log in to."""
 
     def __init__(self, house: House) -> None:
@@ -349,10 +349,13 @@ def _address(current: Any) -> str:
 
 
 def _as_login_error(error: Exception) -> Exception:
-    """Slice lets the router raise these two kinds only."""
-    if isinstance(error, Glacier2.PermissionDeniedException | Glacier2.CannotCreateSessionException):
-        return error
-    if isinstance(error, Ice.LocalException):
+    """Slice lets the router raise these two kinds only, and what the Ice runtime raises itself."""
+    known: tuple[type[Exception], ...] = (
+        Glacier2.PermissionDeniedException,
+        Glacier2.CannotCreateSessionException,
+        Ice.LocalException,
+    )
+    if isinstance(error, known):
         return error
     error = translated(error, "Router.createSession")
     words = getattr(error, "message", "") or str(error)
