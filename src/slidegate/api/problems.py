@@ -132,6 +132,7 @@ class BadPassword(ApiProblem):
     """A password has at least ten letters, and at most two hundred."""
 
     code = "bad-password"
+    exit_code = 2
 
 
 class NoKey(ApiProblem):
