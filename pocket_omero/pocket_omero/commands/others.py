@@ -25,6 +25,7 @@ from omero.rtypes import rlong, rstring
 from pocket_omero.commands.plan import targets
 from pocket_omero.commands.work import Work, command
 from pocket_omero.errors import Forbidden, NotReady
+from pocket_omero.people.contexts import event_context, public_context
 from pocket_omero.state import Reply
 from pocket_omero.state.saving import save
 
@@ -61,11 +62,16 @@ def update_session_timeout(work: Work, request: Any) -> Any:
 
 @command(CurrentSessionsRequest)
 def current_sessions(work: Work, request: Any) -> Any:
-    """The open sessions that the caller may see."""
-    reply = Reply(work.state, lambda r: work.rights.permissions(work.caller, r))
-    seen = [s for s in work.house.sessions.all() if work.rights.can_read(work.caller, s.row)]
-    agents = [{"userAgent": rstring(session.agent)} for session in seen]
-    return CurrentSessionsResponse([reply.load(s.row) for s in seen], [None for _ in seen], agents)
+    """All open sessions; of those of others, only administrators are told more than whose they are."""
+    rights = work.rights
+    reply = Reply(work.state, lambda r: rights.permissions(work.caller, r))
+    response = CurrentSessionsResponse([], [], [])
+    for session in work.house.sessions.all():
+        seen = rights.can_read(work.caller, session.row)
+        response.sessions.append(reply.load(session.row) if seen else None)
+        response.contexts.append((event_context if seen else public_context)(rights, session))
+        response.data.append({"userAgent": rstring(session.agent)} if seen else {})
+    return response
 
 
 @command(OriginalMetadataRequest)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import omero.all  # noqa: F401  (fills omero.model)
@@ -67,35 +68,46 @@ class Rights:
         Invalid
             `ctx` names no group or person that exists.
         """
-        person = session.person
-        maps = roster.memberships(self.state, person)
-        member_of = frozenset(row["parent"].id for row in maps)
-        leads = frozenset(row["parent"].id for row in maps if row["owner"])
-        admin = levels.SYSTEM_GROUP in member_of
-        privileges = roster.privileges(self.state, person) if admin else frozenset()
+        caller, bound = self.standing(session), self._bound_to(session)
         scope = _number(ctx, "omero.group")
-        if scope is None:
-            scope = session.group.id
-        elif scope >= 0:
+        scope = session.group.id if scope is None else max(scope, -1)
+        if scope >= 0:
             self._existing("ExperimenterGroup", scope)
-        scope = max(scope, -1)
-        if session.sudoer is not None:
-            privileges &= roster.privileges(self.state, session.sudoer)
-            others = roster.memberships(self.state, session.sudoer)
-            if all(row["parent"].id != levels.SYSTEM_GROUP for row in others):
-                # The owner of a group acts for a member of it.
-                led = frozenset(row["parent"].id for row in others if row["owner"])
-                if scope not in led:
-                    raise Forbidden("Group-sudo session cannot change context!")
-                member_of, leads = member_of & (led | {levels.USER_GROUP}), leads & led
-        if scope >= 0 and not admin and scope not in member_of:
+        if bound is not None and scope not in bound:
+            raise Forbidden("Group-sudo session cannot change context!")
+        person = caller.person
+        if scope >= 0 and not caller.admin and scope not in caller.member_of:
             raise Forbidden(f"User {person.id} is not a member of group {scope} and cannot login")
         other = _number(ctx, "omero.user")
         if other is not None and other != person.id:
-            if not admin:
+            if not caller.admin:
                 raise Forbidden(f"User {person.id} is not an admin and so cannot set uid to {other}")
             person = self._existing("Experimenter", other)
-        return Caller(person, session.group, session.row, admin, privileges, leads, member_of, scope)
+        return replace(caller, person=person, scope=scope, told={})
+
+    def standing(self, session: Login) -> Caller:
+        """The person of `session` as they are now, in its group, whether or not they may still be there."""
+        maps = roster.memberships(self.state, session.person)
+        member_of = frozenset(row["parent"].id for row in maps)
+        leads = frozenset(row["parent"].id for row in maps if row["owner"])
+        admin = levels.SYSTEM_GROUP in member_of
+        privileges = roster.privileges(self.state, session.person) if admin else frozenset()
+        if session.sudoer is not None:
+            privileges &= roster.privileges(self.state, session.sudoer)
+        bound = self._bound_to(session)
+        if bound is not None:
+            member_of, leads = member_of & (bound | {levels.USER_GROUP}), leads & bound
+        group = session.group
+        return Caller(session.person, group, session.row, admin, privileges, leads, member_of, group.id)
+
+    def _bound_to(self, session: Login) -> frozenset[int] | None:
+        """The groups that a session cannot leave: those of the owner of groups who acts for a member."""
+        if session.sudoer is None:
+            return None
+        maps = roster.memberships(self.state, session.sudoer)
+        if any(row["parent"].id == levels.SYSTEM_GROUP for row in maps):
+            return None
+        return frozenset(row["parent"].id for row in maps if row["owner"])
 
     def server(self) -> Caller:
         """The server itself as a caller: root, in all groups and with all privileges (to load, to seed)."""

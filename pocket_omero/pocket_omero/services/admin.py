@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import omero.all
 from omero.cmd import Chgrp2, Chmod2, Chown2
-from omero.rtypes import rlist, rlong, rstring
+from omero.rtypes import rlist
 
 from pocket_omero.commands import do
 from pocket_omero.errors import Forbidden, Invalid, Unsupported, WrongUse
 from pocket_omero.ice.dispatch import Service
 from pocket_omero.ice.entities import entity
 from pocket_omero.people import levels, roster
+from pocket_omero.people.contexts import event_context
 from pocket_omero.state.convert import from_wire
 
 if TYPE_CHECKING:
@@ -35,28 +36,7 @@ class Admin(Service, omero.api.IAdmin, name="omero.api.IAdmin"):
 
     def do_getEventContext(self, current: Any) -> Any:
         """Who is logged in, in which group: of the session, whatever the call's context says."""
-        session, rights = self.session, self.house.rights
-        caller = rights.caller(session, {})
-        sudoer = session.sudoer
-        maps = roster.memberships(self.house.state, session.person)
-        return omero.sys.EventContext(
-            shareId=-1,
-            sessionId=session.row.id,
-            sessionUuid=session.uuid,
-            userId=session.person.id,
-            userName=session.person["omeName"],
-            sudoerId=rlong(sudoer.id) if sudoer is not None else None,
-            sudoerName=rstring(sudoer["omeName"]) if sudoer is not None else None,
-            groupId=session.group.id,
-            groupName=session.group["name"],
-            isAdmin=caller.admin,
-            adminPrivileges=sorted(caller.privileges),
-            eventId=-1,
-            eventType="User",
-            memberOfGroups=[m["parent"].id for m in maps if m["parent"].id in caller.member_of],
-            leaderOfGroups=[m["parent"].id for m in maps if m["parent"].id in caller.leads],
-            groupPermissions=rights.permissions(caller, session.group),
-        )
+        return event_context(self.house.rights, self.session)
 
     def do_getSecurityRoles(self, current: Any) -> Any:
         """The names and ids of those that always exist."""
