@@ -48,7 +48,7 @@ class Query(Service, omero.api.IQuery, name="omero.api.IQuery"):
             for row in found.rows
         ]
         if found.names is None:
-            return rows
+            return [[] if row == [None] else row for row in rows]  # as OMERO tells a single null
         return [[rmap(dict(zip(found.names, row, strict=True)))] for row in rows]
 
     # --- by id

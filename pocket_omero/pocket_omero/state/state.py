@@ -86,7 +86,8 @@ class State:
         if len(found) > 1:
             found.sort(key=lambda r: r.id)
             if any(place in r.values for r in found):
-                found.sort(key=lambda r: r.values.get(place, len(found)))
+                last = len(found)
+                found.sort(key=lambda r: r.values.get(place, last))
         return found
 
     def where(self, kind: str, field: str, value: Any) -> list[Row]:

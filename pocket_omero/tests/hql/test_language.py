@@ -272,7 +272,7 @@ def test_an_object_may_be_a_parameter(world: State) -> None:
         ("select p.id from Pixels p join p.image i", [[5]]),
         ("select count(l) from DatasetImageLink l", [[0]]),
         (
-            "select a.id from Annotation a where exists (select l from ImageAnnotationLink l where l.child = a)",
+            "select a.id from Annotation a where exists (from ImageAnnotationLink l where l.child = a)",
             [],
         ),
         ("select (select count(*) from Image i) from Annotation a", [[1], [1]]),
