@@ -4,13 +4,14 @@
 Usage: python build.py JOBS bdist_wheel ... (in the folder of setup.py).
 """
 
+import importlib
 import runpy
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import setuptools  # noqa: F401  (brings distutils, which Python 3.12 no longer has)
-from distutils.ccompiler import CCompiler
+import setuptools  # noqa: F401  (first: it brings distutils, which Python 3.12 has no more)
 
+CCompiler = importlib.import_module("distutils.ccompiler").CCompiler
 jobs = int(sys.argv.pop(1))
 
 
