@@ -6,11 +6,11 @@ from typing import Any
 
 from omero.cmd import Delete2
 
-from pocket_omero.commands import graphs, look, others
+from pocket_omero.commands import copies, graphs, look, others
 from pocket_omero.commands.handle import Handle, do, submit
 from pocket_omero.ice.dispatch import Service
 
-__all__ = ["Handle", "delete", "do", "graphs", "look", "others", "submit"]
+__all__ = ["Handle", "copies", "delete", "do", "graphs", "look", "others", "submit"]
 
 
 def delete(by: Service, named: Mapping[str, Sequence[int]], current: Any) -> dict[str, list[int]]:

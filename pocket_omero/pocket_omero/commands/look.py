@@ -13,6 +13,7 @@ from omero.cmd import (
     Delete2,
     DiskUsage2,
     DiskUsage2Response,
+    Duplicate,
     FindChildren,
     FindParents,
     FoundChildren,
@@ -98,6 +99,8 @@ def legal_targets(work: Work, request: Any) -> Any:
     elif isinstance(of, Chgrp2 | Chown2):
         roots = CHGRP_TARGETS if isinstance(of, Chgrp2) else CHOWN_TARGETS
         names = {name for name in entities() if any(is_a(name, root) for root in roots)}
+    elif isinstance(of, Duplicate):
+        names = {name for name in entities() if not is_system(name)}
     else:
         raise Unsupported(f"pocket OMERO does not know the targets of {of.ice_id()}")
     return LegalGraphTargetsResponse(sorted(java_name(name) for name in names))
