@@ -10,8 +10,8 @@ from an OME-Zarr 0.5 packed by blosc-zstd. In the same turns
   same Ice runtime gives at best,
 - the same tiles are read in this process without any server by tifffile (https://github.com/cgohlke/tifffile)
   or tensorstore (https://github.com/google/tensorstore).
-Figures are ratios of medians. Each reader reads every tile once, in an order of its own, so that no cache
-helps.
+Figures are ratios of lower quartiles: what else the computer does counts less. Each reader reads every tile
+once, in an order of its own, so that no cache helps.
 """
 
 import argparse
@@ -161,15 +161,17 @@ def by_tensorstore(path: Path) -> Read:
 
 
 def measure(readers: dict[str, Read], places: list[Place]) -> dict[str, float]:
-    """Time each reader on all places, in turns; the median in seconds."""
+    """Time each reader on all places, in turns of changing order; the lower quartile in seconds."""
+    names = list(readers)
     orders = {name: random.Random(name).sample(places, len(places)) for name in readers}
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for turn in range(len(places)):
-        for name, read in readers.items():
+        random.Random(turn).shuffle(names)
+        for name in names:
             start = time.perf_counter()
-            read(orders[name][turn])
+            readers[name](orders[name][turn])
             seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return {name: statistics.quantiles(times, n=4)[0] for name, times in seconds.items()}
 
 
 def figure(name: str, value: float, aim: float, *, at_least: bool) -> None:

@@ -118,7 +118,7 @@ def load(folder: Path, state: State, passwords: Passwords, images: Images) -> Lo
             before = images.places(), images.files()
             with state.change():
                 _load_images(folder, paths, containers, state, images, done)
-                images.keep(state)
+                images.keep()
     except BaseException:
         images.learn(*before)
         raise

@@ -54,9 +54,9 @@ class Mapped:
             raise ImageError("the file of this image ends too early")
 
     def __getitem__(self, place: Any) -> Array:
-        """Like an array's, but refused in words when the file has been cut in the meantime."""
+        """Like an array's, without a copy; refused in words when the file has been cut in the meantime."""
         self._check()
-        return np.array(self._array[place])
+        return np.asarray(self._array[place])
 
 
 class Decoded:

@@ -137,7 +137,7 @@ def _shares(values: Array, settings: ChannelSettings) -> Array:
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         limits = np.iinfo(native.dtype)
         table = _curve(np.arange(limits.min, limits.max + 1), settings).astype(np.float32)
-        return table[native.astype(np.int32) - limits.min]  # type: ignore[no-any-return]
+        return table[native.astype(np.int32) - limits.min]
     return _curve(values, settings).astype(np.float32)
 
 
@@ -162,13 +162,13 @@ def render(read: Callable[[int], Array], settings: Settings) -> Array:
     if settings.model == "greyscale":
         grey = np.rint(_shares(read(active[0]), settings.channels[active[0]]) * 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    total: Array | None = None
+    total: Array = np.zeros((), np.float32)
     for number in active:
         channel = settings.channels[number]
         weight = np.array(channel.color[:3], np.float32) * (channel.color[3] / 255)
-        part = _shares(read(number), channel)[..., None] * weight
-        total = part if total is None else total + part
-    return np.rint(np.clip(total, 0, 255)).astype(np.uint8)  # type: ignore[arg-type]
+        total = total + _shares(read(number), channel)[..., None] * weight
+    shown: Array = np.rint(np.clip(total, 0, 255)).astype(np.uint8)
+    return shown
 
 
 def jpeg(picture: Array, quality: float) -> bytes:

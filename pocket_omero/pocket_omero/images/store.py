@@ -63,6 +63,7 @@ class Images:
         self._open: OrderedDict[object, Reader] = OrderedDict()
         self._pixels: dict[int, Place] = {}
         self._files: dict[int, str] = {}
+        self._state = state
         said = state.note("folder", {})
         self.learn(
             {int(key): Place(*place) for key, place in said.get("pixels", {}).items()},
@@ -92,10 +93,12 @@ class Images:
         """Know from now on what lies in the folder."""
         self._pixels, self._files = pixels, files
 
-    def keep(self, state: State) -> None:
+    def keep(self) -> None:
         """Write down what lies in the folder; call it inside the change that makes the rows."""
         pixels = {str(key): [place.path, place.series] for key, place in self._pixels.items()}
-        state.keep("folder", {"pixels": pixels, "files": {str(k): path for k, path in self._files.items()}})
+        self._state.keep(
+            "folder", {"pixels": pixels, "files": {str(k): path for k, path in self._files.items()}}
+        )
 
     # ---- images made here
 
@@ -117,6 +120,31 @@ class Images:
 
     def _made(self, pixels: int) -> Path:
         return self.home / "pixels" / str(pixels)
+
+    def copy(self, old: int, new: int) -> None:
+        """Let other Pixels show the same as these; call it inside the change that makes their row.
+
+        An image of the folder is not copied, one made here is.
+
+        Raises
+        ------
+        ImageError
+            when there is no room, or the old image is gone.
+        """
+        place = self.place(old)
+        if place is not None:
+            self.learn({**self._pixels, new: place}, self._files)
+            self.keep()
+            return
+        source, target = self._made(old), self._made(new)
+        try:
+            if source.stat().st_size > shutil.disk_usage(self.home).free:
+                raise ImageError("there is no room for a copy of this image")
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            raise ImageError(f"this image cannot be copied: {error.strerror}") from error
 
     def changed(self, pixels: int) -> None:
         """Forget what was derived from the pixels of an image made here, because they have changed."""

@@ -9,6 +9,7 @@ import math
 import threading
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -226,14 +227,14 @@ class _Level:
         self.level = level
         self.series = series
         self.places = _axes(series)
-        self.page = series.keyframe
+        self.page: Any = series.keyframe
         self.outer = len(series.shape) - len(self.page.axes)
         self.mapped: Mapped | None = None
         if series.dataoffset is not None:
             file = reader.file(self.page.parent.filehandle.path)
             dtype = series.dtype.newbyteorder(self.page.parent.byteorder)
             self.mapped = Mapped(file, series.dataoffset, series.shape, dtype)
-        elif math.prod(self.page.chunks) * self.page.dtype.itemsize > TOO_COARSE:
+        elif math.prod(self.page.chunks) * series.dtype.itemsize > TOO_COARSE:
             raise ImageError("this TIFF cannot be read in parts: its tiles or strips are too large")
         elif series.shape[self.outer :] != self.page.shape or set(self.page.axes) - set("YXS"):
             raise ImageError(f"images with axes {series.axes} stored as {self.page.axes} cannot be served")
@@ -268,7 +269,7 @@ class _Level:
         separate = page.planarconfig == 2 and page.samplesperpixel > 1
         for segment, top, left in self._segments(sample if separate else 0, y, x, height, width):
             part = DECODED.get(
-                (self.reader.number, self.level, number, segment), lambda s=segment: self._segment(stored, s)
+                (self.reader.number, self.level, number, segment), partial(self._segment, stored, segment)
             )
             part = part[..., 0 if separate else sample]
             y0, x0 = max(y, top), max(x, left)

@@ -341,7 +341,7 @@ def _packed(picture: Array) -> list[int]:
     """Alpha, red, green and blue in one signed 32 bit number per pixel."""
     parts = picture.astype(np.uint32)
     packed = 0xFF000000 | parts[..., 0] << 16 | parts[..., 1] << 8 | parts[..., 2]
-    return packed.astype(np.uint32).view(np.int32).ravel().tolist()  # type: ignore[no-any-return]
+    return packed.astype(np.uint32).view(np.int32).ravel().tolist()
 
 
 def _project(reader: Reader, level: int, t: int, channel: int, sections: range, how: int) -> Array:
