@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every test may rely on."""
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -43,6 +44,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing = what_is_missing()
     elif item.get_closest_marker("ssh") and shutil.which("sshd", path="/usr/sbin") is None:
         missing = "sshd: run sudo scripts/system-packages"
+    elif item.get_closest_marker("omero") and importlib.util.find_spec("IcePy") is None:
+        missing = "zeroc-ice and omero-py: run make install-dev"
     if missing and os.environ.get("CI"):
         pytest.fail(f"this test needs {missing}")
     if missing:

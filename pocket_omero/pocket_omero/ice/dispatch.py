@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pocket_omero import hql
     from pocket_omero.faults import Faults
     from pocket_omero.ice.router import Connections
+    from pocket_omero.images import Files, Images
     from pocket_omero.people.caller import Caller
     from pocket_omero.people.passwords import Passwords
     from pocket_omero.people.rights import Rights
@@ -81,8 +82,10 @@ class House:
         Where the server keeps what is its own (state, files, tables, certificates).
     host, port
         Where clients find it (the port is known once it listens).
-    images, files, tables, scripts
-        Of the rooms with these names.
+    images, files
+        Where pixels and the bytes of original files are.
+    scripts
+        What all callers of scripts share (`pocket_omero.services.scripts.Shelf`).
     config
         What IConfig answers.
     """
@@ -97,10 +100,9 @@ class House:
     faults: "Faults"
     config: dict[str, str]
     connections: "Connections"
-    images: Any = None
-    files: Any = None
-    tables: Any = None
-    scripts: Any = None
+    images: "Images"
+    files: "Files"
+    scripts: Any
     calls: Calls = field(default_factory=Calls)
 
 
