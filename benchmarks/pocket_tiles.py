@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: BSD-3-Clause
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How fast pocket OMERO gives tiles: over TLS to OMERO's own client, against an echo, and against no server.
 
 usage: python benchmarks/pocket_tiles.py [--full | --tiles N]

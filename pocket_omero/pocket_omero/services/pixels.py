@@ -54,7 +54,7 @@ def loaded_settings(service: Service, row: Row | None, current: Any) -> Any:
         return None
     reply = service.reply(current)
     loaded = reply.load(row)
-    for name in ("quantization", "model", "waveRendering"):
+    for name in ("quantization", "model", "waveRendering", "details.owner"):
         reply.fetch_all(row, name)
     for binding in service.house.state.many(row, "waveRendering"):
         reply.fetch_all(binding, "family")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import omero
 import pytest
+from omero.gateway import BlitzGateway
 from omero.rtypes import rint
 from PIL import Image
 from pocket_omero.server import Client, Server
@@ -208,3 +209,17 @@ def test_a_thumbnail_follows_the_settings_and_comes_from_the_cache(
     proxy.setPixelsId(pixels)
     assert not np.asarray(Image.open(io.BytesIO(proxy.getThumbnailByLongestSide(rint(53))))).any()
     proxy.close()
+
+
+def test_the_gateway_lists_the_settings_of_all_people(server: Server, ids: Ids) -> None:
+    pixels = ids("int16.tif")
+    for person in ("alice", "bob"):
+        with server.client(person, "secret") as client, engine(client, pixels) as proxy:
+            proxy.setRGBA(0, 10, 20, 30, 255)
+            proxy.saveCurrentSettings()
+    with server.client("alice", "secret") as client:
+        conn = BlitzGateway(client_obj=client)
+        (image,) = conn.getObjects("Image", attributes={"name": "int16.tif"})
+        listed = image.getAllRenderingDefs()
+    assert sorted(one["owner"]["firstName"] for one in listed) == ["Alice", "Bob"]
+    assert listed[0]["c"][0]["color"] == "0A141E"
