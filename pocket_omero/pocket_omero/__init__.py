@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pocket OMERO: a small server that real OMERO clients take for OMERO. For demos and tests, never for data."""
+"""A small server that real OMERO clients take for OMERO. For demos and tests, never for data."""
 
 __version__ = "0.1.0"

@@ -16,7 +16,8 @@ __all__ = ["KINDS", "PASSWORD", "Authority", "Kind"]
 
 Kind = Literal["good", "expired", "wrong-host", "self-signed"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PASSWORD = "pocket"  # of the PKCS#12 files; IceSSL takes none without. They are as secret as the folder is.  # noqa: S105
+# Of the PKCS#12 files: IceSSL takes none without. They are as secret as the folder is.
+PASSWORD = "pocket"  # noqa: S105
 _OTHER_HOST = "omero.elsewhere.example"
 
 

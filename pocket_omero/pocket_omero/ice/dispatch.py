@@ -121,11 +121,15 @@ def translated(error: Exception, label: str) -> Exception:
         return error
     if isinstance(error, PocketError):
         log.info("%s: %s: %s", label, type(error).__name__, error)
-        raised = getattr(omero, error.raised)
-        return raised("", type(error).__name__, str(error))  # type: ignore[no-any-return]
+        return _raised(error.raised, "", error, str(error))
     log.error("%s failed", label, exc_info=error)
     trace = "".join(traceback.format_exception(error))
-    return omero.InternalException(trace, type(error).__name__, f"{label}: {error!r}")  # type: ignore[no-any-return]
+    return _raised("InternalException", trace, error, f"{label}: {error!r}")
+
+
+def _raised(name: str, trace: str, error: Exception, words: str) -> Exception:
+    made: Exception = getattr(omero, name)(trace, type(error).__name__, words)
+    return made
 
 
 def _method(operation: Operation, interface: str) -> Callable[..., Any]:
