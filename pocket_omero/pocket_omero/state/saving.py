@@ -3,7 +3,8 @@
 
 What is not loaded only refers to a row. What is loaded and has an id changes that row, field by field;
 without an id it becomes a new row. Loaded collections are gone through in the same way; what is missing
-in them stays as it is (OMERO deletes nothing on saving). An enumeration without an id means the one with its value.
+in them stays as it is (OMERO deletes nothing on saving). An enumeration without an id means the one with its
+value.
 """
 
 from collections.abc import Iterable
@@ -235,8 +236,10 @@ class _Saving:
     # --- rows that were there
 
     def _update(self, row: Row, obj: Any) -> None:
-        sent = from_wire(obj._version) if versioned(row.kind) else None
-        if sent is not None and sent != row.values.get("version", 0):
+        sent = from_wire(obj._version) if versioned(row.kind) else 0
+        if sent is None:  # Hibernate takes it for a new row, and OMERO then misses the old one
+            raise Invalid(f"object no longer exists in database: {row} was sent loaded, without a version")
+        if versioned(row.kind) and sent != row.values.get("version", 0):
             raise Concurrent(
                 "Row was updated or deleted by another transaction (or unsaved-value mapping was incorrect): "
                 f"[{java_name(row.kind)}#{row.id}]"

@@ -253,6 +253,15 @@ def test_the_same_link_of_the_same_person_exists_once(lab: Lab) -> None:
     assert lab.state.count("DatasetImageLink") == 1
 
 
+def test_a_loaded_object_with_an_id_of_ones_own_making_is_refused(lab: Lab) -> None:
+    made = lab.save(image("stays"))
+    link = DatasetImageLinkI()
+    link.parent, link.child = dataset(), ImageI(made.id.val)  # ImageI(id, False) would be a reference
+    with pytest.raises(Invalid, match="Image:1 was sent loaded, without a version"):
+        lab.save(link)
+    assert lab.row(made)["name"] == "stays"
+
+
 @pytest.mark.parametrize("loaded", [True, False])
 def test_an_object_that_is_gone_cannot_be_saved(loaded: bool, lab: Lab) -> None:
     link = DatasetImageLinkI()
