@@ -47,8 +47,8 @@ class Pyramid(Stateful):
         self._reader = self.house.images.open(row.id, rows.info_of(row))
         self.pixels = row
 
-    def reader(self) -> Reader:
-        """The image that was chosen.
+    def chosen(self) -> Row:
+        """The Pixels of the image that was chosen.
 
         Raises
         ------
@@ -57,8 +57,13 @@ class Pyramid(Stateful):
         """
         if self.pixels is None:
             raise WrongUse("no pixels were chosen: call setPixelsId or lookupPixels first")
+        return self.pixels
+
+    def reader(self) -> Reader:
+        """The image that was chosen."""
+        row = self.chosen()
         if self._reader is None:
-            self._reader = self.house.images.open(self.pixels.id, rows.info_of(self.pixels))
+            self._reader = self.house.images.open(row.id, rows.info_of(row))
         return self._reader
 
     def do_requiresPixelsPyramid(self, current: Any) -> bool:
@@ -100,7 +105,7 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
         self.choose(pixels, current)
 
     def do_getPixelsId(self, current: Any) -> int:
-        return self._chosen().id
+        return self.chosen().id
 
     def do_prepare(self, pixels: list[int], current: Any) -> None:
         for number in pixels:
@@ -269,7 +274,7 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
             self._write(plane, 0, 0, *self._shape()[3:], part, current)
 
     def _write(self, plane: Plane, y: int, x: int, height: int, width: int, buf: bytes, current: Any) -> None:
-        row = self._chosen()
+        row = self.chosen()
         made = self.house.images.open(row.id, rows.info_of(row), levels=False)
         if not isinstance(made, MadeReader):
             raise WrongUse("this image lies in the folder that is served; its pixels are only read")
@@ -283,13 +288,9 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
             self.written = True
             self.house.images.changed(row.id)
 
-    def _chosen(self) -> Row:
-        self.reader()
-        return self.pixels  # type: ignore[return-value]
-
     def do_save(self, current: Any) -> Any:
         """Note the digest of what was written; answers the Pixels, or None when nothing was written."""
-        return self.reply(current).load(self._chosen()) if self._seal() else None
+        return self.reply(current).load(self.chosen()) if self._seal() else None
 
     def _seal(self) -> bool:
         pixels = self.pixels
@@ -350,7 +351,7 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
         if region is not None:
             y, x, height, width = region.y, region.x, region.height, region.width
         found = {}
-        said = self.house.state.many(self._chosen(), "channels")
+        said = self.house.state.many(self.chosen(), "channels")
         for channel in channels:
             at = Plane(getattr(plane, "t", 0), channel, getattr(plane, "z", 0))
             values = self.reader().read(0, at, y, x, height, width)

@@ -39,7 +39,7 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
 
     def do_lookupRenderingDef(self, id: int, current: Any) -> bool:
         """Take the caller's settings, else those of the owner; answers whether there are any."""
-        row = self._chosen()
+        row = self.chosen()
         if row.id != id:
             raise WrongUse("these are not the pixels that were looked up")
         found = settings.fallback(self.house.state, row, self.caller(current).person.id)
@@ -49,7 +49,7 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
 
     def do_loadRenderingDef(self, id: int, current: Any) -> None:
         row = readable(self, "RenderingDef", id, current)
-        self._chosen()
+        self.chosen()
         self.definition, self.how = row, settings.read(self.house.state, row)
         if len(self.how.channels) != self.reader().info.shape[1]:
             raise WrongUse(f"the rendering settings {id} are those of an image with other channels")
@@ -63,11 +63,11 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
 
     def do_getPixels(self, current: Any) -> Any:
         pixels = Pixels(self.house, self.session, "omero.api.IPixels")
-        return pixels.do_retrievePixDescription(self._chosen().id, current=current)
+        return pixels.do_retrievePixDescription(self.chosen().id, current=current)
 
     def do_resetDefaultSettings(self, save: bool, current: Any) -> int:
         """Go back to the usual settings; they are saved where that is wished and allowed."""
-        row = self._chosen()
+        row = self.chosen()
         self.how, self.definition = settings.usual(self.house.state, self.house.images, row), None
         if save and self.house.rights.can_annotate(self.caller(current), row):
             self._save(current)
@@ -75,7 +75,7 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
 
     def do_saveCurrentSettings(self, current: Any) -> None:
         self._settings()
-        if not self.house.rights.can_annotate(self.caller(current), self._chosen()):
+        if not self.house.rights.can_annotate(self.caller(current), self.chosen()):
             raise Forbidden("this person may not keep settings for this image")
         self._save(current)
 
@@ -88,17 +88,13 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
         raise Unsupported("settings are changed one by one, or saved as RenderingDef")
 
     def _save(self, current: Any) -> None:
-        row, caller, state = self._chosen(), self.caller(current), self.house.state
+        row, caller, state = self.chosen(), self.caller(current), self.house.state
         with state.change():
             event = state.event(caller.person, row["details.group"], caller.session)
             self.definition = settings.write(state, row, caller.person, self._settings(), event)
 
-    def _chosen(self) -> Row:
-        self.reader()
-        return self.pixels  # type: ignore[return-value]
-
     def _settings(self) -> Settings:
-        self.reader()
+        self.chosen()
         if self.how is None:
             raise WrongUse("no settings were chosen: call lookupRenderingDef or resetDefaultSettings first")
         return self.how
@@ -166,7 +162,7 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
     def _bounds(self, number: int) -> tuple[float, float]:
         """What integer types can hold; what was found in images of floating point."""
         dtype = self.reader().info.dtype
-        said = self.house.state.many(self._chosen(), "channels")
+        said = self.house.state.many(self.chosen(), "channels")
         stats = said[number]["statsInfo"] if number < len(said) else None
         if dtype.kind == "f" and stats is not None:
             return stats["globalMin"], stats["globalMax"]
@@ -225,7 +221,7 @@ class Rendering(Pyramid, omero.api.RenderingEngine, name="RenderingEngine"):
         self._change(w, family=value, coefficient=coefficient, noise_reduction=noise)
 
     def do_getChannelStats(self, w: int, current: Any) -> list[float]:
-        stats = self.house.state.many(self._chosen(), "channels")[self._inside("channel", w, 1)]["statsInfo"]
+        stats = self.house.state.many(self.chosen(), "channels")[self._inside("channel", w, 1)]["statsInfo"]
         return [] if stats is None else [stats["globalMin"], stats["globalMax"]]
 
     def do_getChannelLookupTable(self, w: int, current: Any) -> str:

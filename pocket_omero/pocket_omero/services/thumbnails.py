@@ -68,7 +68,7 @@ class Thumbnails(Stateful, omero.api.ThumbnailStore, name="ThumbnailStore"):
         return self.pixels
 
     def _reader(self, row: Row) -> Reader:
-        return self.house.images.open(row.id, rows.info_of(row))  # type: ignore[no-any-return]
+        return self.house.images.open(row.id, rows.info_of(row))
 
     # ---- one image
 
