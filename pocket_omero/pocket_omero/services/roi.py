@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import omero.all
 
 from pocket_omero.errors import WrongUse
 from pocket_omero.ice.dispatch import Service
 from pocket_omero.ice.entities import entity, is_a
+from pocket_omero.images.base import Plane
+from pocket_omero.images.rows import info_of
+from pocket_omero.services.shapes import covered
 from pocket_omero.state.convert import from_wire
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ __all__ = ["Roi"]
 
 
 class Roi(Service, omero.api.IRoi, name="omero.api.IRoi"):
-    """Finds ROIs, with their shapes, by image, plane or id."""
+    """Finds ROIs, with their shapes, by image, plane or id; and measures in them."""
 
     def do_findByImage(self, image: int, options: Any, current: Any) -> Any:
         """All ROIs of an image; none where there is no such image for the caller."""
@@ -68,16 +73,107 @@ class Roi(Service, omero.api.IRoi, name="omero.api.IRoi"):
                 reply.fetch(shape, "transform", shape["transform"])
         return reply.load(roi)
 
-    def do_getPoints(self, shape: int, current: Any) -> Any:
-        """The corners of a shape as it was drawn: x and y in pixels.
+    # What shapes cover
 
-        A real OMERO gives all pixels within; here only what a shape says of itself.
+    def do_getPoints(self, shape: int, current: Any) -> Any:
+        """The pixels of the image that a shape covers: their x and y."""
+        row, (pixels,) = self._shape(shape, current), self._pixels_of([shape], current)
+        top, left, flags = covered(row, pixels["sizeY"], pixels["sizeX"])
+        ys, xs = flags.nonzero()
+        return omero.api.ShapePoints((xs + left).tolist(), (ys + top).tolist())
+
+    def do_getShapeStats(self, shape: int, current: Any) -> Any:
+        """What is measured in a shape, on its own plane."""
+        return self.do_getShapeStatsList([shape], current)[0]
+
+    def do_getShapeStatsList(self, shapes: Sequence[int], current: Any) -> list[Any]:
+        """What is measured in shapes, each on its own plane; one without z or t on the first."""
+        return self.do_getShapeStatsRestricted(shapes, 0, 0, [], current)
+
+    def do_getShapeStatsRestricted(
+        self, shapes: Sequence[int], z: int, t: int, channels: Sequence[int], current: Any
+    ) -> list[Any]:
+        """What is measured in shapes in some channels (none named: all).
+
+        `z` and `t` are for shapes that say none themselves.
         """
-        row = self.house.state.get("Shape", shape)
+        rows = [self._shape(each, current) for each in shapes]
+        pixels = self._pixels_of(shapes, current)
+        return [self._measured(row, of, z, t, channels) for row, of in zip(rows, pixels, strict=True)]
+
+    def do_getRoiStats(self, roi: int, current: Any) -> Any:
+        """What is measured in the shapes of a ROI, one by one and in all of them together."""
+        row = self.house.state.get("Roi", roi)
+        shapes = [] if row is None else [shape.id for shape in self.house.state.many(row, "shapes")]
+        if row is None or not shapes:
+            raise WrongUse(f"No such ROI, or one without shapes: {roi}")
+        single = self.do_getShapeStatsList(shapes, current)
+        (pixels, *_) = self._pixels_of(shapes, current)
+        return omero.api.RoiStats(roi, pixels["image"].id, pixels.id, _together(single), single)
+
+    def _shape(self, number: int, current: Any) -> Row:
+        row = self.house.state.get("Shape", number)
         if row is None or not self.house.rights.can_read(self.caller(current), row):
-            raise WrongUse(f"No such shape: {shape}")
-        corners = _corners(row)
-        return omero.api.ShapePoints([int(x) for x, _ in corners], [int(y) for _, y in corners])
+            raise WrongUse(f"No such shape: {number}")
+        return row
+
+    def _pixels_of(self, shapes: Sequence[int], current: Any) -> list[Row]:
+        found = []
+        for each in shapes:
+            roi = self._shape(each, current)["roi"]
+            image = roi["image"] if roi is not None else None
+            pixels = self.house.state.many(image, "pixels") if image is not None else []
+            if not pixels:
+                raise WrongUse(f"the shape {each} is on no image with pixels")
+            found.append(pixels[0])
+        return found
+
+    def _measured(self, shape: Row, pixels: Row, z: int, t: int, channels: Sequence[int]) -> Any:
+        reader = self.house.images.open(pixels.id, info_of(pixels), levels=False)
+        top, left, flags = covered(shape, pixels["sizeY"], pixels["sizeX"])
+        z, t = (given if shape[name] is None else shape[name] for name, given in (("theZ", z), ("theT", t)))
+        known = self.house.state.many(pixels, "channels")
+        stats = omero.api.ShapeStats(shape.id, [], [], [], [], [], [], [])
+        for c in channels or range(pixels["sizeC"]):
+            logical = known[c]["logicalChannel"] if c < len(known) else None
+            values = np.zeros(0)
+            if flags.any():
+                box = reader.read(0, Plane(t=t, c=c, z=z), top, left, *flags.shape)
+                values = box[flags].astype(float)
+            stats.channelIds.append(logical.id if logical is not None else c)
+            _add(stats, values)
+        return stats
+
+
+def _add(stats: Any, values: Any) -> None:
+    """Note what was measured in one channel."""
+    stats.pointsCount.append(int(values.size))
+    stats.min.append(float(values.min()) if values.size else 0.0)
+    stats.max.append(float(values.max()) if values.size else 0.0)
+    stats.sum.append(float(values.sum()))
+    stats.mean.append(float(values.mean()) if values.size else 0.0)
+    stats.stdDev.append(float(values.std(ddof=1)) if values.size > 1 else 0.0)
+
+
+def _together(single: Sequence[Any]) -> Any:
+    """What was measured in several shapes, as if they were one; a pixel in two of them counts twice."""
+    count, total, low, high, mean, deviation = (
+        np.array([getattr(stats, name) for stats in single], float)
+        for name in ("pointsCount", "sum", "min", "max", "mean", "stdDev")
+    )
+    n = count.sum(axis=0)
+    middle = total.sum(axis=0) / np.maximum(n, 1)
+    squares = ((count - 1).clip(0) * deviation**2 + count * (mean - middle) ** 2).sum(axis=0)
+    return omero.api.ShapeStats(
+        0,
+        list(single[0].channelIds),
+        n.astype(int).tolist(),
+        low.min(axis=0).tolist(),
+        high.max(axis=0).tolist(),
+        total.sum(axis=0).tolist(),
+        middle.tolist(),
+        np.sqrt(squares / np.maximum(n - 1, 1)).tolist(),
+    )
 
 
 def _wanted(options: Any) -> tuple[list[str], int | None, int | None]:
@@ -86,19 +182,3 @@ def _wanted(options: Any) -> tuple[list[str], int | None, int | None]:
         return [], None, None
     kinds = [entity(name).name for name in options.shapes or ()]
     return kinds, from_wire(options.userId), from_wire(options.groupId)
-
-
-def _corners(shape: Row) -> list[tuple[float, float]]:
-    if shape.kind in ("Polygon", "Polyline"):
-        pairs = (pair.split(",") for pair in (shape["points"] or "").split())
-        return [(float(x), float(y)) for x, y in pairs]
-    if shape.kind == "Line":
-        return [(shape["x1"], shape["y1"]), (shape["x2"], shape["y2"])]
-    x, y = shape["x"] or 0.0, shape["y"] or 0.0
-    if shape.kind == "Ellipse":
-        rx, ry = shape["radiusX"] or 0.0, shape["radiusY"] or 0.0
-        return [(x - rx, y), (x, y - ry), (x + rx, y), (x, y + ry)]
-    if shape.kind in ("Rectangle", "Mask"):
-        w, h = shape["width"] or 0.0, shape["height"] or 0.0
-        return [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
-    return [(x, y)]

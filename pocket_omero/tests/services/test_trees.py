@@ -262,8 +262,6 @@ def test_rois_come_with_shapes_of_all_kinds_and_by_plane(world: World, anna: Any
     assert [r.id.val for r in service.findByRoi(roi.id, None).rois] == [roi.id]
     assert len(service.findByPlane(tree["image"].id, 1, 0, None).rois) == 1
     assert service.findByImage(tree["other"].id, None).rois == []
-    corners = service.getPoints(polygon.id.val)
-    assert (list(corners.x), list(corners.y)) == ([0, 4, 4], [0, 0, 4])
 
 
 def test_rois_are_chosen_by_owner_and_kind_of_shape(world: World, ben: Any, tree: Any) -> None:
