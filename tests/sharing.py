@@ -11,7 +11,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = {
     f"tests/acceptance/{name}.py": "what has the nuclei workflow installed"
-    for name in ("test_command_line", "test_docs", "test_page_of_failures", "test_nuclei_on_the_cluster")
+    for name in (
+        "test_command_line",
+        "test_docs",
+        "test_page_of_failures",
+        "test_nuclei_on_the_cluster",
+        "browser/test_pictures",
+    )
 }
 ONE_BY_ONE = (
     "tests/acceptance/test_benchmarks.py",

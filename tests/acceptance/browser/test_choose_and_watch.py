@@ -77,6 +77,7 @@ def finished(served: Served) -> str:
     with visiting(served.chromium, served.state, served.url) as page:
         choose(page, "slide-3")
         page.get_by_role("button", name="Continue").click()
+        page.get_by_label("The byte that is counted", exact=True).fill("3")
         run = launch(page)
         page.get_by_text("The image is finished.", exact=True).wait_for()
     return run
@@ -218,6 +219,7 @@ def test_the_keyboard_alone_suffices(page: Page) -> None:
     press_until(page, "Tab", "f-byte")
     keys.press("ControlOrMeta+a")
     keys.type("31")
+    page.get_by_role("button", name="Region to try").wait_for()
     press_until(page, "Tab", "Region to try")
     before = page.get_by_role("button", name="Region to try").get_attribute("aria-label")
     keys.press("-")

@@ -139,7 +139,7 @@ def test_results(page: Page, album: Album) -> None:
         page.wait_for_timeout(300)
         album.take(page, f"results-{tab.lower()}")
     page.goto(page.url.rpartition("/")[0] + "/9")
-    page.get_by_role("alert").first.wait_for()
+    page.get_by_text("There are no results here").wait_for()
     album.take(page, "results-not-there")
 
 

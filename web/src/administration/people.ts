@@ -26,6 +26,9 @@ export class SgPeople extends LitElement {
         align-items: center;
         margin-bottom: var(--sg-5);
       }
+      td:last-child {
+        text-align: right;
+      }
       .off {
         color: var(--sg-ink-3);
       }

@@ -7,7 +7,7 @@ import { shared } from "../elements/base.ts";
 import { trouble } from "../elements/small.ts";
 import { table } from "../elements/table.ts";
 import { Listed } from "../listed.ts";
-import { exactly, moment } from "../words.ts";
+import { exactly, moment, sentence } from "../words.ts";
 
 const WORDS: Record<string, string> = {
   "session.begin": "Signed in",
@@ -79,20 +79,18 @@ export class SgRecord extends LitElement {
   #row = (note: Note): TemplateResult =>
     html`<tr>
       <td class="numbers nowrap" title=${exactly(note.at)}>${moment(note.at)}</td>
-      <td>${note.person ?? html`<span class="muted">nobody known</span>`}</td>
+      <td>${note.person || html`<span class="muted">nobody known</span>`}</td>
       <td>
         ${WORDS[note.action] ?? note.action}${note.target ? html` <span class="muted">${note.target}</span>` : nothing}
       </td>
-      <td class=${note.outcome === "done" ? "" : "refused"}>
-        ${note.outcome === "done" ? "Done" : `Refused: ${note.outcome}`}
-      </td>
+      <td class=${note.outcome === "done" ? "" : "refused"}>${sentence(note.outcome)}</td>
       <td class="muted numbers">${note.address}</td>
     </tr>`;
 
   override render(): TemplateResult {
     const { items, next, problem } = this.list;
     return html`<div class="who">
-        <label for="who">Of</label>
+        <label for="who" class="nowrap">Changes of</label>
         <select
           id="who"
           @change=${(event: Event) => (this.person = (event.target as HTMLSelectElement).value)}
@@ -104,7 +102,7 @@ export class SgRecord extends LitElement {
       ${trouble(problem, () => void this.list.load())}
       ${
         items?.length
-          ? html`<div class="card">
+          ? html`<div class="card" tabindex="0" role="region" aria-label="Record of changes">
               <table>
                 <thead>
                   <tr>

@@ -23,6 +23,7 @@ export class SgSites extends LitElement {
       }
       .number {
         text-align: right;
+        padding-right: var(--sg-6);
       }
     `,
   ];
@@ -87,7 +88,7 @@ export class SgSites extends LitElement {
             >A cluster is added with the command <code>slidegate site add</code>.</sg-notice
           >`
         : sites
-          ? html`<div class="card">
+          ? html`<div class="card" tabindex="0" role="region" aria-label="Where it computes">
               <table>
                 <thead>
                   <tr>
@@ -95,7 +96,7 @@ export class SgSites extends LitElement {
                     <th scope="col">State</th>
                     <th scope="col">Last heard</th>
                     <th scope="col" class="number">Images waiting</th>
-                    <th scope="col" class="number">Images computed</th>
+                    <th scope="col" class="number">Being computed</th>
                     <th scope="col">Workflows</th>
                   </tr>
                 </thead>

@@ -235,6 +235,7 @@ export class SgNotice extends LitElement {
         gap: var(--sg-2);
         margin-top: var(--sg-1);
       }
+      .what:not(.has),
       .do:not(.has) {
         display: none;
       }
@@ -264,10 +265,16 @@ export class SgNotice extends LitElement {
       ${icon(this.sign || signs[this.kind] || "clock")}
       <div class="body">
         ${this.heading ? html`<div class="title">${this.heading}</div>` : nothing}
-        <div class="what"><slot></slot></div>
+        <div class="what"><slot @slotchange=${this.#said}></slot></div>
         <div class="do"><slot name="do" @slotchange=${this.#filled}></slot></div>
       </div>
     </section>`;
+  }
+
+  #said(event: Event): void {
+    const slot = event.target as HTMLSlotElement;
+    const words = slot.assignedNodes().some((node) => node.textContent?.trim());
+    slot.parentElement!.classList.toggle("has", words);
   }
 
   #filled(event: Event): void {

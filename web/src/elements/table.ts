@@ -27,4 +27,9 @@ export const table = css`
   td:last-child {
     padding-right: 0;
   }
+  @media (max-width: 42rem) {
+    table {
+      min-width: 38rem;
+    }
+  }
 `;

@@ -25,7 +25,7 @@ import {
   measures,
 } from "./nuclei.ts";
 import "./histogram.ts";
-import { densityScale, legend, readout, tools, waiting } from "./overlay.ts";
+import { densityScale, legend, nowhere, readout, tools, waiting } from "./overlay.ts";
 import "./scatter.ts";
 import { type FileFacts, type Picture, Reader } from "./reader.ts";
 import type { Outlines, SgSlide, Under } from "./slide.ts";
@@ -234,6 +234,7 @@ export class SgResults extends LitElement {
   // --- showing
 
   override render(): TemplateResult {
+    if (this.problem?.status === 404) return nowhere(this.problem, this.run);
     return html`${this.#top()}
       <div class="both">
         <div class="stage">${this.#stage()}</div>
@@ -434,7 +435,7 @@ export class SgResults extends LitElement {
               type="checkbox"
               .checked=${this.logOne}
               @change=${(event: Event) => (this.logOne = (event.target as HTMLInputElement).checked)}
-            />log</label
+            />log scale</label
           >
         </div>
         <sg-histogram
@@ -458,7 +459,7 @@ export class SgResults extends LitElement {
               type="checkbox"
               .checked=${this.logTwo}
               @change=${(event: Event) => (this.logTwo = (event.target as HTMLInputElement).checked)}
-            />log</label
+            />log scale</label
           >
         </div>
         <div class="pick">

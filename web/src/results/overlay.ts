@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** What lies over the picture: which channels are shown, what is under the pointer, what colours mean. */
 import { html, nothing, type TemplateResult } from "lit";
-import type { Wish } from "../api.ts";
+import type { Problem, Wish } from "../api.ts";
 import { icon } from "../elements/icon.ts";
+import { paths } from "../router.ts";
 import { count } from "../words.ts";
 import { RAMP, type Shown } from "./compose.ts";
 import { type Nuclei, shown } from "./nuclei.ts";
@@ -151,4 +152,11 @@ export function waiting(wish: Wish | null): TemplateResult {
         : nothing
     }
   </div>`;
+}
+
+/** Instead of the page, where there is nothing at this address. */
+export function nowhere(problem: Problem, run: string): TemplateResult {
+  return html`<sg-notice kind="empty" sign="search" heading="There are no results here"
+    >${problem.message}<a slot="do" class="button" href=${paths.run(run)}>Go to the run</a></sg-notice
+  >`;
 }

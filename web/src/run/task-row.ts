@@ -73,8 +73,14 @@ export class SgTaskRow extends LitElement {
         align-items: center;
       }
       .line sg-progress {
-        flex: 0 1 16rem;
-        min-width: 2rem;
+        flex: 1 1 2rem;
+        max-width: 16rem;
+      }
+      .line .words {
+        flex: none;
+      }
+      .watched sg-progress {
+        --sg-sunken: var(--sg-surface);
       }
       .do {
         display: flex;
