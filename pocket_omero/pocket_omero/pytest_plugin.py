@@ -9,7 +9,7 @@ for it; `pocket_omero_web` an OMERO.web beside it. For images and people of your
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,24 +33,28 @@ def pocket_omero_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pocket_omero_at() -> Iterator[Callable[[Path], Omero]]:
-    """Serve a folder, in this process, until the end of the run; a real OMERO where OMERO_HOST names it."""
+def pocket_omero_at() -> Iterator[Callable[..., Omero]]:
+    """Serve a folder, in this process, until the end of the run; a real OMERO where OMERO_HOST names it.
+
+    Call it with the folder, and with `people` where its people.yml has others than `testing.PEOPLE`:
+    name and password by role.
+    """
     from pocket_omero.server import Server
     from pocket_omero.testing import PEOPLE, Omero, real
 
     with ExitStack() as running:
 
-        def at(folder: Path) -> Omero:
+        def at(folder: Path, people: Mapping[str, tuple[str, str]] = PEOPLE) -> Omero:
             if elsewhere := real():
                 return elsewhere
             server = running.enter_context(Server(folder))
-            return Omero(server.host, server.port, PEOPLE, server)
+            return Omero(server.host, server.port, people, server)
 
         yield at
 
 
 @pytest.fixture(scope="session")
-def pocket_omero(pocket_omero_at: Callable[[Path], Omero], pocket_omero_folder: Path) -> Omero:
+def pocket_omero(pocket_omero_at: Callable[..., Omero], pocket_omero_folder: Path) -> Omero:
     """An OMERO for the whole run."""
     return pocket_omero_at(pocket_omero_folder)
 
