@@ -84,10 +84,11 @@ def _cut(work: Work, going: Iterable[Row], gone: Callable[[Row], bool]) -> None:
 def _remove(work: Work, rows: list[Row]) -> None:
     keys = {(row.entity.root, row.id) for row in rows}
     _cut(work, rows, lambda row: (row.entity.root, row.id) in keys)
-    kept = {"Pixels": work.house.images, "OriginalFile": work.house.files}
     for row in rows:
-        if kept.get(row.kind) is not None:
-            work.afterwards.append(partial(kept[row.kind].delete, row.id))
+        if row.kind == "Pixels":
+            work.afterwards.append(partial(work.house.images.delete, row.id))
+        elif row.kind == "OriginalFile":
+            work.afterwards.append(partial(work.house.files.delete, row.id))
     for row in rows:
         work.state.delete(row)
 

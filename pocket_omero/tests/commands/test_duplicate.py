@@ -90,3 +90,22 @@ def test_images_of_one_fileset_are_copied_together_or_not_at_all(bench: Any) -> 
     response = bench.ask("anna", copy({"Image": [image.id for image in images]}))
     (new,) = copies(bench, response, "fs.Fileset", "Fileset")
     assert len(bench.state.many(new, "images")) == 2
+
+
+def test_an_image_is_copied_with_its_pixels(bench: Any) -> None:
+    import numpy as np
+    from omero.gateway import BlitzGateway
+
+    conn = BlitzGateway(client_obj=bench.client("anna"))
+    plane = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    conn.SERVICE_OPTS.setOmeroGroup(bench.group("read-annotate").id)
+    image = conn.createImageFromNumpySeq(iter([plane]), "made", sizeZ=1, sizeC=1, sizeT=1)
+    response = bench.ask("anna", copy({"Image": [image.getId()]}))
+    assert isinstance(response, DuplicateResponse), response
+    (number,) = response.duplicates["ome.model.core.Image"]
+    assert number != image.getId()
+    twin = conn.getObject("Image", number)
+    assert (twin.getPrimaryPixels().getPlane(0, 0, 0) == plane).all()
+    assert [c.getLabel() for c in twin.getChannels(noRE=True)] == [
+        c.getLabel() for c in image.getChannels(noRE=True)
+    ]

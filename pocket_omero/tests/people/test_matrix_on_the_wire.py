@@ -18,7 +18,7 @@ from omero.model import (
     RoiI,
     TagAnnotationI,
 )
-from omero.rtypes import rstring
+from omero.rtypes import rint, rstring
 from pocket_omero.people import roster
 from pocket_omero.server import Server
 from pocket_omero.state import Row
@@ -102,6 +102,7 @@ def annotate(visit: Visit, who: str, level: str, image: Row, context: dict[str, 
 def edit(visit: Visit, who: str, level: str, image: Row, context: dict[str, str]) -> bool:
     made = ImageI(image.id, True)
     made.unloadCollections()
+    made.version = rint(0)
     made.name = rstring("renamed")
     return allowed(lambda: visit.clients[who].sf.getUpdateService().saveObject(made, context))
 
