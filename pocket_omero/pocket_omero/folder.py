@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -371,9 +371,15 @@ def _load_images(
         for original, name in fileset.files:
             files[original.id] = name
             known.add(name)
+        made = []
         for info in infos:
-            pixels = rows.new_image(state, lie_in, info, _name(path, info, len(infos)), fileset.row)
+            nowhere = [replace(lie_in[0], dataset=None)]  # a plate lies in no dataset, and so do its images
+            name = _name(path, info, len(infos))
+            pixels = rows.new_image(state, nowhere if info.well else lie_in, info, name, fileset.row)
             places[pixels.id] = Place(path, info.series)
+            made.append((info, pixels["image"]))
+        if any(info.well for info in infos):
+            rows.new_plate(state, lie_in[0], PurePosixPath(path).name, made)
     images.learn(places, files)
 
 

@@ -105,6 +105,7 @@ class ImageInfo:
     acquired: int | None = None  # milliseconds since 1970
     description: str = ""
     rgb: bool = False
+    well: tuple[int, int] | None = None  # of a plate: row and column, from 0
     files: tuple[str, ...] = field(default=())  # absolute paths of all files that it lies in
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,31 @@ def attributes(path: Path) -> dict[str, Any]:
     return {}
 
 
-def images(path: Path) -> list[tuple[str, str]]:
-    """All images in a group: (place below it, name); the place of an image that is the group itself is ""."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image in a group: its place below it ("" is the group itself), and its well on a plate."""
+
+    place: str
+    name: str = ""
+    well: tuple[int, int] | None = None
+
+
+def images(path: Path) -> list[Found]:
+    """All images in a group.
+
+    Raises
+    ------
+    ImageError
+        when there are none by the rules of OME-Zarr.
+    """
     said = attributes(path)
     if "multiscales" in said:
-        return [("", "")]
+        return [Found("")]
     if "plate" in said:
         return list(_fields(path, said["plate"]))
     if said.get("bioformats2raw.layout") == 3:
         listed = attributes(path / "OME").get("series")
-        return [(name, "") for name in listed or sorted(_numbered(path), key=int)]
+        return [Found(name) for name in listed or sorted(_numbered(path), key=int)]
     raise ImageError("this Zarr holds no images by the rules of OME-Zarr")
 
 
@@ -69,14 +85,21 @@ def _numbered(path: Path) -> Iterator[str]:
     return (below.name for below in path.iterdir() if re.fullmatch(r"[0-9]{1,6}", below.name))
 
 
-def _fields(path: Path, plate: Any) -> Iterator[tuple[str, str]]:
+def _fields(path: Path, plate: Any) -> Iterator[Found]:
+    """The fields of a plate, well by well."""
     try:
+        rows, columns = ([str(one["name"]) for one in plate.get(axis) or []] for axis in ("rows", "columns"))
         for well in plate["wells"]:
-            for number, field in enumerate(attributes(path / well["path"])["well"]["images"], start=1):
-                name = f"Well {well['path'].replace('/', '')}, Field #{number}"
-                yield f"{well['path']}/{field['path']}", name
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ImageError(f"the plate of this OME-Zarr is not as it should be: {error}") from error
+            row, column = well["path"].split("/")
+            at = (
+                int(well.get("rowIndex", rows.index(row) if row in rows else 0)),
+                int(well.get("columnIndex", columns.index(column) if column in columns else 0)),
+            )
+            fields = attributes(_below(path, well["path"]))["well"]["images"]
+            for number, field in enumerate(fields, start=1):
+                yield Found(f"{well['path']}/{field['path']}", f"Well {row}{column}, Field #{number}", at)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ImageError(f"the plate of this OME-Zarr is not as it should be: {error!r}") from error
 
 
 def inspect(path: Path) -> list[ImageInfo]:
@@ -87,7 +110,8 @@ def inspect(path: Path) -> list[ImageInfo]:
     ImageError
         when it is broken, or holds what cannot be served.
     """
-    return [ZarrReader(path, series).info for series in range(len(images(path)))]
+    found = images(path)
+    return [ZarrReader(path, series, found).info for series in range(len(found))]
 
 
 class ZarrReader(Reader):
@@ -99,11 +123,11 @@ class ZarrReader(Reader):
         when it is broken, or there is no such image.
     """
 
-    def __init__(self, path: Path, series: int) -> None:
-        found = images(path)
+    def __init__(self, path: Path, series: int, found: list[Found] | None = None) -> None:
+        found = images(path) if found is None else found
         if not 0 <= series < len(found):
             raise ImageError(f"this OME-Zarr has {len(found)} images, and no number {series}")
-        place, name = found[series]
+        place = found[series].place
         folder = _below(path, place)
         try:
             said = attributes(folder)
@@ -113,11 +137,11 @@ class ZarrReader(Reader):
                 _open(_below(path, f"{place}/{dataset['path']}".lstrip("/")))
                 for dataset in scales["datasets"]
             ]
-            self.info = self._describe(path, series, name or str(scales.get("name") or ""), said)
+            self.info = self._describe(path, series, found[series], said)
         except BROKEN as error:
             raise ImageError(f"this OME-Zarr cannot be read: {error!r}") from error
 
-    def _describe(self, path: Path, series: int, name: str, said: dict[str, Any]) -> ImageInfo:
+    def _describe(self, path: Path, series: int, found: Found, said: dict[str, Any]) -> ImageInfo:
         scales = said["multiscales"][0]
         full = self._arrays[0]
         if full.rank != len(self._axes):
@@ -135,7 +159,8 @@ class ZarrReader(Reader):
             channels = tuple(_joined(a, b) for a, b in zip(channels, meta.channels, strict=True))
         places = [names.index(axis) for axis in "yx"]
         return ImageInfo(
-            name=(meta.name if meta else "") or name,
+            name=(meta.name if meta else "") or found.name or str(scales.get("name") or ""),
+            well=found.well,
             series=series,
             shape=shape,  # type: ignore[arg-type]
             dtype=served_type(full.dtype.numpy_dtype),

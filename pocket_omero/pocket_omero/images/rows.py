@@ -15,7 +15,7 @@ from pocket_omero.images.base import PIXEL_TYPES, Channel, ImageError, ImageInfo
 if TYPE_CHECKING:
     from pocket_omero.state import Row, State
 
-__all__ = ["Fileset", "Home", "container", "info_of", "new_fileset", "new_image", "word"]
+__all__ = ["Fileset", "Home", "container", "info_of", "new_fileset", "new_image", "new_plate", "word"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,42 @@ def new_image(
     said = info.channels if len(info.channels) == c else (Channel(),) * c
     state.order(pixels, "channels", [_channel(state, pixels, channel, info, mine) for channel in said])
     return pixels
+
+
+def new_plate(state: State, home: Home, name: str, fields: Sequence[tuple[ImageInfo, Row]]) -> Row:
+    """Make the rows of a plate.
+
+    Parameters
+    ----------
+    fields : sequence of (ImageInfo, Row)
+        Its images, in the order of the fields of each well, and their rows Image.
+    """
+    event = state.event(home.owner, home.group, None)
+    mine: dict[str, Any] = {"owner": home.owner, "group": home.group, "event": event}
+    places = [info.well for info, _ in fields if info.well is not None]
+    plate = state.new(
+        "Plate",
+        name=name[:255],
+        description="",
+        rows=max(row for row, _ in places) + 1,
+        columns=max(column for _, column in places) + 1,
+        rowNamingConvention="letter",
+        columnNamingConvention="number",
+        **mine,
+    )
+    samples: dict[tuple[int, int], list[Row]] = {}
+    wells: dict[tuple[int, int], Row] = {}
+    for info, image in fields:
+        if info.well is None:
+            continue
+        if info.well not in wells:
+            row, column = info.well
+            wells[info.well] = state.new("Well", plate=plate, row=row, column=column, **mine)
+        sample = state.new("WellSample", well=wells[info.well], image=image, **mine)
+        samples.setdefault(info.well, []).append(sample)
+    for at, well in wells.items():
+        state.order(well, "wellSamples", samples[at])
+    return plate
 
 
 def _channel(state: State, pixels: Row, channel: Channel, info: ImageInfo, mine: dict[str, Any]) -> Row:

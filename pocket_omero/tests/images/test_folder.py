@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from pocket_omero.images import ImageError, Images, Place, rows
@@ -196,6 +197,26 @@ def test_several_images_of_one_file_share_a_fileset_and_have_names_of_their_own(
     assert sorted(place.images.places().values(), key=lambda p: p.series) == [
         Place("two.ome.tif", 0), Place("two.ome.tif", 1)
     ]  # fmt: skip
+
+
+def test_a_plate_becomes_wells_with_their_fields_and_lies_in_no_dataset(place: Served) -> None:
+    plate = zarr.open_group(place.path / "plates" / "p.ome.zarr", mode="w", zarr_format=2)
+    plate.attrs["plate"] = {"wells": [{"path": "A/1", "rowIndex": 0, "columnIndex": 0},
+                                      {"path": "C/4", "rowIndex": 2, "columnIndex": 3}]}  # fmt: skip
+    for well in ("A/1", "C/4"):
+        plate.create_group(well).attrs["well"] = {"images": [{"path": "0"}, {"path": "1"}]}
+        for field in ("0", "1"):
+            image = plate.create_group(f"{well}/{field}")
+            image.create_array("0", shape=(8, 9), dtype="u1")
+            image.attrs["multiscales"] = [{"axes": ["y", "x"], "datasets": [{"path": "0"}]}]
+    assert place.load().images == 4
+    (row,) = place.state.all("Plate")
+    assert (row["name"], row["rows"], row["columns"]) == ("p.ome.zarr", 3, 4)
+    wells = place.state.many(row, "wells")
+    assert [(well["row"], well["column"]) for well in wells] == [(0, 0), (2, 3)]
+    fields = [sample["image"]["name"] for sample in place.state.many(wells[1], "wellSamples")]
+    assert fields == ["p.ome.zarr [Well C4, Field #1]", "p.ome.zarr [Well C4, Field #2]"]
+    assert place.in_dataset("plates") == []
 
 
 @pytest.mark.parametrize(

@@ -103,11 +103,15 @@ def test_several_images_in_one_folder_are_several_images(tmp_path: Path) -> None
 def test_fields_of_a_plate_are_images(tmp_path: Path) -> None:
     path = tmp_path / "plate.zarr"
     group = zarr.open_group(path, mode="w", zarr_format=2)
-    group.attrs["plate"] = {"wells": [{"path": "A/1"}, {"path": "B/2"}]}
+    group.attrs["plate"] = {
+        "rows": [{"name": "A"}, {"name": "B"}], "columns": [{"name": "1"}, {"name": "2"}],
+        "wells": [{"path": "A/1"}, {"path": "B/2", "rowIndex": 1, "columnIndex": 1}],
+    }  # fmt: skip
     for well in ("A/1", "B/2"):
         group.create_group(well).attrs["well"] = {"images": [{"path": "0"}]}
         write(path / well / "0", [np.full((8, 8), ord(well[0]), "u1")], "yx", "0.4")
     assert [info.name for info in inspect(path)] == ["Well A1, Field #1", "Well B2, Field #1"]
+    assert [info.well for info in inspect(path)] == [(0, 0), (1, 1)]
     assert ZarrReader(path, 1).read(0, Plane(0, 0, 0), 0, 0, 1, 1) == ord("B")
 
 
