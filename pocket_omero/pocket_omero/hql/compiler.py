@@ -35,6 +35,14 @@ def ident(value: Any) -> Any:
     return (value.entity.root, value.id) if isinstance(value, Row) else value
 
 
+def _done(do: Callable[..., Any], *values: Any) -> Any:
+    """Calculate; what the values are not made for is refused."""
+    try:
+        return do(*values)
+    except (TypeError, ValueError) as error:
+        raise HqlError(f"{', '.join(map(repr, values))}: {error}") from error
+
+
 def _family(of: str) -> str:
     return "number" if of in NUMBERS else of
 
@@ -201,7 +209,11 @@ class Compiler:
             if a is None:
                 return None
             b = other(env)
-            return None if b is None else bool(test(a, b))
+            if b is None:
+                return None
+            if isinstance(a, str) is not isinstance(b, str):
+                raise HqlError(f"{a!r} {node.sign} {b!r} cannot be compared")
+            return bool(test(a, b))
 
         return Ex(value, "rbool")
 
@@ -234,7 +246,7 @@ class Compiler:
 
         def value(env: Env) -> Any:
             a, b = one(env), other(env)
-            return None if a is None or b is None else do(a, b)
+            return None if a is None or b is None else _done(do, a, b)
 
         return Ex(value, of)
 
@@ -247,7 +259,11 @@ class Compiler:
 
         def value(env: Env) -> bool | None:
             a, b = text(env), like(env)
-            return None if a is None or b is None else _pattern(b, escape).fullmatch(a) is not None
+            if a is None or b is None:
+                return None
+            if not (isinstance(a, str) and isinstance(b, str)):
+                raise HqlError(f"like compares strings, not {a!r} and {b!r}")
+            return _pattern(b, escape).fullmatch(a) is not None
 
         return Ex(value, "rbool")
 
@@ -365,7 +381,7 @@ class Compiler:
 
         def value(env: Env) -> Any:
             values = [fn(env) for fn in fns]
-            return None if None in values else do(*values)
+            return None if None in values else _done(do, *values)
 
         return Ex(value, of or args[0].of)
 
@@ -434,7 +450,7 @@ class Compiler:
         if _family(found.of) not in ("number", "rstring", "rbool", "param"):
             raise HqlError(f"cast() of {found.of} means nothing")
         fn = found.fn
-        return Ex(lambda env: None if (value := fn(env)) is None else do(value), kind)
+        return Ex(lambda env: None if (value := fn(env)) is None else _done(do, value), kind)
 
     def _call_extract(self, node: tree.Call, scope: Scope) -> Ex:
         part, of = node.args

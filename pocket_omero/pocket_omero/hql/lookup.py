@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pocket_omero.hql.errors import HqlError
 from pocket_omero.hql.scope import Env, Slot, Trail
 from pocket_omero.ice.entities import entity, subclasses
 from pocket_omero.state import Row, State
@@ -28,8 +29,8 @@ class Lookup:
         The rows for a value.
     steps
         From these back to the rows of the root.
-    values
-        The values that the condition allows.
+    values, type
+        The values that the condition allows, and what they must be.
     cost
         Which of several to try first: the lowest.
     """
@@ -38,6 +39,7 @@ class Lookup:
     first: Callable[[State, Any], Iterable[Row]]
     steps: tuple[_Step, ...]
     values: Callable[[Env], Iterable[Any]]
+    type: type
     cost: int
 
     def rows(self, env: Env, limit: int | None) -> Rows | None:
@@ -47,20 +49,22 @@ class Lookup:
         for value in self.values(env):
             if value is None:
                 continue
+            if not isinstance(value, self.type):
+                raise HqlError(f"{value!r} is of another type than what it is compared with")
             rows = self.first(state, value)
             for step in self.steps:
                 rows = step(state, rows)
             for row in rows:
                 if row.kind in kinds:
                     found[row.id] = row
-            if limit is not None and len(found) >= limit:
-                return None
+                    if limit is not None and len(found) >= limit:
+                        return None
         return found
 
 
 def _get(kind: str) -> Callable[[State, Any], Iterable[Row]]:
     def rows(state: State, value: Any) -> Iterable[Row]:
-        row = state.get(kind, value) if isinstance(value, int) else None
+        row = state.get(kind, value)
         return () if row is None else (row,)
 
     return rows
@@ -121,4 +125,5 @@ def lookup(trail: Trail, values: Callable[[Env], Iterable[Any]]) -> Lookup | Non
         slot = join.start.slot
     # Owners, groups and names say little; ids and links say much.
     vague = any(name.startswith("details.") or name in ("ns", "name", "value") for name in names)
-    return Lookup(slot, first, tuple(steps), values, 100 * vague + len(steps))
+    kind = int if trail.end in ("", "id") else str
+    return Lookup(slot, first, tuple(steps), values, kind, 100 * vague + len(steps))

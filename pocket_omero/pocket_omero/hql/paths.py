@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Paths: from a name along fields to a value."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pocket_omero.errors import BadQuery
 from pocket_omero.hql.errors import HqlError
 from pocket_omero.hql.scope import Env, Ex, Fn, Scope, Slot, Trail
 from pocket_omero.hql.tree import Path
-from pocket_omero.ice.entities import Field, entity, subclasses
+from pocket_omero.ice.entities import Field, entity, java_name, subclasses
 from pocket_omero.state.rows import DETAILS, NAMED_VALUES, PERMISSIONS
 
 __all__ = ["chain", "follow", "head", "kind_named", "resolve"]
@@ -30,12 +30,14 @@ def find_field(kind: str, name: str) -> tuple[Field, str] | None:
     return None
 
 
+@lru_cache(maxsize=1000)
 def kind_named(name: str) -> str | None:
-    """The entity that a word means ("Image", "ImageI", "ome.model.core.Image"), if any."""
+    """The entity that a word means ("Image", "ome.model.core.Image"), if any."""
     try:
-        return entity(name).name
+        kind = entity(name).name
     except BadQuery:
         return None
+    return kind if name in (kind, java_name(kind)) else None
 
 
 def chain(index: int, names: tuple[str, ...]) -> Fn:

@@ -82,7 +82,7 @@ def run(
         plan, size, names = _compiled(text)
         with state.lock:
             return _run(state, plan, size, names, params, reply, visible)
-    except (BadQuery, TypeError) as error:
+    except BadQuery as error:
         raise HqlError(f"{error} [{' '.join(text.split())}]") from error
 
 

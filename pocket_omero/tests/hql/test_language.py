@@ -19,6 +19,10 @@ Ask = Callable[..., list[Any]]
 UNKNOWN = {
     "select frob(x) of Image": "Image does not fit",
     "select i from Imag i": "Imag is no entity",
+    "select i from image i": "image is no entity",
+    "select i from ImageI i": "ImageI is no entity",
+    "select image from Image i": "image is not known",
+    "select i from ome.model.roi.Image i": "ome.model.roi.Image is no entity",
     "select i from Image i where i.colour = 1": "Image has no field colour",
     "select i from Image i join i.colours c": "Image has no field colours",
     "select i.name.length from Image i": "name is a value",
@@ -254,6 +258,21 @@ def test_parameters_are_rtypes_or_plain(world: State, params: dict[str, Any]) ->
         "select i.id from Image i join i.pixels p where i.id in (:ids) and i.name = :name and p.sizeX = :size"
     )
     assert run(world, text, params).rows == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("select i from Image i where i.id = :value", "1"),
+        ("select i from Image i where i.name < :value", 1),
+        ("select i from Image i where i.name like :value", 1),
+        ("select i from Image i where lower(:value) = 'a'", 1),
+        ("select i.id + :value from Image i", "1"),
+    ],
+)
+def test_parameters_of_another_type_are_refused(world: State, text: str, value: Any) -> None:
+    with pytest.raises(hql.HqlError):
+        run(world, text, {"value": value})
 
 
 def test_an_object_may_be_a_parameter(world: State) -> None:
