@@ -120,8 +120,7 @@ def by_tensorstore(path: Path) -> Read:
 
     def read(place: Place) -> bytes:
         y, x = (TILE * one for one in place)
-        planes = [image.read(channel, y, y + TILE, x, x + TILE) for channel in range(CHANNELS)]
-        return np.stack(planes).tobytes()
+        return image.read_all(y, y + TILE, x, x + TILE).tobytes()
 
     return read
 

@@ -399,6 +399,14 @@ def test_every_change_is_recorded_with_who_and_from_where_before_it_is_answered(
     assert "the wrong one" not in json.dumps(found)
 
 
+def test_a_link_that_does_not_work_is_recorded_as_refused_though_a_page_says_so(service: Service) -> None:
+    admin = service.by_cookie(service.person("watcher", "administrator"))
+    for accept in ("text/html", "application/json"):
+        service.client().get("/login", params={"link": "made up"}, headers={"Accept": accept})
+    found = admin.get("/v1/audit").json()["items"][:2]
+    assert [(one["action"], one["outcome"][:7]) for one in found] == [("session.begin", "refused")] * 2
+
+
 def test_only_looking_is_not_recorded(service: Service) -> None:
     admin = service.by_cookie(service.person("looker-on", "administrator"))
     before = admin.get("/v1/audit").json()["items"][0]["id"]

@@ -152,7 +152,8 @@ class Door:
         if "audited" not in state or status == TOO_MANY:  # a flood must not fill the record
             return
         target = state.get("target") or "/".join(map(str, request.scope.get("path_params", {}).values()))
-        outcome = "done" if status < 400 else f"refused ({status})"
+        refused = status >= 400 or state.get("refused", False)
+        outcome = f"refused ({status})" if refused else "done"
         try:
             await run_in_threadpool(
                 self._parts.store.audit.note,

@@ -123,28 +123,15 @@ def identify(request: Request, parts: ApiParts) -> Who:
     now = parts.clock()
     if header is not None:
         kind, _, token = header.partition(" ")
-        person = parts.store.tokens.find(token.strip(), now) if kind.lower() == "bearer" else None
-        if person is None:
+        holder = parts.store.tokens.find(token.strip(), now) if kind.lower() == "bearer" else None
+        if holder is None:
             raise NotSignedIn("The token is not known, has expired, or was revoked.")
-        return _who(parts, person)
+        return Who(holder.person, holder.role, holder.group)
     secret = request.cookies.get(COOKIE)
     session = parts.store.sessions.find(secret, now) if secret else None
     if secret is None or session is None:
         raise NotSignedIn
-    return _who(parts, session.person, session.csrf, session.ends_at, secret)
-
-
-def _who(
-    parts: ApiParts,
-    person: str,
-    csrf: str | None = None,
-    ends: float | None = None,
-    secret: str | None = None,
-) -> Who:
-    account = parts.store.accounts.get(person)
-    if not account.active:
-        raise NotSignedIn
-    return Who(person, account.role, account.group, csrf, ends, secret)
+    return Who(session.person, session.role, session.group, session.csrf, session.ends_at, secret)
 
 
 def _same(one: str, other: str) -> bool:
@@ -195,8 +182,8 @@ def _wait(seconds: float) -> None:
         raise TooManyRequests(retry_after=seconds)
 
 
-def run_row(parts: ApiParts, who: Who, run: str, action: str = "runs.see") -> RunRow:
-    """Return a Run, if this person may do this with it.
+def check_run(parts: ApiParts, who: Who, run: str, action: str = "runs.see") -> None:
+    """Make sure that this person may do this with a Run; asks no more of it than whose it is.
 
     Parameters
     ----------
@@ -210,12 +197,11 @@ def run_row(parts: ApiParts, who: Who, run: str, action: str = "runs.see") -> Ru
     NotAllowed
         The person sees it, and may not do this.
     """
-    row = parts.store.pages.run_row(run)
-    if not who.may("runs.see", row.person, row.group):
+    owner, group = parts.store.pages.owner(run)
+    if not who.may("runs.see", owner, group):
         raise UnknownRun(f"There is no run {run}.")
-    if not who.may(action, row.person, row.group):
+    if not who.may(action, owner, group):
         raise NotAllowed
-    return row
 
 
 class OnRun(Allowed):
@@ -224,12 +210,10 @@ class OnRun(Allowed):
     def __call__(self, request: Request) -> Who:
         """See the class."""
         who = super().__call__(request)
-        run = str(request.path_params["run"])
-        request.state.run = run_row(parts_of(request), who, run, self.action)
+        check_run(parts_of(request), who, str(request.path_params["run"]), self.action)
         return who
 
 
 def the_run(request: Request) -> RunRow:
-    """Return the Run that :class:`OnRun` found."""
-    row: RunRow = request.state.run
-    return row
+    """Return the Run of a route that :class:`OnRun` guards."""
+    return parts_of(request).store.pages.run_row(str(request.path_params["run"]))

@@ -11,9 +11,9 @@ from slidegate.domain.errors import BadRequest
 from slidegate.store import tables
 from slidegate.store.database import Database
 from slidegate.store.people import UnknownPerson, by_name, check_name, remember
-from slidegate.store.sessions import LoginLinks, Session, Sessions, Token, Tokens
+from slidegate.store.sessions import Holder, LoginLinks, Session, Sessions, Token, Tokens
 
-__all__ = ["ROLES", "Account", "Accounts", "LoginLinks", "Session", "Sessions", "Token", "Tokens"]
+__all__ = ["ROLES", "Account", "Accounts", "Holder", "LoginLinks", "Session", "Sessions", "Token", "Tokens"]
 
 ROLES = ("viewer", "researcher", "lead", "administrator")
 _A = tables.account

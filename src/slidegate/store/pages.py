@@ -140,6 +140,19 @@ class Pages:
         further = f"{found[-1].created_at!r}~{found[-1].run}" if len(rows) > limit else None
         return found, further
 
+    def owner(self, run: str) -> tuple[str, str]:
+        """Return whose a Run is: the person, and the person's group now.
+
+        Raises
+        ------
+        UnknownRun
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(_R.c.person, _R.c.group).where(_R.c.id == run)).one_or_none()
+        if row is None:
+            raise UnknownRun(f"There is no run {run}.")
+        return row.person, row.group
+
     def run_row(self, run: str) -> RunRow:
         """Return one Run.
 

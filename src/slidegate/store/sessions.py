@@ -28,16 +28,29 @@ _NOTE_USE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Whom a secret proves, and what they are now."""
+
+    person: str
+    role: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """Somebody who is signed in.
 
     Attributes
     ----------
+    role, group
+        What the person is now.
     csrf
         What a page must show beside the cookie to change anything.
     """
 
     person: str
+    role: str
+    group: str
     csrf: str
     created_at: float
     ends_at: float
@@ -79,10 +92,12 @@ class Sessions:
             The person has no active account.
         """
         secret, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        made = Session(person, csrf, now, now + min(seconds, LONGEST_SECONDS))
         with self._database.write() as connection:
-            if connection.execute(_active(person)).first() is None:
+            account = connection.execute(_active(person)).one_or_none()
+            if account is None:
                 raise UnknownPerson(f"{person!r} has no active account.")
+            ends_at = now + min(seconds, LONGEST_SECONDS)
+            made = Session(person, account.role, account.group, csrf, now, ends_at)
             connection.execute(delete(_S).where(_S.c.ends_at <= now))
             connection.execute(
                 insert(_S).values(
@@ -95,7 +110,8 @@ class Sessions:
     def find(self, secret: str, now: float) -> Session | None:
         """Return the session of a secret and prolong it; None when it has ended or never was."""
         where = _S.c.digest == digest_of_secret(secret)
-        query = select(_S).join(_A, _A.c.person == _S.c.person).where(where, _A.c.active, _S.c.ends_at > now)
+        query = select(_S, _A.c.role, _A.c.group).join(_A, _A.c.person == _S.c.person)
+        query = query.where(where, _A.c.active, _S.c.ends_at > now)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None:
@@ -106,7 +122,8 @@ class Sessions:
                 connection.execute(update(_S).where(where).values(ends_at=ends_at))
         else:
             ends_at = row["ends_at"]
-        return Session(row["person"], row["csrf"], row["created_at"], ends_at)
+        same = ("person", "role", "group", "csrf", "created_at")
+        return Session(**{name: row[name] for name in same}, ends_at=ends_at)
 
     def end(self, secret: str) -> None:
         """Sign somebody out; a repeat changes nothing."""
@@ -145,10 +162,11 @@ class Tokens:
             connection.execute(insert(_T).values(digest=digest_of_secret(secret), **values))
         return secret
 
-    def find(self, token: str, now: float) -> str | None:
+    def find(self, token: str, now: float) -> Holder | None:
         """Return whose token it is; None when it has ended or never was."""
         where = _T.c.digest == digest_of_secret(token)
-        query = select(_T).join(_A, _A.c.person == _T.c.person).where(where, _A.c.active)
+        query = select(_T, _A.c.role, _A.c.group).join(_A, _A.c.person == _T.c.person)
+        query = query.where(where, _A.c.active)
         query = query.where(or_(_T.c.ends_at.is_(None), _T.c.ends_at > now))
         with self._database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
@@ -157,7 +175,7 @@ class Tokens:
         if row["used_at"] is None or now - row["used_at"] > _NOTE_USE_SECONDS:
             with self._database.write() as connection:
                 connection.execute(update(_T).where(where).values(used_at=now))
-        return str(row["person"])
+        return Holder(row["person"], row["role"], row["group"])
 
     def all(self, person: str) -> list[Token]:
         """Return a person's tokens, oldest first."""
@@ -206,7 +224,7 @@ class LoginLinks:
 
 
 def _active(person: str) -> Any:
-    return select(_A.c.person).where(_A.c.person == person, _A.c.active)
+    return select(_A.c.person, _A.c.role, _A.c.group).where(_A.c.person == person, _A.c.active)
 
 
 def _token(row: Mapping[Any, Any]) -> Token:

@@ -13,7 +13,7 @@ from slidegate.domain.errors import BadRequest
 from slidegate.store import Store, tables
 from slidegate.store.accounts import Account
 from slidegate.store.people import UnknownPerson
-from slidegate.store.sessions import LONGEST_SECONDS
+from slidegate.store.sessions import LONGEST_SECONDS, Holder
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_who_is_signed_out_by_a_new_password_or_by_being_deactivated(ada: Store)
     )  # fmt: skip
     ada.accounts.deactivate("ada", True)
     assert ada.sessions.find(second, 1.0) is None
-    assert ada.tokens.find(token, 1.0) == "ada"
+    assert ada.tokens.find(token, 1.0) == Holder("ada", "researcher", "lab")
 
 
 def test_a_token_says_when_it_was_used_and_is_taken_back_by_whose_it_is(ada: Store) -> None:
@@ -96,8 +96,8 @@ def test_a_token_says_when_it_was_used_and_is_taken_back_by_whose_it_is(ada: Sto
     assert token.startswith("sg_")
     (known,) = ada.tokens.all("ada")
     assert (known.name, known.at, known.ends_at, known.used_at) == ("laptop", 1.0, 500.0, None)
-    assert ada.tokens.find(token, 100.0) == "ada"
-    assert ada.tokens.find(token, 101.0) == "ada"
+    assert ada.tokens.find(token, 100.0) == Holder("ada", "researcher", "lab")
+    assert ada.tokens.find(token, 101.0) == Holder("ada", "researcher", "lab")
     assert ada.tokens.all("ada")[0].used_at == 100.0
     assert ada.tokens.find(token, 500.0) is None
     assert ada.tokens.find(token + "x", 100.0) is None
@@ -227,7 +227,8 @@ class SigningIn(RuleBasedStateMachine):
                     assert found.person == self.real(name)
                     known.sessions[secret] = found.ends_at
             for token in known.tokens:
-                assert self.store.tokens.find(token, self.now) == (self.real(name) if known.active else None)
+                holder = self.store.tokens.find(token, self.now)
+                assert (holder and holder.person) == (self.real(name) if known.active else None)
 
 
 @pytest.mark.slow

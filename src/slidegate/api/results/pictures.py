@@ -108,7 +108,7 @@ class Pictures:
         return made
 
 
-def image_tile(image: Image, level: int, row: int, column: int) -> bytes:
+def image_tile(image: Image, level: int, row: int, column: int) -> memoryview:
     """Return a tile of all channels, as little-endian (c, y, x).
 
     Raises
@@ -117,22 +117,25 @@ def image_tile(image: Image, level: int, row: int, column: int) -> bytes:
         The image has no such tile; its pixels cannot be read.
     """
     y0, y1, x0, x1 = bounds(image.level_shapes, level, row, column)
-    tile = np.empty((image.shape[0], y1 - y0, x1 - x0), image.dtype.newbyteorder("<"))
     try:
-        for channel in range(image.shape[0]):
-            tile[channel] = image.read(channel, y0, y1, x0, x1, level)
+        tile = image.read_all(y0, y1, x0, x1, level)
     except ImagesError as error:
         raise PictureDamaged(str(error)) from error
-    return tile.tobytes()
+    return _octets(tile, image.dtype.newbyteorder("<"))
 
 
-def label_tile(labels: Labels, level: int, row: int, column: int) -> bytes:
+def label_tile(labels: Labels, level: int, row: int, column: int) -> memoryview:
     """Return a tile of labels, as little-endian uint32 (y, x); raises as :func:`image_tile`."""
     y0, y1, x0, x1 = bounds(labels.level_shapes, level, row, column)
     try:
-        return labels.read(y0, y1, x0, x1, level).astype("<u4", copy=False).tobytes()
+        return _octets(labels.read(y0, y1, x0, x1, level), np.dtype("<u4"))
     except ImagesError as error:
         raise PictureDamaged(str(error)) from error
+
+
+def _octets(tile: np.ndarray, dtype: np.dtype) -> memoryview:
+    """Return the octets of an array, without copying them where they are as they shall be."""
+    return np.ascontiguousarray(tile, dtype).data.cast("B")
 
 
 def bounds(

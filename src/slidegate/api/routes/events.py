@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from slidegate.api import shapes
-from slidegate.api.guard import Allowed, Who, parts_of, run_row
+from slidegate.api.guard import Allowed, Who, check_run, parts_of
 from slidegate.api.replies import problems
 from slidegate.api.routes.wishes import own_wish
 
@@ -44,7 +44,7 @@ async def watch(
 
     def check() -> None:
         if run is not None:
-            run_row(parts, who, run)
+            check_run(parts, who, run)
         for name in wishes:
             own_wish(parts, who, name)
 

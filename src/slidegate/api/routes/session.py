@@ -87,6 +87,7 @@ def follow_link(request: Request, link: Annotated[str, Query(max_length=200)]) -
     request.state.audited = "session.begin"
     person = parts.store.login_links.use(link, parts.clock())
     if person is None:
+        request.state.refused = True  # also where a browser is led to a page that says so
         if wants_page(request):
             return RedirectResponse("/?problem=link-used", 303)
         raise LinkUsed
