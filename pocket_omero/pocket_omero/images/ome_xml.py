@@ -49,6 +49,11 @@ def milliseconds(text: str | None) -> int | None:
     return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def symbol(unit: str) -> str:
+    """The symbol of a unit of length that OMERO names; empty for those that have none here."""
+    return next((symbol for symbol, name in LENGTHS.items() if name == unit), "")
+
+
 def length(value: float | str | None, unit: str | None) -> Length | None:
     """Join a positive number and the symbol of a unit (µm where none is said)."""
     try:
