@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
     from pocket_omero.state import Row, State
 
 _BLOCK = 1 << 20
+
+
+def measured(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-1 of a file, as OMERO notes them."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
 
 
 class Files:
@@ -45,15 +57,9 @@ class Files:
     def seal(self, row: Row) -> None:
         """Note size and SHA-1 of the bytes in the row; call it inside a change. A repeat is safe."""
         path = self.path(row)
-        digest = hashlib.sha1(usedforsecurity=False)
-        size = 0
-        if path.is_file():
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
-                    size += len(block)
+        size, digest = measured(path if path.is_file() else Path(os.devnull))
         hasher = next(iter(self.state.where("ChecksumAlgorithm", "value", "SHA1-160")), None)
-        self.state.set(row, size=size, hash=digest.hexdigest(), hasher=hasher)
+        self.state.set(row, size=size, hash=digest, hasher=hasher)
 
     def delete(self, original: int) -> None:
         """Delete the bytes of a file that clients sent; files of the folder stay. A repeat does nothing."""

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pocket_omero.images.base import PIXEL_TYPES, Channel, ImageError, ImageInfo, pixel_type
+from pocket_omero.images.originals import measured
 
 if TYPE_CHECKING:
     from pocket_omero.state import Row, State
 
 __all__ = ["Fileset", "Home", "container", "info_of", "new_fileset", "new_image", "new_plate", "word"]
+
+
+_HASHED = 16 << 20  # larger files of the folder have no digest: reading them all would take too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ def new_fileset(state: State, home: Home, folder: Path, paths: Sequence[str]) ->
             name=real.name,
             path=f"{PurePosixPath(path).parent}/",
             size=stat.st_size,
+            hash=measured(real)[1] if stat.st_size <= _HASHED else None,
             mtime=int(stat.st_mtime * 1000),
             mimetype=kind,
             hasher=word(state, "ChecksumAlgorithm", "SHA1-160"),

@@ -226,6 +226,7 @@ def test_a_file_that_is_cut_while_it_is_open_gives_words(tmp_path: Path, layout:
         reader.read(0, Plane(0, 0, 0), 500, 700, 100, 100)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_bytes_a_file_holds_it_is_refused_in_words_or_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -70,6 +70,7 @@ def test_files_of_the_folder_are_read_and_never_written(alice: Client, server: S
     path = server.folder / "shapes" / "five.ome.tif"
     with store(alice, row.id) as proxy:
         assert proxy.size() == path.stat().st_size == row["size"]
+        assert row["hash"] == hashlib.sha1(path.read_bytes()).hexdigest()
         assert proxy.read(0, 1 << 20) == path.read_bytes()
         for call in (lambda: proxy.write(b"x", 0, 1), lambda: proxy.truncate(0)):
             with pytest.raises(omero.SecurityViolation, match="only read"):
