@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,42 +26,90 @@ pytestmark = [
 ]
 
 
-@dataclass(frozen=True)
-class Line:
-    """A person's command line, with a home of its own."""
+# What `omero` does, again and again in one process: importing all that plugs into it takes seconds.
+AGAIN = """
+import json, os, sys, tempfile
+from omero.cli import argv
+said = os.fdopen(os.dup(1), "w")
+for line in sys.stdin:
+    home, words = json.loads(line)
+    os.environ.update(HOME=home, OMERODIR=home, OMERO_USERDIR=home + "/omero")
+    with tempfile.TemporaryFile() as out:
+        os.dup2(out.fileno(), 1), os.dup2(out.fileno(), 2)
+        try:
+            code = argv(["omero", *words]) or 0
+        except SystemExit as end:
+            code = end.code or 0
+        except BaseException as error:
+            code = 1
+            print(repr(error))
+        sys.stdout.flush(), sys.stderr.flush()
+        out.seek(0)
+        print(json.dumps([code, out.read().decode()]), file=said, flush=True)
+"""
 
-    home: Path
+
+# the command refuses uid 0, which tests in a container often have
+OTHER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+
+
+class Line:
+    """A person's command line: where ``omero`` runs, and a home of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], home: Path) -> None:
+        self._process, self._home = process, home
 
     def log_in(self, place: Omero, role: str) -> str:
         name, password = place.person(role)
         return self.run("login", "-s", place.host, "-p", str(place.port), "-u", name, "-w", password)
 
     def run(self, *words: str, fails: bool = False) -> str:
-        """Run ``omero`` with these words and return what it prints."""
-        # the command refuses uid 0, which tests in a container often have
-        other = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
-        environment = {
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": str(self.home),
-            "OMERODIR": str(self.home),
-            "OMERO_USERDIR": str(self.home / "omero"),
-            "PYTHONWARNINGS": "ignore",
-        }
-        command = str(Path(sys.executable).with_name("omero"))
+        """Do what ``omero`` does with these words, and return what it prints."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps([str(self._home), words]), file=self._process.stdin, flush=True)
+        code, said = json.loads(self._process.stdout.readline())
+        assert bool(code) == fails, f"omero {' '.join(words)} → {code}\n{said}"
+        return str(said)
+
+    def command(self, *words: str) -> str:
+        """Run the command ``omero`` itself."""
         done = subprocess.run(
-            [*other, command, *words],
-            cwd=self.home,
-            env=environment,
+            [*OTHER, str(Path(sys.executable).with_name("omero")), *words],
+            cwd=self._home,
+            env=_environment(self._home),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
-            check=False,
+            check=True,
         )
-        said = done.stdout + done.stderr
-        assert bool(done.returncode) == fails, f"omero {' '.join(words)} → {done.returncode}\n{said}"
-        return said
+        return done.stdout + done.stderr
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "OMERODIR": str(home),
+        "OMERO_USERDIR": str(home / "omero"),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    home = tmp_path_factory.mktemp("again")
+    with subprocess.Popen(
+        [*OTHER, sys.executable, "-c", AGAIN],
+        cwd=home,
+        env=_environment(home),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -75,28 +124,37 @@ def world(conn: BlitzGateway) -> World:
 
 
 @pytest.fixture(scope="module")
-def line(place: Omero, tmp_path_factory: pytest.TempPathFactory) -> Line:
+def line(place: Omero, again: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Line:
     """A command line that is logged in."""
-    made = Line(tmp_path_factory.mktemp("home"))
+    made = Line(again, tmp_path_factory.mktemp("home"))
     made.log_in(place, "member")
     return made
 
 
-def test_a_person_logs_in_and_out(place: Omero, tmp_path: Path) -> None:
-    other = Line(tmp_path)
+@pytest.fixture(scope="module")
+def other(again: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A command line where nobody is logged in."""
+    return Line(again, tmp_path_factory.mktemp("other"))
+
+
+def test_a_person_logs_in_and_out(place: Omero, other: Line) -> None:
     name = place.person("colleague")[0]
     assert f"{name}@{place.host}:{place.port}" in other.log_in(place, "colleague")
     assert name in other.run("sessions", "list")
     other.run("logout")
-    assert "no session" in other.run("sessions", "list").lower() or name not in other.run("sessions", "list")
+    assert name not in other.run("sessions", "list")
 
 
-def test_a_wrong_password_is_refused(place: Omero, tmp_path: Path) -> None:
+def test_a_wrong_password_is_refused(place: Omero, other: Line) -> None:
     name = place.person("member")[0]
-    said = Line(tmp_path).run(
-        "login", "-s", place.host, "-p", str(place.port), "-u", name, "-w", "wrong", fails=True
-    )
+    words = ["login", "-s", place.host, "-p", str(place.port), "-u", name, "-w", "wrong"]
+    said = other.run(*words, fails=True)
     assert "Login failure" in said or "Password check failed" in said
+
+
+def test_the_command_itself_asks_and_is_answered(line: Line, world: World) -> None:
+    query = f"select i.id, i.name from Image i where i.id = {world.image}"
+    assert "first" in line.command("hql", "-q", "--style", "plain", query)
 
 
 def test_a_query_prints_a_table(line: Line, world: World) -> None:
@@ -105,9 +163,8 @@ def test_a_query_prints_a_table(line: Line, world: World) -> None:
 
 
 def test_objects_are_made_read_changed_and_linked(line: Line, world: World) -> None:
-    made = line.run("obj", "new", "Dataset", "name=from the command line").split()[-1]
-    kind, _, number = made.partition(":")
-    assert kind == "Dataset"
+    [made] = re.findall(r"Dataset:\d+", line.run("obj", "new", "Dataset", "name=from the command line"))
+    number = made.partition(":")[2]
     assert "name=from the command line" in line.run("obj", "get", made)
     line.run("obj", "update", made, "description=said so")
     assert "said so" in line.run("obj", "get", made, "description")
@@ -151,15 +208,15 @@ def test_people_and_groups_are_listed(line: Line, place: Omero) -> None:
     assert "read-annotate" in line.run("group", "info") or "rwra--" in line.run("group", "info")
 
 
-def test_an_administrator_makes_a_group_and_a_person(place: Omero, tmp_path: Path) -> None:
-    if place.is_real:
-        pytest.skip("leaves people behind")
-    root = Line(tmp_path)
+@pytest.mark.pocket
+def test_an_administrator_makes_a_group_and_a_person(place: Omero, other: Line) -> None:
+    root = other
     root.log_in(place, "admin")
     root.run("group", "add", "newlab", "--type", "read-write")
     root.run("user", "add", "carol", "Carol", "Danvers", "newlab", "-P", "secret-c")
     assert "carol" in root.run("user", "list")
     assert "carol" in root.run("group", "listusers", "newlab")
+    root.run("logout")
 
 
 def test_sessions_are_told(line: Line, place: Omero) -> None:
@@ -220,8 +277,8 @@ def test_key_value_pairs_are_listed(line: Line, world: World, conn: BlitzGateway
     note.setValue([["stain", "DAPI"]])
     note.save()
     conn.getObject("Image", world.image).linkAnnotation(note)
-    assert "DAPI" in line.run("metadata", "mapanns", f"Image:{world.image}")
-    assert "DAPI" in line.run("metadata", "allanns", f"Image:{world.image}")
+    for words in ("mapanns", "allanns"):
+        assert f"MapAnnotation:{note.getId()}" in line.run("metadata", words, f"Image:{world.image}")
 
 
 @pytest.mark.needs("omero-metadata", "tables")
@@ -229,7 +286,7 @@ def test_key_value_pairs_are_listed(line: Line, world: World, conn: BlitzGateway
 def test_a_sheet_becomes_a_table_of_a_dataset(line: Line, conn: BlitzGateway, tmp_path: Path) -> None:
     world = World.make(conn)
     (tmp_path / "sheet.csv").write_text(
-        "# header image,d,s\nImage Name,Cells,Gene\nfirst,12,TP53\nsecond,7,BRCA1\n"
+        "# header s,d,s\nImage Name,Cells,Gene\nfirst,12,TP53\nsecond,7,BRCA1\n"
     )
     line.run("metadata", "populate", f"Dataset:{world.dataset}", "--file", str(tmp_path / "sheet.csv"))
     space = "openmicroscopy.org/omero/bulk_annotations"
@@ -255,9 +312,7 @@ def test_the_size_of_pixels_is_set(line: Line, world: World, conn: BlitzGateway)
 @pytest.mark.needs("omero-cli-render")
 @pytest.mark.client("omero-cli-render")
 def test_rendering_settings_are_told(line: Line, world: World) -> None:
-    assert "tokens" in line.run("render", "info", f"Image:{world.image}") or "ch1" in line.run(
-        "render", "info", f"Image:{world.image}"
-    )
+    assert "color" in line.run("render", "info", f"Image:{world.image}")
 
 
 @pytest.mark.needs("omero-cli-render")
@@ -287,7 +342,7 @@ def test_an_image_becomes_an_ome_zarr(line: Line, world: World, tmp_path: Path) 
 
 @pytest.mark.needs("omero-cli-duplicate")
 @pytest.mark.client("omero-cli-duplicate")
-def test_a_dataset_is_duplicated_or_refused_in_words(line: Line, conn: BlitzGateway) -> None:
+def test_a_dataset_is_duplicated(line: Line, conn: BlitzGateway) -> None:
     world = World.make(conn)
     before = len(list(conn.getObjects("Dataset", attributes={"name": world.name})))
     line.run("duplicate", f"Dataset:{world.dataset}", "--reference", "Image")

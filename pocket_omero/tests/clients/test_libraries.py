@@ -70,7 +70,7 @@ class TestEzomero:
         [image] = conn.getObjects("Image", attributes={"name": "slide.tif"})
         levels = ezomero.get_pyramid_levels(conn, image.getId())
         assert len(levels) == 4
-        assert (levels[0][-2:], levels[3][-2:]) == ((3600, 4800), (450, 600))
+        assert (levels[0], levels[3]) == ((4800, 3600), (600, 450))
         _, small = ezomero.get_image(conn, image.getId(), pyramid_level=3)
         assert small.shape[2:4] == (450, 600)
 
@@ -96,7 +96,7 @@ class TestEzomero:
 
         (tmp_path / "sent.txt").write_text("sent")
         number = ezomero.post_file_annotation(
-            conn, "Image", world.image, str(tmp_path / "sent.txt"), ns="ez.file"
+            conn, str(tmp_path / "sent.txt"), "ez.file", "Image", world.image
         )
         assert ezomero.get_file_annotation_ids(conn, "Image", world.image, ns="ez.file") == [number]
         back = ezomero.get_file_annotation(conn, number, folder_path=str(tmp_path / "back"))
@@ -167,10 +167,15 @@ class TestOmeroRois:
             roi.addShape(mask)
             conn.getUpdateService().saveObject(roi)
         found = conn.getRoiService().findByImage(world.second, None).rois
-        masks = [list(roi.copyShapes()) for roi in found]
+        masks = [shape for roi in found for shape in roi.copyShapes()]
         image, _, _ = masks_to_labels(masks, (1, 1, 1, 48, 64))
         assert np.array_equal(np.squeeze(image) > 0, labels > 0)
 
+    @pytest.mark.xfail(
+        strict=True,
+        raises=AttributeError,
+        reason="omero-rois 0.4.1 calls the polygon and the function that draws it by one name",
+    )
     def test_polygons_become_pixels(self, conn: BlitzGateway, world: World) -> None:
         from omero_rois import shape_to_binary_image
 
