@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pocket_omero.ice.entities import entities, entity, is_a
-from pocket_omero.people.kinds import is_link, is_system
+from pocket_omero.people.kinds import is_link
 
 if TYPE_CHECKING:
     from pocket_omero.state import Row, State
@@ -149,28 +149,36 @@ def holders(state: "State", row: "Row") -> "Iterator[Row]":
 
 @cache
 def _referring(kind: str) -> tuple[tuple[str, str], ...]:
-    """(entity, field) of all references that can lead to a row of `kind`; each concrete entity once."""
+    """(entity, field) of all references that can lead to a row of `kind`; inherited ones at their origin."""
     return tuple(
         (name, field.name)
         for name, known in entities().items()
         for field in known.fields.values()
-        if field.kind == "one" and (is_a(kind, field.of) or is_a(field.of, kind))
+        if field.kind == "one"
+        and (is_a(kind, field.of) or is_a(field.of, kind))
+        and not any(field.name in entity(base).fields for base in known.bases)
+    )
+
+
+@cache
+def _linking(kind: str) -> tuple[tuple[str, str], ...]:
+    """The same for links alone."""
+    return tuple(
+        (name, field) for name, field in _referring(kind) if field in ("parent", "child") and is_link(name)
     )
 
 
 def referrers(state: "State", row: "Row") -> "Iterator[tuple[Row, str]]":
     """All rows that refer to `row`, each with the field in which it does."""
-    seen = set()
     for kind, name in _referring(row.kind):
         for each in state.where(kind, name, row):
-            key = (each.entity.root, each.id, name)
-            if each[name] is row and key not in seen:
-                seen.add(key)
+            if each[name] is row:  # ids are unique within one table only
                 yield each, name
 
 
 def links_of(state: "State", row: "Row") -> "Iterator[Row]":
     """The links of which `row` is one end."""
-    for each, name in referrers(state, row):
-        if name in ("parent", "child") and is_link(each.kind) and not is_system(each.kind):
-            yield each
+    for kind, name in _linking(row.kind):
+        for each in state.where(kind, name, row):
+            if each[name] is row:
+                yield each

@@ -27,6 +27,7 @@ from pocket_omero.ice.entities import entities, is_a
 from pocket_omero.people import levels, roster
 from pocket_omero.people.kinds import is_link, is_system
 from pocket_omero.people.rights import members_read
+from pocket_omero.state.model import required
 
 if TYPE_CHECKING:
     from pocket_omero.state import Row
@@ -77,8 +78,13 @@ def _cut(work: Work, going: Iterable[Row], gone: Callable[[Row], bool]) -> None:
     """Let nothing that stays refer to what goes."""
     for row in going:
         for other, field in list(referrers(work.state, row)):
-            if not gone(other):
-                work.state.set(other, **{field: None})
+            if gone(other):
+                continue
+            if field in required(other.kind):
+                raise GraphRefused(
+                    f"cannot remove {shown(row)} from {shown(other)}.{field}: it is needed there"
+                )
+            work.state.set(other, **{field: None})
 
 
 def _remove(work: Work, rows: list[Row]) -> None:

@@ -225,3 +225,12 @@ def test_who_may_delete_the_image_of_somebody_is_as_documented(bench: Any, who: 
     response = bench.ask(who, delete(Image=[image.id]))
     assert isinstance(response, Delete2Response) is allowed
     assert bench.there(image) is not allowed
+
+
+def test_what_others_cannot_be_without_is_not_deleted_alone(bench: Any) -> None:
+    image = bench.image()
+    (pixels,) = bench.state.many(image, "pixels")
+    (channel,) = bench.state.many(pixels, "channels")
+    response = bench.ask("anna", delete(LogicalChannel=[channel["logicalChannel"].id]))
+    assert "needed there" in response.message
+    assert bench.there(channel["logicalChannel"])
