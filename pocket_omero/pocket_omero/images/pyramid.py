@@ -65,6 +65,7 @@ class Levelled(Reader):
         self.info = replace(reader.info, levels=level_sizes(*reader.info.shape[3:]))
         self._lock = threading.Lock()
         self._planes: dict[Plane, list[Mapped]] = {}
+        self._making: dict[Plane, threading.Lock] = {}
 
     def region(self, level: int, plane: Plane, y: int, x: int, height: int, width: int) -> Array:
         """Read part of a plane; the first time that a smaller level is asked for, all its levels are made."""
@@ -74,11 +75,17 @@ class Levelled(Reader):
 
     def _levels(self, plane: Plane) -> list[Mapped]:
         with self._lock:
-            if plane not in self._planes:
-                while len(self._planes) >= _OPEN:
-                    self._planes.pop(next(iter(self._planes)))
-                self._planes[plane] = self._open(plane)
-            return self._planes[plane]
+            found = self._planes.get(plane)
+            making = self._making.setdefault(plane, threading.Lock())
+        if found is not None:
+            return found
+        with making:  # who comes second waits, and finds the file
+            found = self._open(plane)
+        with self._lock:
+            while len(self._planes) >= _OPEN:
+                self._planes.pop(next(iter(self._planes)))
+            self._planes[plane] = found
+            return found
 
     def _open(self, plane: Plane) -> list[Mapped]:
         path = self.folder / f"{plane.t}-{plane.c}-{plane.z}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,23 @@ def test_levels_made_strip_by_strip_are_those_of_the_whole(tmp_path: Path, coars
     (tmp_path / "a.ome.tif").rename(tmp_path / "gone")
     again = Levelled(plain, tmp_path / "kept")
     np.testing.assert_array_equal(again.read(2, Plane(0, 1, 0), 0, 0, *levels[2].shape), levels[2])
+
+
+def test_many_who_look_at_once_make_the_levels_of_a_plane_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.random.default_rng(1).integers(0, 250, (3, 1200, 900), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, metadata={"axes": "CYX"})
+    reader = Levelled(TiffReader(tmp_path / "a.ome.tif", 0), tmp_path / "kept")
+    built = []
+    build = Levelled._build
+    monkeypatch.setattr(Levelled, "_build", lambda *args: (built.append(args[1].c), build(*args)))
+    with ThreadPoolExecutor(12) as pool:
+        planes = [Plane(0, number % 3, 0) for number in range(24)]
+        tiles = list(pool.map(lambda plane: reader.read(1, plane, 10, 20, 30, 40), planes))
+    assert sorted(built) == [0, 1, 2]
+    for plane, tile in zip(planes, tiles, strict=True):
+        np.testing.assert_array_equal(tile, halve(data[plane.c])[10:40, 20:60])
 
 
 def test_levels_that_were_cut_short_are_made_again(tmp_path: Path) -> None:
