@@ -16,6 +16,7 @@ __all__ = [
     "ROOT",
     "SYSTEM_GROUP",
     "USER_GROUP",
+    "WORLD_READABLE",
     "level",
     "members_may",
 ]
@@ -24,6 +25,7 @@ PRIVATE = "rw----"
 READ_ONLY = "rwr---"
 READ_ANNOTATE = "rwra--"
 READ_WRITE = "rwrw--"
+WORLD_READABLE = "rwr-r-"  # of the group user alone
 LEVELS = {
     "private": PRIVATE,
     "read-only": READ_ONLY,

@@ -44,6 +44,7 @@ def found(state: State) -> None:
                 state.new("AdminPrivilege", value=name)
         system = new_group(state, "system", levels.PRIVATE, id=levels.SYSTEM_GROUP)
         user = new_group(state, "user", levels.READ_ONLY, id=levels.USER_GROUP)
+        state.set(user, **{"details.permissions": levels.WORLD_READABLE})
         guests = new_group(state, "guest", levels.PRIVATE, id=levels.GUEST_GROUP)
         root = _new_experimenter(state, "root", "root", "root", id=levels.ROOT)
         guest = _new_experimenter(state, "guest", "Guest", "Account", id=levels.GUEST)

@@ -12,10 +12,10 @@ from omero.rtypes import rlist
 
 from pocket_omero.commands import do
 from pocket_omero.errors import Forbidden, Invalid, Unsupported, WrongUse
-from pocket_omero.ice.dispatch import Service
 from pocket_omero.ice.entities import entity
 from pocket_omero.people import levels, roster
 from pocket_omero.people.contexts import event_context
+from pocket_omero.services.steady import Steady
 from pocket_omero.state.convert import from_wire
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _NAMES = ("firstName", "middleName", "lastName", "email", "institution")
 _FIXED_PEOPLE, _FIXED_GROUPS = ("root", "guest"), ("system", "user", "guest")
 
 
-class Admin(Service, omero.api.IAdmin, name="omero.api.IAdmin"):
+class Admin(Steady, omero.api.IAdmin, name="omero.api.IAdmin"):
     """Who there is, who may what; and changes of that by administrators and owners of groups."""
 
     # Who calls

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import omero.all
 
 from pocket_omero.errors import WrongUse
-from pocket_omero.ice.dispatch import Service
 from pocket_omero.ice.entities import entity
+from pocket_omero.services.steady import Steady
 from pocket_omero.state.convert import from_wire
 from pocket_omero.state.saving import save
 
@@ -25,7 +25,7 @@ _DOWN = {"Project": "datasetLinks", "Dataset": "imageLinks", "Screen": "plateLin
 _UP = {"Dataset": "projectLinks", "Image": "datasetLinks", "Plate": "screenLinks"}
 
 
-class Container(Service, omero.api.IContainer, name="omero.api.IContainer"):
+class Container(Steady, omero.api.IContainer, name="omero.api.IContainer"):
     """Loads trees of containers; saves and unlinks."""
 
     def do_loadContainerHierarchy(

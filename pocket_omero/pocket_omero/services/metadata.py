@@ -10,9 +10,9 @@ import omero.all
 from omero.rtypes import rlong
 
 from pocket_omero.errors import WrongUse
-from pocket_omero.ice.dispatch import Service
 from pocket_omero.ice.entities import entities, entity, is_a
 from pocket_omero.services.container import paged
+from pocket_omero.services.steady import Steady
 from pocket_omero.state.convert import from_wire
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _ACQUISITION = {
 }
 
 
-class Metadata(Service, omero.api.IMetadata, name="omero.api.IMetadata"):
+class Metadata(Steady, omero.api.IMetadata, name="omero.api.IMetadata"):
     """Loads annotations by what they are on, by kind and name space; tags; acquisition data."""
 
     # Annotations

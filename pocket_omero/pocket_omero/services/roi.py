@@ -28,24 +28,30 @@ class Roi(Service, omero.api.IRoi, name="omero.api.IRoi"):
 
     def do_findByImage(self, image: int, options: Any, current: Any) -> Any:
         """All ROIs of an image; none where there is no such image for the caller."""
-        row = self.house.state.get("Image", image)
-        return self._result(self.house.state.many(row, "rois") if row is not None else [], options, current)
+        with self.house.state.lock:
+            row = self.house.state.get("Image", image)
+            return self._result(
+                self.house.state.many(row, "rois") if row is not None else [], options, current
+            )
 
     def do_findByRoi(self, roi: int, options: Any, current: Any) -> Any:
         """One ROI; none where there is no such ROI for the caller."""
-        row = self.house.state.get("Roi", roi)
-        return self._result([row] if row is not None else [], options, current)
+        with self.house.state.lock:
+            row = self.house.state.get("Roi", roi)
+            return self._result([row] if row is not None else [], options, current)
 
     def do_findByPlane(self, image: int, z: int, t: int, options: Any, current: Any) -> Any:
         """The ROIs of an image with shapes on one plane; a shape without z or t is on all of them."""
-        row = self.house.state.get("Image", image)
-        rois = self.house.state.many(row, "rois") if row is not None else []
 
         def there(shape: Row) -> bool:
             return shape["theZ"] in (None, z) and shape["theT"] in (None, t)
 
-        rois = [roi for roi in rois if any(there(shape) for shape in self.house.state.many(roi, "shapes"))]
-        return self._result(rois, options, current)
+        state = self.house.state
+        with state.lock:
+            row = state.get("Image", image)
+            rois = state.many(row, "rois") if row is not None else []
+            rois = [roi for roi in rois if any(map(there, state.many(roi, "shapes")))]
+            return self._result(rois, options, current)
 
     def _result(self, rois: list[Row], options: Any, current: Any) -> Any:
         caller = self.caller(current)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import omero.all
 
 from pocket_omero.errors import Forbidden, Invalid, Unsupported, WrongUse
-from pocket_omero.ice.dispatch import Service
 from pocket_omero.ice.entities import entity, java_name, subclasses
 from pocket_omero.people.kinds import enumerations, is_enumeration
+from pocket_omero.services.steady import Steady
 from pocket_omero.state.convert import from_wire
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Types"]
 
 
-class Types(Service, omero.api.ITypes, name="omero.api.ITypes"):
+class Types(Steady, omero.api.ITypes, name="omero.api.ITypes"):
     """Values of enumerations; administrators may add, rename and delete them."""
 
     def do_allEnumerations(self, name: str, current: Any) -> list[Any]:
