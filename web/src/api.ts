@@ -45,6 +45,11 @@ export class Problem extends Error {
     super(detail || title);
   }
 
+  /** It may be gone when the same is asked again in a moment. */
+  get passes(): boolean {
+    return this.status === 0 ? this.code === "no-answer" : this.status === 429 || this.status >= 502;
+  }
+
   /** What anything that was thrown says to a person. */
   static from(thrown: unknown): Problem {
     if (thrown instanceof Problem) return thrown;
@@ -113,7 +118,7 @@ export class Api {
         0,
         "no-answer",
         "The server does not answer.",
-        "Nothing was lost. Check your network; this page goes on by itself once the server answers again.",
+        "Nothing was lost. Check your network, and try again.",
       );
     }
     if (response.ok || response.status === 304) return response;
@@ -179,11 +184,7 @@ export class Api {
       try {
         now = await this.get<Wish<T>>(`wishes/${wish}`, {}, signal);
       } catch (thrown) {
-        if (
-          !(thrown instanceof Problem) ||
-          !(thrown.status === 0 || thrown.status === 429 || thrown.status >= 502)
-        )
-          throw thrown;
+        if (!(thrown instanceof Problem && thrown.passes)) throw thrown;
         pause = 2000;
       }
       if (now) {

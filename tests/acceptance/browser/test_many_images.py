@@ -95,6 +95,28 @@ def test_what_happens_is_on_the_page_within_seconds(place: Place, page: Page) ->
     expect(page.get_by_text("Being cancelled")).to_be_visible()  # until a worker has done it
 
 
+def test_a_page_says_that_the_server_does_not_answer_and_goes_on_when_it_does(
+    place: Place, page: Page
+) -> None:
+    run = place.service.run("ada", "unheard", 2)
+    answers = True
+    page.route(
+        re.compile(f"/v1/(runs/{run}|events)"), lambda route: route.continue_() if answers else route.abort()
+    )
+    page.goto(f"/runs/{run}")
+    page.get_by_text("2 images wait for their turn.").wait_for()
+    answers = False
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")  # the stream begins anew
+    silent = page.get_by_text("The server does not answer at the moment")
+    expect(silent).to_be_visible()
+    first = place.service.store.runs.tasks(run)[0]["id"]
+    failed = events.Failed(first, State.WAITING, "bad-image", "The image cannot be read.")
+    place.service.store.history.append(run, failed, place.service.now())
+    answers = True
+    expect(page.get_by_text("0 of 2 images finished, 1 failed.", exact=True)).to_be_visible()
+    expect(silent).to_have_count(0)
+
+
 def test_runs_are_found_by_state_and_by_the_name_of_an_image(place: Place, page: Page) -> None:
     place.service.fail(place.service.run("ada", "lost", 3))
     page.goto("/runs")

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** What is known of images: asked for in small groups, a group after the other, and kept while the page is open. */
-import { Api, type ImageFacts } from "../api.ts";
+import { Api, Problem, pausing, type ImageFacts } from "../api.ts";
 import { bytes, count, many } from "../words.ts";
 
 const GROUP = 40;
+const TRIES = 20;
+const PAUSE = 3000;
 
 export class Facts extends EventTarget {
   private readonly known = new Map<string, ImageFacts>();
@@ -32,15 +34,18 @@ export class Facts extends EventTarget {
   }
 
   private async work(): Promise<void> {
-    try {
-      while (this.wanted.size) {
-        const group = [...this.wanted].slice(0, GROUP);
+    let tries = 0;
+    while (this.wanted.size) {
+      const group = [...this.wanted].slice(0, GROUP);
+      try {
         for (const facts of await Api.at(this.base).describe(group)) this.known.set(facts.image, facts);
         for (const image of group) this.wanted.delete(image);
-        this.dispatchEvent(new Event("change"));
+        tries = 0;
+      } catch (thrown) {
+        tries += 1;
+        if (Problem.from(thrown).passes && tries < TRIES) await pausing(PAUSE);
+        else this.wanted.clear(); // asked again when wanted again; launching checks anyway
       }
-    } catch {
-      this.wanted.clear(); // asked again when wanted again; launching checks anyway
       this.dispatchEvent(new Event("change"));
     }
     this.working = false;

@@ -352,7 +352,7 @@ export class SgLaunch extends LitElement {
     const { workflow, values } = this.choice;
     const said = stated(this.#usable, (image) => this.facts.get(image), workflow?.schema, values);
     return html`${this.#title()}
-      ${this.problem ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
+      ${this.problem && second ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
       ${this.failed && !this.failed.errors.length ? html`<div class="open">${trouble(this.failed)}</div>` : nothing}
       ${second ? this.#settings(said) : this.#images()}
       <sg-tray

@@ -105,6 +105,8 @@ export class SgRun extends LitElement {
   @state() private problem: Problem | null = null;
   @state() private failed: Problem | null = null;
   @state() private lost = false;
+  /** The server did not answer when it was last asked. */
+  @state() private silent = false;
   @state() private doing = "";
   @state() private withResults = false;
   @state() private said = "";
@@ -153,10 +155,12 @@ export class SgRun extends LitElement {
       if (run !== this.run) return;
       this.#take(what);
       this.problem = null;
+      this.silent = false;
     } catch (thrown) {
       if (run !== this.run) return;
       const problem = Problem.from(thrown);
-      if (problem.status !== 0 || !this.what) this.problem = problem;
+      this.silent = problem.passes;
+      if (!problem.passes || !this.what) this.problem = problem;
     }
   }
 
@@ -237,7 +241,7 @@ export class SgRun extends LitElement {
         label="Progress of the run"
       ></sg-progress>
       ${run.trouble && !over ? html`<sg-notice kind="warn">${run.trouble} ${heard(run.heard_at, true)}</sg-notice>` : !over && heard(run.heard_at) ? html`<p class="muted small">${heard(run.heard_at)}</p>` : nothing}
-      ${this.lost ? html`<p class="muted small" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
+      ${this.lost ? html`<p class="muted small" role="status">${this.silent ? "The server does not answer at the moment: this is what was last heard. The page asks again every few seconds." : "The live connection is interrupted; the page looks every few seconds instead."}</p>` : nothing}
     </section>`;
   }
 
