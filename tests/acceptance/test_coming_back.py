@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A server that was away for an hour or a week, or is not the one that it was, with a real gate."""
 
+import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from slidegate.domain.values import RunId
+from slidegate.domain.events import fold
+from slidegate.domain.run import run_id
+from slidegate.domain.values import RunId, TaskId, attempt_key, digest_of
+from slidegate.sites.gate import Hello, News
 from slidegate.store.backup import back_up, restore
 from slidegate.wiring import House
 from slidegate.worker import Runs
+from slidegate.worker.rebuilding import kept_of, rebuild
 from slidegate.worker.views import RunView
 from tests.acceptance.embedded import Place, check_one_effect, step_until, work
+from tests.acceptance.served import SLIDEGATE
 
 pytestmark = pytest.mark.slow
 HOUR, WEEK = 3600.0, 7 * 86400.0
@@ -141,3 +148,96 @@ def test_a_server_restored_from_a_backup_hears_what_its_site_has_done_since_and_
     assert view.state == "succeeded"
     assert {task.attempt for task in view.tasks} == {1}
     check_one_effect(place, run, 2)
+
+
+def test_runs_come_back_from_the_notes_of_their_site_when_the_database_is_lost_altogether(
+    place: Place,
+) -> None:
+    run = begin(place, 2, is_at_site)
+    with place.open() as house:
+        before = house.store.runs.run(run)
+    wait_for_results(place, 2)
+    lose_the_database(place)
+    submits = place.traffic.submits
+    folder = place.root / "out" / "rebuilt"
+    out = folder / run
+    environment = {
+        **os.environ,
+        "SLIDEGATE_HOME": str(place.settings.home),
+        "SLIDEGATE_WORKFLOWS_DIR": str(place.settings.workflows_dir),
+    }
+    done = subprocess.run(
+        [SLIDEGATE, "db", "rebuild", "--out", str(folder)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == f"local: 1 run comes back\n  {run}  ada\n", done.stdout + done.stderr
+    with place.open() as house:
+        assert rebuild(house.tools, "local", lambda _run: str(out)) == ()
+        after = house.store.runs.run(run)
+        for name in ("person", "workflow", "version", "release", "parameters", "identity", "generation"):
+            assert after[name] == before[name], name
+        assert house.store.people.names() == ["ada"]
+        view = work(house, run)
+        assert (view.state, view.person) == ("succeeded", "ada")
+        assert {task.attempt for task in view.tasks} == {1}
+        assert sorted(path.name for path in out.iterdir()) == ["image1", "image2"]
+        assert house.store.runs.view(run) == fold(run, house.store.history.of(run))
+    assert place.traffic.submits == submits + 1  # handed in again under the same names, which the site knows
+    assert len(list(place.site.glob("state/keys/local/attempts/*/result.json"))) == 2
+
+    with place.open() as house:  # who asks for the same finds it, and has it where it is wanted
+        asked = house.runs.request("ada", "count_bytes", place.make_images(2), {}, str(place.out / "mine"))
+        assert (asked.run, asked.outcome) == (run, "published-again")
+
+
+def test_of_a_run_that_was_not_wholly_at_its_site_the_rest_fails_with_words_and_a_new_one_can_be_asked_for(
+    place: Place,
+) -> None:
+    run = begin(place, 2, is_at_site)
+    wait_for_results(place, 2)
+    with place.open() as house:
+        told = list(house.tools.gate("local").status("").attempts)
+    lose_the_database(place)
+    with place.open() as house:
+        gate = Partly(told[:1])
+        tools = replace(house.tools, gates={"local": gate})
+        gate.hello = house.tools.gate("local").hello
+        assert rebuild(tools, "local", lambda _run: str(place.out)) == (run,)
+        ended, lost = sorted(house.runs.show(run).tasks, key=lambda task: task.state == "failed")
+        assert (ended.state, lost.error_code) == ("submitting", "image-not-known")
+        again = house.runs.request("ada", "count_bytes", place.make_images(2), {}, str(place.out))
+        assert (again.run != run, again.outcome) == (True, "created")
+
+
+@dataclass
+class Partly:
+    """A gate that tells of some Attempts only."""
+
+    told: list[dict[str, object]]
+    hello: Callable[[], Hello] | None = None
+
+    def status(self, cursor: str) -> News:
+        return News("", tuple(self.told), (), True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "0123456789ab.1"}, {"task": "../1"}, {"attempt": 2}, {"attempt": True}, {"person": "a\nb"},
+        {"identity": "0" * 64}, {"release": "x"}, {"tasks": 0}, {"tasks": 10**9}, {"parameters": None},
+        {"content": None}, {"input": 7},
+    ],
+)  # fmt: skip
+def test_a_note_that_does_not_hold_together_tells_of_no_run(change: dict[str, object]) -> None:
+    request = digest_of("request")
+    run = run_id(request, 3)
+    note = {
+        "task": f"{run}.1", "attempt": 1, "tasks": 1, "person": "ada", "parameters": {}, "identity": request,
+        "release": "a" * 64, "content": "b" * 64, "input": "c" * 64,
+    }  # fmt: skip
+    said = {"attempt": attempt_key(run, TaskId(f"{run}.1"), 1), "note": note}
+    kept = kept_of(said)
+    assert kept is not None and (kept.run, kept.generation) == (run, 3)
+    assert kept_of({**said, "note": {**note, **change}}) is None
+    for nothing in ({}, {"note": None}, {"note": {}}, {**said, "attempt": "d" * 64}):
+        assert kept_of(nothing) is None

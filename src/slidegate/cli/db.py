@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slidegate.domain.errors import BadParameter, UnknownSite
+from slidegate.domain.errors import BadParameter, SlidegateError, UnknownSite
 
 if TYPE_CHECKING:
     from slidegate.store import Store
@@ -69,6 +69,41 @@ def retention(
         old = count_old(store, before) if dry_run else forget_old(store, before)
     verb = "would forget" if dry_run else "forgot"
     typer.echo(f"{verb} {old.runs} runs and {old.notes} lines of the audit")
+
+
+@db.command("rebuild")
+def rebuild(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where results go; without it, rebuilt, among all results."),
+    ] = None,
+) -> None:
+    """Make runs anew of what sites have kept of them, when the database was lost and there is no backup.
+
+    Stop the api and all workers first. Which images they were is not known to sites: results are numbered.
+    What was fetched from a site before the loss is not there any more.
+    """
+    from dataclasses import replace
+
+    from slidegate.settings import Settings
+    from slidegate.wiring import open_house
+    from slidegate.worker.rebuilding import rebuild as rebuild_site
+
+    settings = Settings()
+    folder = (out or settings.results_dir / "rebuilt").absolute()
+    with open_house(settings, typer.echo) as house:
+        for site in house.gateways.possible():
+            tools = replace(house.tools, gates={site: house.gateways.build(site)})
+            try:
+                made = rebuild_site(tools, site, lambda run: str(folder / run))
+            except SlidegateError as error:
+                typer.echo(f"{site}: not asked: {error.message} [{error.code}]")
+                continue
+            finally:
+                tools.hang_up()
+            typer.echo(f"{site}: {len(made)} {'run comes' if len(made) == 1 else 'runs come'} back")
+            for run in made:
+                typer.echo(f"  {run}  {house.store.runs.run(run)['person']}")
 
 
 @db.command("reconcile")

@@ -167,6 +167,11 @@ class RunRows:
                 for name, query in queries.items()
             }
 
+    def spend(self, identity: Digest, generations: int) -> None:
+        """Give the names of so many generations of an identity to no Run any more. Safe to repeat."""
+        with self._database.write() as connection:
+            _spend(connection, identity, generations)
+
     def delete(self, run: RunId) -> None:
         """Delete all rows of a Run, its history too; of what is gone already, nothing.
 

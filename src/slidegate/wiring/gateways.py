@@ -128,6 +128,11 @@ class Gateways:
             names += [gate_id(name, each) for each in sorted(keys)]
         return names
 
+    def possible(self) -> list[str]:
+        """Return the embedded gate, and one for each site and each key that there are, used or not."""
+        keys = [pair.name for pair in Keys(self._settings.home).all()]
+        return [LOCAL, *(gate_id(name, key) for name in self.registry.names() for key in keys)]
+
     def build(self, name: str) -> Gate:
         """Return a client of a gate."""
         if name == LOCAL:

@@ -9,6 +9,8 @@ from typing import Any
 from slidegate.domain.values import Digest, SubmissionId, canonical_json
 from slidegate.sites.trees import tree_text
 
+_MOST_ABOUT = 3500  # bytes; a site takes notes of 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -39,18 +41,23 @@ class Plan:
 def make_plan(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Plan:
     """Return the plan for Tasks of one Run, all of them staged.
 
-    Notes let a server that has lost its database find its Runs again. They hold no image names, which could
-    be names of patients.
+    Notes let a server that has lost its database make its Runs anew, see :mod:`slidegate.worker.rebuilding`.
+    They hold no image names, which could be names of patients.
     """
+    about = {name: run[name] for name in ("person", "release", "identity", "parameters")}
+    about["tasks"] = sum(run["counts"].values())
+    if len(canonical_json(about)) > _MOST_ABOUT:
+        about = {}
     attempts = [
         {
             "attempt": task["attempt_key"],
             "inputs": {"image": task["input"]},
             "parameters": run["parameters"],
-            "note": {"task": task["id"], "attempt": task["attempt"], "content": task["content"]},
+            "note": {"task": task["id"], "attempt": task["attempt"], "content": task["content"],
+                     "input": task["input"], **about},
         }
         for task in sorted(tasks, key=lambda task: int(task["number"]))
-    ]
+    ]  # fmt: skip
     note = {
         "run": run["id"],
         "person": run["person"],

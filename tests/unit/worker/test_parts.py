@@ -86,6 +86,7 @@ RUN = {
     "identity": "i" * 64,
     "release": "r" * 64,
     "parameters": {"byte": 0},
+    "counts": {"submitting": 2},
 }
 
 
