@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pocket_omero.errors import PocketError
+from pocket_omero.errors import PocketError, ReadOnlyServer
 
 if TYPE_CHECKING:
     from pocket_omero.ice.dispatch import House
@@ -69,19 +70,27 @@ class Work:
         ------
         Cancelled
             It was cancelled before.
+        ReadOnlyServer
+            Nothing may be changed at the moment.
         """
+        if self.rights.read_only:
+            raise ReadOnlyServer
         with self._lock:
             self.check()
             self._committing = True
 
     def visible(self, row: Row) -> bool:
         """Whether the caller sees `row`, in any group."""
-        return self.rights.can_read(self.everywhere, row)
+        return self._sees(row)
 
-    @property
+    @cached_property
+    def _sees(self) -> Callable[[Row], bool]:
+        return self.rights.visible(self.everywhere)
+
+    @cached_property
     def everywhere(self) -> Caller:
         """The caller, in all groups."""
-        return self.rights.caller(self.session, {**self.context, "omero.group": "-1"})
+        return self.rights.everywhere(self.session, self.context)
 
 
 Command = Callable[[Work, Any], Any]

@@ -109,6 +109,17 @@ class Rights:
             return None
         return frozenset(row["parent"].id for row in maps if row["owner"])
 
+    def everywhere(self, session: Login, ctx: Mapping[str, str]) -> Caller:
+        """Who calls, in all groups at once; in one only who cannot leave it.
+
+        Raises
+        ------
+        Forbidden, Invalid
+            As `caller` does.
+        """
+        scope = "-1" if self._bound_to(session) is None else str(session.group.id)
+        return self.caller(session, {**ctx, "omero.group": scope})
+
     def server(self) -> Caller:
         """The server itself as a caller: root, in all groups and with all privileges (to load, to seed)."""
         root, system = self._existing("Experimenter", levels.ROOT), self._existing("ExperimenterGroup", 0)

@@ -159,3 +159,34 @@ def test_there_is_no_mail_and_no_metadata_beyond_the_model(bench: Any) -> None:
     )
     answer = bench.ask("anna", OriginalMetadataRequest(bench.image().id))
     assert (answer.globalMetadata, answer.seriesMetadata) == ({}, {})
+
+
+def test_a_server_that_only_reads_changes_nothing_by_commands(bench: Any) -> None:
+    image = bench.image()
+    rights = bench.server.house.rights
+    rights.read_only = True
+    try:
+        to = bench.group("read-only").id
+        assert isinstance(
+            bench.ask("anna", Chgrp2(targetObjects={"Image": [image.id]}, groupId=to, dryRun=False)), ERR
+        )
+        assert isinstance(bench.ask("anna", Delete2(targetObjects={"Image": [image.id]}, dryRun=False)), ERR)
+    finally:
+        rights.read_only = False
+    assert bench.there(image)
+    assert image.group == bench.group("read-annotate").id
+
+
+def test_the_owner_of_a_group_deletes_as_a_member_in_that_group(bench: Any) -> None:
+    here, elsewhere = bench.image("anna", "read-only"), bench.image("anna", "private")
+    service = bench.client("olga").sf.getSessionService()
+    principal = omero.sys.Principal("anna", "read-only", "User", None)
+    key = service.createSessionWithTimeouts(principal, 0, 60_000).uuid.val
+    client = bench.server.client(key, key)
+    for image, goes in ((here, True), (elsewhere, False)):
+        handle = client.sf.submit(Delete2(targetObjects={"Image": [image.id]}, dryRun=False))
+        response = client.waitOnCmd(handle, loops=50, ms=100, failonerror=False).getResponse()
+        assert isinstance(response, ERR) is not goes
+        assert bench.there(image) is not goes
+        handle.close()
+    client.closeSession()
