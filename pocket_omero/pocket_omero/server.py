@@ -9,12 +9,13 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+import Ice
 from omero.clients import BaseClient
 
 from pocket_omero import folder as folders
@@ -330,6 +331,7 @@ class Server:
         try:
             client.createSession(name, password)
         except BaseException:
-            client.closeSession()
+            with suppress(Ice.UserException):  # it minds that there is no session to end
+                client.closeSession()
             raise
         return client

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import Ice
 from omero.clients import BaseClient
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class Omero:
             client.createSession(*self.person(role))
             yield client
         finally:
-            client.closeSession()
+            with suppress(Ice.UserException):  # it minds when there is no session to end
+                client.closeSession()
 
     @contextmanager
     def gateway(self, role: str = "member") -> Iterator[Any]:

@@ -32,6 +32,12 @@ __all__ = ["LASTING", "Connection", "Connections", "Locator", "Router"]
 
 log = logging.getLogger(__name__)
 
+# Where Glacier2 is imported before omero, it has a class of its own under this name, which Ice cannot send.
+_NO_SESSION: type[Exception] = next(
+    c
+    for c in Ice.UserException.__subclasses__()
+    if vars(c).get("_ice_name") == "Glacier2::SessionNotExistException"
+)
 ROUTER = ("OMERO.Glacier2", "router")
 LASTING = "ProcessCallback"  # the category of servants that outlive their connection
 
@@ -274,10 +280,10 @@ class Router(Glacier2.Router):
         session = self._house.connections.of(current).session
         try:
             if session is None:
-                raise Glacier2.SessionNotExistException
+                raise SessionGone
             self._house.sessions.touch(session)
-        except (SessionGone, Glacier2.SessionNotExistException):
-            callback.ice_exception(Glacier2.SessionNotExistException())
+        except SessionGone:
+            callback.ice_exception(_NO_SESSION())
             return
         callback.ice_response()
 
@@ -285,7 +291,7 @@ class Router(Glacier2.Router):
         """Log out."""
         connection = self._house.connections.of(current)
         if connection.session is None:
-            raise Glacier2.SessionNotExistException
+            raise _NO_SESSION
         self._house.connections.end(connection)
 
     def _login(self, user: str, password: str, current: Any) -> Any:

@@ -3,6 +3,7 @@
 
 import time
 
+import Glacier2
 import omero
 import omero.all
 import pytest
@@ -187,6 +188,19 @@ def test_clients_leave_values_for_each_other_in_a_session(server, join):
         assert client.getInputKeys() == []
         with server.client("alice", "a") as other, pytest.raises(omero.RemovedSessionException):
             other.sf.getSessionService().getOutput(client.getSessionId(), "count")
+
+
+def test_who_was_made_inactive_does_not_log_in(server):
+    with server.client("root", "r") as admin:
+        service = admin.sf.getAdminService()
+        carol = service.lookupExperimenter("carol")
+        user = omero.model.ExperimenterGroupI(1, False)
+        service.removeGroups(carol, [user])
+        with pytest.raises(Glacier2.PermissionDeniedException, match="not active"):
+            server.client("carol", "c")
+        service.addGroups(carol, [user])
+    with server.client("carol", "c"):
+        pass
 
 
 def test_open_sessions_are_listed_to_their_person(server):
