@@ -12,12 +12,11 @@ from pocket_omero.hql.errors import HqlError
 from pocket_omero.hql.functions import AGGREGATES, CASTS, FUNCTIONS, NUMBERS, aggregate_type, calculate, wider
 from pocket_omero.hql.paths import chain, head, kind_named, place_in, resolve
 from pocket_omero.hql.scope import Aggregate, Env, Ex, Fn, Scope
-from pocket_omero.state import Row
 
 if TYPE_CHECKING:
     from pocket_omero.hql.plan import Plan
 
-__all__ = ["Compiler", "ident"]
+__all__ = ["Compiler"]
 
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -28,11 +27,6 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _CONDITION = ("rbool", "param", "null")
-
-
-def ident(value: Any) -> Any:
-    """What tells values apart: of rows their table and id."""
-    return (value.entity.root, value.id) if isinstance(value, Row) else value
 
 
 def _done(do: Callable[..., Any], *values: Any) -> Any:
@@ -64,6 +58,11 @@ def _pattern(like: str, escape: str) -> re.Pattern[str]:
 class Compiler:
     """Compiles one statement.
 
+    Parameters
+    ----------
+    planner
+        Makes plans of queries within it.
+
     Attributes
     ----------
     params
@@ -74,7 +73,8 @@ class Compiler:
         Indexes of the names that were met since somebody emptied it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, planner: "Callable[[tree.Query, Scope | None, Compiler], Plan]") -> None:
+        self._planner = planner
         self.params: set[str] = set()
         self.size = 1
         self.used: set[int] = set()
@@ -328,11 +328,9 @@ class Compiler:
 
     def plan(self, query: tree.Query, scope: Scope | None) -> "Plan":
         """Compile a query within the statement, or the statement itself; in one place only once."""
-        from pocket_omero.hql.planner import plan
-
         key = (id(scope), query)
         if key not in self._plans:
-            self._plans[key] = (plan(query, scope, self), scope)
+            self._plans[key] = (self._planner(query, scope, self), scope)
         found = self._plans[key][0]
         self.used |= found.outer
         return found

@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pocket_omero.hql.compiler import ident
 from pocket_omero.hql.errors import HqlError
 from pocket_omero.hql.functions import ACCUMULATORS
 from pocket_omero.hql.lookup import Lookup
-from pocket_omero.hql.scope import Aggregate, Env, Ex, Fn, Slot
+from pocket_omero.hql.scope import Aggregate, Env, Ex, Fn, Slot, ident
 
 __all__ = ["Binding", "Fetch", "Plan"]
 

@@ -9,11 +9,12 @@ from typing import Any
 import omero
 
 from pocket_omero.errors import BadQuery
-from pocket_omero.hql.compiler import Compiler, ident
+from pocket_omero.hql import planner
+from pocket_omero.hql.compiler import Compiler
 from pocket_omero.hql.errors import HqlError
 from pocket_omero.hql.grammar import parse
 from pocket_omero.hql.plan import Plan
-from pocket_omero.hql.scope import Env, Run
+from pocket_omero.hql.scope import Env, Run, ident
 from pocket_omero.ice.entities import java_name
 from pocket_omero.state import Reply, Row, State
 from pocket_omero.state.convert import from_wire
@@ -47,7 +48,7 @@ class Result:
 
 @functools.lru_cache(maxsize=500)
 def _compiled(text: str) -> tuple[Plan, int, frozenset[str]]:
-    compiler = Compiler()
+    compiler = Compiler(planner.plan)
     found = compiler.plan(parse(text), None)
     return found, compiler.size, frozenset(compiler.params)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pocket_omero.state import Row, State
 
-__all__ = ["Aggregate", "Env", "Ex", "Fn", "Join", "Run", "Scope", "Slot", "Trail"]
+__all__ = ["Aggregate", "Env", "Ex", "Fn", "Join", "Run", "Scope", "Slot", "Trail", "ident"]
 
 Env = list[Any]
 Fn = Callable[[Env], Any]
@@ -103,6 +103,11 @@ class Aggregate:
     fn: Fn
     distinct: bool
     index: int
+
+
+def ident(value: Any) -> Any:
+    """What tells values apart: of rows their table and id."""
+    return (value.entity.root, value.id) if isinstance(value, Row) else value
 
 
 class Scope:

@@ -90,7 +90,8 @@ class Disk:
             self._db.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", kept)
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
 
 

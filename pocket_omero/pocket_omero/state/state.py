@@ -303,19 +303,19 @@ class State:
     def _commit(self) -> None:
         if not self._dirty and not self._noted:
             return
-        for row in self._deleted:
-            if self.get(row.kind, row.id) is not row:
-                self._alone(row)
+        self._check_deleted()
         rows = {key: self._roots.get(key[0], _NOTHING).get(key[1]) for key in self._dirty}
         self._disk.write(rows, {name: self._notes.get(name) for name in self._noted}, self._next)
 
-    def _alone(self, row: Row) -> None:
-        for (kind, field), index in self._index.items():
-            others = index.get(row.id)
-            if others and entity(field_of(entity(kind), field).of).root == row.entity.root:
-                raise StillReferenced(
-                    f"{row} is still referred to by {next(iter(others.values()))} ({field})"
-                )
+    def _check_deleted(self) -> None:
+        gone = [row for row in self._deleted if self.get(row.kind, row.id) is not row]
+        for root in {row.entity.root for row in gone}:
+            referring = [(key[1], index) for key, index in self._index.items() if _refers(*key) == root]
+            for row in gone:
+                for field, index in referring:
+                    if row.entity.root == root and row.id in index:
+                        other = next(iter(index[row.id].values()))
+                        raise StillReferenced(f"{row} is still referred to by {other} ({field})")
 
 
 def _is(row: Row, name: str) -> bool:
@@ -333,6 +333,13 @@ def indexed(kind: str, field: str) -> bool:
         return True
     found = entity(kind).fields.get(field)
     return found is not None and found.kind == "one"
+
+
+@cache
+def _refers(kind: str, name: str) -> str | None:
+    """The table that a field refers to; None: it is no reference."""
+    field = field_of(entity(kind), name)
+    return entity(field.of).root if field.kind == "one" else None
 
 
 @cache
