@@ -195,10 +195,23 @@ class Compiler:
             raise HqlError("a collection was expected")
         return found
 
+    def fitting(self, literal: tree.Node, other: tree.Node, scope: Scope) -> tree.Node:
+        """A number that is written as a string beside a number, as the number: the database reads it so."""
+        if not isinstance(literal, tree.Literal) or literal.of != "rstring":
+            return literal
+        of = self.expr(other, scope).of
+        if of != "entity" and of not in NUMBERS:
+            return literal
+        try:
+            return tree.Literal(int(str(literal.value)), "rlong")
+        except ValueError:
+            raise HqlError(f"{literal.value!r} is no number") from None
+
     def _operation(self, node: tree.Operation, scope: Scope) -> Ex:
-        left, right = self.expr(node.left, scope), self.expr(node.right, scope)
         if node.sign not in _SIGNS:
-            return self._arithmetic(node.sign, left, right)
+            return self._arithmetic(node.sign, self.expr(node.left, scope), self.expr(node.right, scope))
+        left = self.expr(self.fitting(node.left, node.right, scope), scope)
+        right = self.expr(self.fitting(node.right, node.left, scope), scope)
         if "class" in (left.of, right.of):
             return self._same_class(node.sign, left, right)
         self._comparable(node.sign, left, right)
@@ -269,7 +282,7 @@ class Compiler:
 
     def _in(self, node: tree.In, scope: Scope) -> Ex:
         of = self.expr(node.of, scope)
-        options = self.options(node.options, scope)
+        options = self.options([self.fitting(option, node.of, scope) for option in node.options], scope)
         fn, by_class = self.id_of(of), of.of == "class"
 
         def value(env: Env) -> bool | None:

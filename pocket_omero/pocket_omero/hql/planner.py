@@ -160,13 +160,14 @@ class _Planner:
     def _lookup(self, node: tree.Node) -> None:
         if isinstance(node, tree.Operation) and node.sign == "=":
             for one, other in ((node.left, node.right), (node.right, node.left)):
-                value, used = self.compiler.using(other, self.scope)
+                value, used = self.compiler.using(self.compiler.fitting(other, one, self.scope), self.scope)
                 self._add_lookup(one, _one(self.compiler.id_of(value)), used, value.of)
         elif isinstance(node, tree.In):
             needed: frozenset[int] = frozenset()
-            for option in node.options:
+            options = [self.compiler.fitting(option, node.of, self.scope) for option in node.options]
+            for option in options:
                 needed |= self.compiler.using(option, self.scope)[1]
-            self._add_lookup(node.of, self.compiler.options(node.options, self.scope), needed, "")
+            self._add_lookup(node.of, self.compiler.options(options, self.scope), needed, "")
 
     def _add_lookup(
         self, node: tree.Node, values: Callable[[Env], Iterable[Any]], used: frozenset[int], of: str

@@ -31,6 +31,7 @@ UNKNOWN = {
     "select i from Image i where i.id = :id": "Not all named parameters have been set: id",
     "select i from Image i right outer join i.pixels p": "right outer join is not supported",
     "select i from Image i where i.name": "a condition was expected",
+    "select i from Image i where i.id = 'one'": "'one' is no number",
     "select i from Image i where i.name = 1": "rstring = rint cannot be compared",
     "select i from Image i where i.pixels.sizeX = 1": "pixels is a collection",
     "select i.pixels from Image i": "a collection cannot be selected",
@@ -127,6 +128,9 @@ MEANS: list[tuple[str, dict[str, Any], list[Any]]] = [
         {},
         [[0.5, "MICROMETER"]],
     ),
+    # a number may be written as a string
+    ("select i.id from Image i where i.id = '2'", {}, [2]),
+    ("select i.id from Image i where '2' < i.id and i.id in ('3', '4') and i != '4'", {}, [3]),
     # calculating
     (
         "select 7 / 2, 7.0 / 2, mod(7, 4), -3 + 1, 2 * 3 - 1 from Image i where i.id = 1",
