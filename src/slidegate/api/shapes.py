@@ -108,6 +108,7 @@ class SessionSaid(Said):
     group: str
     csrf: str | None = Field(description="Goes into X-CSRF-Token; null where a token was used.")
     ends_at: float | None = AT
+    has_password: bool = Field(description="Whether there is one here that the person can change.")
     may: list[str] = Field(examples=[["runs.see", "runs.launch"]])
     embedded: bool
 

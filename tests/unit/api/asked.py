@@ -77,7 +77,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "GET /runs/{run}/results/{number}": {},
     "GET /launch": {},
     "GET /account": {},
-    "GET /people": {},
+    "GET /administration": {},
     "GET /sign-in": {},
     "GET /assets/{name}": {},
     "GET /{name}": {},

@@ -15,7 +15,8 @@ from slidegate.api.problems import NotFound, http_problem
 router = APIRouter(include_in_schema=False, dependencies=[Depends(Public())])
 _ASSET = re.compile("[A-Za-z0-9_-][A-Za-z0-9_.-]{0,120}")
 _ADDRESSES = (
-    "/", "/runs", "/runs/{run}", "/runs/{run}/results/{number}", "/launch", "/account", "/people", "/sign-in",
+    "/", "/runs", "/runs/{run}", "/runs/{run}/results/{number}", "/launch", "/account", "/administration",
+    "/sign-in",
 )  # fmt: skip
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 

@@ -122,6 +122,7 @@ def _shown(parts: ApiParts, who: Who) -> dict[str, object]:
         "group": who.group,
         "csrf": who.csrf,
         "ends_at": who.ends_at,
+        "has_password": parts.store.accounts.get(who.person).has_password,
         "may": may(who.role),
         "embedded": parts.settings.embedded,
     }
