@@ -150,8 +150,7 @@ def _work(by: Service, caller: Caller, current: Any) -> Work:
 
 
 def _carry_out(work: Work, request: Any) -> Any:
-    with work.state.lock:
-        response = _one(work, request)
+    response = _one(work, request)
     for action in work.afterwards:
         action()
     return response
@@ -175,8 +174,9 @@ def _all(work: Work, request: Any) -> Any:
     with work.state.change():
         for number, each in enumerate(request.requests):
             context = contexts[number] if number < len(contexts) and contexts[number] else {}
-            inner = Work(work.house, work.session, work.caller, {**work.context, **context})
-            inner.caller = work.rights.caller(work.session, inner.context)
+            context = {**work.context, **context}
+            caller = work.rights.caller(work.session, context)
+            inner = Work(work.house, work.session, caller, context, outer=work)
             work.check()
             response = _one(inner, each)
             if isinstance(response, ERR):

@@ -41,7 +41,7 @@ def save_one(work: Work, request: Any) -> Any:
     return SaveRsp(Reply(work.state, lambda r: work.rights.permissions(work.caller, r)).load(row))
 
 
-@command(UpdateSessionTimeoutRequest)
+@command(UpdateSessionTimeoutRequest, steady=False)
 def update_session_timeout(work: Work, request: Any) -> Any:
     """Change how long a session lives; for others, and without end, only administrators may."""
     session = work.house.sessions.find(request.session)
@@ -60,7 +60,7 @@ def update_session_timeout(work: Work, request: Any) -> Any:
     return OK()
 
 
-@command(CurrentSessionsRequest)
+@command(CurrentSessionsRequest, steady=False)
 def current_sessions(work: Work, request: Any) -> Any:
     """All open sessions; of those of others, only administrators are told more than whose they are."""
     rights = work.rights

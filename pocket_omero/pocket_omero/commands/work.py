@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
 from pocket_omero.errors import PocketError, ReadOnlyServer
@@ -35,15 +35,25 @@ class Work:
         Who submitted it; commands on graphs look at all groups, whatever the call's context says.
     context
         The context of the call.
+    outer
+        The command of which this one is a part.
     """
 
-    def __init__(self, house: House, session: Session, caller: Caller, context: dict[str, str]) -> None:
+    def __init__(
+        self,
+        house: House,
+        session: Session,
+        caller: Caller,
+        context: dict[str, str],
+        outer: Work | None = None,
+    ) -> None:
         self.house, self.session, self.caller, self.context = house, session, caller, context
         self.state, self.rights = house.state, house.rights
         self.wanted = True
         self.afterwards: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._committing = False
+        self._outer = outer
 
     def check(self) -> None:
         """Stop here when the command is not wanted any more.
@@ -55,6 +65,8 @@ class Work:
         """
         if not self.wanted:
             raise Cancelled
+        if self._outer is not None:
+            self._outer.check()
 
     def cancel(self) -> bool:
         """Ask the command to stop; False when it is too late. A repeat changes nothing."""
@@ -97,11 +109,23 @@ Command = Callable[[Work, Any], Any]
 COMMANDS: dict[str, Command] = {}
 
 
-def command(request: type) -> Callable[[Command], Command]:
-    """Make a function the answer to requests of a class of omero.cmd."""
+def command(request: type, *, steady: bool = True) -> Callable[[Command], Command]:
+    """Make a function the answer to requests of a class of omero.cmd.
+
+    Parameters
+    ----------
+    steady
+        Nobody else writes to the state while it runs. False is for what has to do with sessions, which have a
+        lock of their own.
+    """
 
     def register(function: Command) -> Command:
-        COMMANDS[request.ice_staticId()] = function  # type: ignore[attr-defined]
+        @wraps(function)
+        def held(work: Work, asked: Any) -> Any:
+            with work.state.lock:
+                return function(work, asked)
+
+        COMMANDS[request.ice_staticId()] = held if steady else function  # type: ignore[attr-defined]
         return function
 
     return register
