@@ -92,6 +92,7 @@ def found(state: State, text: str) -> list[list[Any]]:
 asked = st.lists(st.tuples(st.sampled_from(SOURCES), conditions), min_size=8, max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(worlds(), asked)
 def test_indexes_change_no_answer(world: dict[str, Any], asked: list[tuple[str, str]]) -> None:

@@ -15,7 +15,7 @@ from omero.sys import Filter, ParametersI
 from pocket_omero.server import Server
 from pocket_omero.testing import PEOPLE, fill
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
