@@ -11,6 +11,8 @@ export interface Session {
   csrf: string;
   ends_at: number;
   may: string[];
+  /** There is a password here that the person can change. */
+  has_password: boolean;
   embedded: boolean;
 }
 

@@ -384,7 +384,7 @@ export class SgAccount extends LitElement {
                   )}</span
                 >
               </section>
-              ${session.may.includes("password.change") && !session.embedded ? this.#password() : nothing}
+              ${session.has_password ? this.#password() : nothing}
               ${session.may.includes("tokens.use") ? this.#tokenList() : nothing}
               ${session.may.includes("webhooks.use") ? this.#hookList() : nothing}`
           : nothing
