@@ -34,6 +34,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "status_size": ([], ["--full"], None),
     "tile_speed": ([], ["--full"], None),
     "pocket_listing": ([], ["--full"], None),
+    "pocket_sessions": ([], ["--full"], None),
     "pocket_tiles": ([], ["--full"], None),
     "slurm_queries": ([], ["--full"], None),
     "ssh_staging": ([], ["--full"], None),

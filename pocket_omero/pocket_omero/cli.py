@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import signal
 import sys
@@ -57,7 +58,8 @@ def web(
     port: Port = 4064,
     web_port: Annotated[int, typer.Option(help="Where OMERO.web listens; 0: a free port")] = 4080,
     apps: Annotated[
-        list[str] | None, typer.Option("--app", help="A web app that is installed: omero_iviewer; repeat it")
+        list[str] | None,
+        typer.Option("--app", help="Which web apps; repeat it [well-known ones that are installed]"),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--setting", help="Of OMERO.web: NAME=VALUE; repeat it")
@@ -69,7 +71,11 @@ def web(
     pairs = [text.partition("=") for text in settings or []]
     if wrong := [name for name, sign, _ in pairs if not sign]:
         raise typer.BadParameter(f"no NAME=VALUE: {', '.join(wrong)}")
-    beside = {"port": web_port, "apps": apps or [], "settings": {name: value for name, _, value in pairs}}
+    from pocket_omero.web import APPS
+
+    known = [name for name in APPS if importlib.util.find_spec(name)]
+    chosen = {name: value for name, _, value in pairs}
+    beside = {"port": web_port, "apps": known if apps is None else apps, "settings": chosen}
     _run(folder, host, port, home, log, beside)
 
 

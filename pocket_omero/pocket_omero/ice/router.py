@@ -19,8 +19,8 @@ import Glacier2
 import Ice
 import omero.all
 
-from pocket_omero.errors import PocketError, SessionGone
-from pocket_omero.ice.dispatch import House, Stateful, stateless, translated
+from pocket_omero.errors import SessionGone
+from pocket_omero.ice.dispatch import STATELESS, House, Stateful, stateless, translated
 from pocket_omero.ice.slices import Operation
 from pocket_omero.people import levels, roster
 
@@ -57,6 +57,8 @@ class Connection:
         Whether they proved who they are with a password, not with a session's key.
     detach
         Whether the session goes on when the connection ends.
+    is_closed
+        The client is gone.
     """
 
     def __init__(self, key: str, ice: Any) -> None:
@@ -66,6 +68,7 @@ class Connection:
         self.session: Session | None = None
         self.has_password = False
         self.detach = False
+        self.is_closed = False
         self.callback: Any = None
         self.servants: dict[str, Any] = {}
 
@@ -111,18 +114,25 @@ class Connections:
 
     def _closed(self, connection: Connection) -> None:
         with self._lock:
+            connection.is_closed = True
             self._by_key.pop(connection.key, None)
         self.end(connection)
+
+    def begin(self, connection: Connection, session: Session) -> None:
+        """Put a session to a connection, whose reference it has; if the client is gone, it is let go of."""
+        with self._lock:
+            connection.session = session
+            gone = connection.is_closed
+        if gone:
+            self.end(connection)
 
     def end(self, connection: Connection) -> None:
         """Log out: let go of the servants and of the session. A repeat changes nothing."""
         with self._lock:
             session, connection.session = connection.session, None
-        if session is None or self.house is None:
-            return
         connection.dispose()
         connection.servants.clear()
-        if session.ended is None:
+        if session is not None and session.ended is None and self.house is not None:
             self.house.sessions.leave(session, detach=connection.detach)
 
     def session_ended(self, session: Session) -> None:
@@ -305,10 +315,8 @@ class Router(Glacier2.Router):
         except SessionGone:
             session = self._new_session(user, password, current)
             connection.has_password = True
-        connection.session = session
-        factory = stateless("omero.api.ServiceFactory")
-        if factory is None:
-            raise PocketError("the ServiceFactory is missing")
+        self._house.connections.begin(connection, session)
+        factory = STATELESS["omero.api.ServiceFactory"]
         connection.servants[session.uuid] = factory(self._house, session, session.uuid)
         proxy = current.adapter.createProxy(Ice.Identity(session.uuid, connection.category))
         return omero.api.ServiceFactoryPrx.uncheckedCast(proxy)
