@@ -93,7 +93,7 @@ asked = st.lists(st.tuples(st.sampled_from(SOURCES), conditions), min_size=8, ma
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds(), asked)
 def test_indexes_change_no_answer(world: dict[str, Any], asked: list[tuple[str, str]]) -> None:
     folder = Path(tempfile.mkdtemp())
