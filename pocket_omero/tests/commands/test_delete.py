@@ -11,6 +11,7 @@ from omero.cmd.graphs import ChildOption
 
 pytestmark = [
     pytest.mark.omero,
+    pytest.mark.slow,
     pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
 ]
 

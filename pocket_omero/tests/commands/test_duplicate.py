@@ -10,6 +10,7 @@ from omero.cmd import Duplicate, DuplicateResponse, GraphException
 
 pytestmark = [
     pytest.mark.omero,
+    pytest.mark.slow,
     pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
 ]
 

@@ -30,6 +30,7 @@ from omero.rtypes import rlong
 
 pytestmark = [
     pytest.mark.omero,
+    pytest.mark.slow,
     pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
 ]
 

@@ -20,6 +20,7 @@ from pocket_omero.people import levels, roster
 
 pytestmark = [
     pytest.mark.omero,
+    pytest.mark.slow,
     pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
 ]
 

@@ -15,7 +15,7 @@ from omero.rtypes import rstring, unwrap
 from pocket_omero.people import levels
 from pocket_omero.server import Server
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 PEOPLE = """
 groups:

@@ -27,6 +27,7 @@ from .documented import CASES, LEVELS, WHO
 
 pytestmark = [
     pytest.mark.omero,
+    pytest.mark.slow,
     pytest.mark.filterwarnings(r"ignore:isSet\(\) is deprecated:DeprecationWarning"),  # omero-py's
 ]
 

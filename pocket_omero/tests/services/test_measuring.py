@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from pocket_omero.server import Server
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 HEIGHT, WIDTH = 8, 10
 RAMP = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)  # the value of a pixel: 10 y + x

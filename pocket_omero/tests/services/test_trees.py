@@ -14,7 +14,7 @@ from pocket_omero.people import roster
 from pocket_omero.server import Server
 from pocket_omero.state import Row
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 PEOPLE = """
 groups:
