@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Pyramid", "RawPixels"]
 
+_thread = threading.local()
+
 _ANSWER = 240_000_000  # bytes; clients take messages of 250,000 kB at most
+_TILE = 4 << 20  # bytes; larger ones are not copied into memory that is kept
 _STRIP = 1024  # rows that are read at a time where whole planes are looked at
 
 
@@ -167,7 +171,7 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
     # ---- reading
 
     def do_getTile(self, z: int, c: int, t: int, x: int, y: int, w: int, h: int, current: Any) -> memoryview:
-        return self._answer(self._read(Plane(t, c, z), y, x, h, w))
+        return self._tile(self._read(Plane(t, c, z), y, x, h, w))
 
     def do_getPlane(self, z: int, c: int, t: int, current: Any) -> memoryview:
         return self._answer(self._plane(Plane(t, c, z)))
@@ -241,6 +245,21 @@ class RawPixels(Pyramid, omero.api.RawPixelsStore, name="RawPixelsStore"):
         """Values as the bytes that travel, copied once at most: Ice takes them from the array."""
         dtype = self.reader().info.dtype.newbyteorder(">")
         return np.ascontiguousarray(values, dtype).reshape(-1).view(np.uint8).data
+
+    def _tile(self, values: Array) -> memoryview:
+        """The same in memory that this thread uses again: fresh memory costs more than the copy.
+
+        Only for what goes to Ice at once, which has copied it when the thread takes its next call.
+        """
+        dtype = self.reader().info.dtype.newbyteorder(">")
+        size = values.size * dtype.itemsize
+        if size > _TILE:
+            return self._answer(values)
+        if not hasattr(_thread, "memory"):
+            _thread.memory = np.empty(_TILE, np.uint8)
+        out = _thread.memory[:size]
+        np.copyto(out.view(dtype).reshape(values.shape), values)
+        return out.data  # type: ignore[no-any-return]
 
     # ---- writing
 

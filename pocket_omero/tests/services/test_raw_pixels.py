@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -325,3 +326,23 @@ def test_other_pixels_can_show_the_same(alice: Client, ids: Ids, server: Server,
     ):
         assert one.getPlane(0, 0, 0) == other.getPlane(0, 0, 0)
         assert one.calculateMessageDigest() == other.calculateMessageDigest()
+
+
+def test_tiles_that_many_ask_for_at_once_do_not_mix(server: Server, ids: Ids, array: Array) -> None:
+    whole = array("five.ome.tif").astype(">u2")
+    pixels = ids("five.ome.tif")
+
+    def read(number: int) -> bool:
+        with server.client("alice", "secret") as client, store(client, pixels) as proxy:
+            planes = [((number + i) % 2, (number + i) % 3, i % 4) for i in range(60)]
+            calls = [
+                proxy.begin_getTile(z, c, t, number, i % 40, 40, 21) for i, (t, c, z) in enumerate(planes)
+            ]
+            tiles = [proxy.end_getTile(call) for call in calls]
+        return all(
+            tile == whole[t, c, z, i % 40 : i % 40 + 21, number : number + 40].tobytes()
+            for i, ((t, c, z), tile) in enumerate(zip(planes, tiles, strict=True))
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, range(8))) == [True] * 8
