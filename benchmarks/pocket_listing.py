@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: BSD-3-Clause
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What it costs pocket OMERO to list a dataset when it keeps many images, against when it keeps few.
 
 usage: python benchmarks/pocket_listing.py [--full]

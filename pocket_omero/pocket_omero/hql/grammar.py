@@ -140,7 +140,7 @@ class _Words(Lexer):
     def __init__(self, _conf: Any) -> None:
         pass
 
-    def lex(self, text: Any) -> Iterator[Token]:  # type: ignore[override]  # as lark calls a lexer of one's own
+    def lex(self, text: Any) -> Iterator[Token]:  # type: ignore[override]  # as lark wants it
         """The words, one by one."""
         text = str(text).strip()
         place, before, earlier = 0, None, None
