@@ -11,6 +11,8 @@ from pocket_omero.people import levels
 
 from .documented import CASES, DOCUMENTED, LEVELS, WHO
 
+pytestmark = pytest.mark.omero
+
 
 def may(lab: Any, who: str, action: str, level: str) -> bool:
     """Whether `who` may do something to an image of anna's in a group of this level."""

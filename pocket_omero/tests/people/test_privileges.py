@@ -12,6 +12,8 @@ import pytest
 from pocket_omero.errors import Forbidden, WrongUse
 from pocket_omero.people import levels, roster
 
+pytestmark = pytest.mark.omero
+
 LEVELS = tuple(levels.LEVELS)
 
 # What a single privilege lets do with an image, a file and a person of others, in groups of any level.

@@ -10,6 +10,8 @@ from pocket_omero.errors import Forbidden, Invalid
 from pocket_omero.people import levels, roster
 from pocket_omero.people.passwords import Passwords
 
+pytestmark = pytest.mark.omero
+
 
 def test_a_call_for_one_group_sees_no_row_of_another(lab: Any) -> None:
     here, there = (lab.row("Image", "anna", level, name="hers") for level in ("private", "read-only"))
