@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import signal
@@ -111,6 +112,8 @@ def _run(
     logging.basicConfig(filename=log or home / "log", level=logging.INFO, format=form)
     with ExitStack() as until_done:
         server = until_done.enter_context(Server(folder, home=home, host=host, port=port))
+        gc.collect()
+        gc.freeze()  # what was loaded stays: the collector need not walk through it again and again
         _introduce(server)
         if beside is not None:
             from pocket_omero.web import running_web

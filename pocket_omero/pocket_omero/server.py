@@ -68,7 +68,8 @@ class Client(BaseClient):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.closeSession()
+        with suppress(Ice.Exception):  # the session or the connection may be gone
+            self.closeSession()
 
 
 class Server:
@@ -331,7 +332,7 @@ class Server:
         try:
             client.createSession(name, password)
         except BaseException:
-            with suppress(Ice.UserException):  # it minds that there is no session to end
+            with suppress(Ice.Exception):  # it minds that there is no session to end
                 client.closeSession()
             raise
         return client

@@ -99,7 +99,7 @@ class Omero:
             client.createSession(*self.person(role))
             yield client
         finally:
-            with suppress(Ice.UserException):  # it minds when there is no session to end
+            with suppress(Ice.Exception):  # it minds when there is no session or no connection any more
                 client.closeSession()
 
     @contextmanager

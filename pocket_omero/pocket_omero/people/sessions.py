@@ -172,8 +172,10 @@ class Sessions:
 
     def join(self, key: str) -> Session:
         """Add a reference to an open session. Raises `SessionGone` as `find` does."""
+        session = self.find(key)  # without the lock: to end a session takes the state's
         with self._lock:
-            session = self.find(key)
+            if session.ended is not None:
+                raise session.ended(f"No session with uuid: {key}")
             session.references += 1
             session.seen = time.monotonic()
         self._say("joined", session)
