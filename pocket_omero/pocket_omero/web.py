@@ -35,9 +35,10 @@ _START_S = 90.0
 _END_S = 10.0
 _SERVES = "/webclient/login/"
 
-# What the pages of well-known apps say must be set for them. A list is added to what OMERO.web has.
-APPS: Mapping[str, Mapping[str, list[Any]]] = {
+# What well-known apps want to be set for them. A list is added to what OMERO.web has.
+APPS: Mapping[str, Mapping[str, Any]] = {
     "omero_iviewer": {
+        "omero.web.viewer.view": "omero_iviewer.views.index",
         "omero.web.open_with": [
             [
                 "omero_iviewer",
@@ -146,7 +147,7 @@ class Web:
         host, port
             Where it listens; port 0: one that is free.
         apps
-            Packages of web apps, installed where this runs: "omero_iviewer".
+            Packages of web apps, beside those of `APPS` that are installed.
         settings
             More settings by name. Values that are no strings become JSON; they replace what is there.
         name
@@ -157,6 +158,8 @@ class Web:
         WebFailed
             With the end of its log.
         """
+        known = [app for app in APPS if importlib.util.find_spec(app) is not None]
+        apps = [*known, *(app for app in apps if app not in known)]
         _configure(folder, server, apps, dict(settings or {}), name)
         environment = _environment(folder)
         _collect(folder, environment, apps)
@@ -233,7 +236,9 @@ def _configure(
     }
     for app in apps:
         for key, added in APPS.get(app, {}).items():
-            chosen[key] = [*(chosen[key] if key in chosen else default(key)), *added]
+            if isinstance(added, list):
+                added = [*(chosen[key] if key in chosen else default(key)), *added]
+            chosen[key] = added
     chosen |= settings
     file = folder / "omero/etc/grid/config.xml"
     file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from gunicorn.app.base import BaseApplication
 THREADS = 8
 
 
-class _OmeroWeb(BaseApplication):  # type: ignore[misc]
+class _OmeroWeb(BaseApplication):
     """OMERO.web on an open socket."""
 
     def __init__(self, socket: int) -> None:

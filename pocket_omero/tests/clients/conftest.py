@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from pocket_omero.testing import Omero, real
-from pocket_omero.web import APPS, Web, running_web
+from pocket_omero.web import Web, running_web
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -83,17 +82,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def pocket_omero_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the server that the plug-in starts serves."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server here serves."""
     folder = tmp_path_factory.mktemp("served")
     fill(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def place(pocket_omero: Omero) -> Omero:
+def place(pocket_omero_at: Callable[..., Omero], served: Path) -> Omero:
     """Where the clients log in: a pocket OMERO of this test process, or a real one."""
-    return pocket_omero
+    return pocket_omero_at(served)
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +105,7 @@ def _pocket_only(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def web(place: Omero, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """An OMERO.web beside the server, with the apps that are installed."""
-    apps = [app for app in APPS if importlib.util.find_spec(app) is not None]
-    with running_web(place, tmp_path_factory.mktemp("web"), apps=apps) as started:
+    with running_web(place, tmp_path_factory.mktemp("web")) as started:
         yield started
 
 

@@ -184,12 +184,12 @@ def test_a_file_goes_up_and_comes_down(line: Line, tmp_path: Path) -> None:
 
 @pytest.mark.pocket
 def test_the_original_of_an_image_is_downloaded(
-    line: Line, pocket_omero_folder: Path, conn: BlitzGateway, tmp_path: Path
+    line: Line, served: Path, conn: BlitzGateway, tmp_path: Path
 ) -> None:
     [image] = conn.getObjects("Image", attributes={"name": "cells.ome.tif"})
     line.run("download", f"Image:{image.getId()}", str(tmp_path))
     [file] = [one for one in tmp_path.rglob("*") if one.is_file()]
-    assert file.read_bytes() == (pocket_omero_folder / "cells" / "cells.ome.tif").read_bytes()
+    assert file.read_bytes() == (served / "cells" / "cells.ome.tif").read_bytes()
 
 
 def test_tags_are_made_listed_and_linked(line: Line, world: World, conn: BlitzGateway) -> None:

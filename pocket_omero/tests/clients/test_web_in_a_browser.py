@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 from pocket_omero.testing import Omero
 from pocket_omero.web import Web
 
+from .visit import draw_rectangle, node, opener, save_button
 from .world import World
 
 pytestmark = [
@@ -23,7 +24,7 @@ pytestmark = [
     pytest.mark.needs("omero-web", "chromium"),
     pytest.mark.client("omero-web in Chromium"),
 ]
-PATIENCE = 20_000
+PATIENCE = 40_000
 
 
 class Seen:
@@ -38,12 +39,17 @@ class Seen:
         page.on("requestfailed", self._failed)
 
     def _answered(self, answer: Response) -> None:
-        if answer.status >= 400:
+        # OMERO.iviewer asks whether there is a microservice for regions; most servers have none
+        if answer.status >= 400 and "omero_ms_image_region" not in answer.url:
             self.wrong.append(f"{answer.status} {answer.request.method} {answer.url}")
 
     def _failed(self, request: Any) -> None:
-        if "ERR_ABORTED" not in (request.failure or ""):  # a page that was left
+        # a page that was left; or the internet, where OMERO.web asks for the newest version of OMERO.insight
+        if "ERR_ABORTED" not in (request.failure or "") and "//127.0.0.1" in request.url:
             self.wrong.append(f"{request.failure} {request.url}")
+
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +118,11 @@ def _settled(page: Page) -> None:
 
 def test_the_tree_opens_down_to_the_images(window: Page, world: World, picture: Any) -> None:
     window.goto("/webclient/")
-    window.locator("#dataTree").get_by_text(world.name, exact=True).first.wait_for()
+    expect(node(window, world.name)).to_be_visible()
+    opener(window, world.name).click()
+    expect(node(window, world.name)).to_have_count(2)
+    opener(window, world.name).click()
+    expect(node(window, "third")).to_be_visible()
     picture(window, "tree")
 
 
@@ -161,7 +171,7 @@ def test_acquisition_metadata_are_shown(window: Page, world: World, picture: Any
 
 
 def test_the_viewer_shows_an_image(window: Page, world: World, picture: Any) -> None:
-    window.goto(f"/webclient/img_detail/{world.image}/")
+    window.goto(f"/webgateway/img_detail/{world.image}/")
     _settled(window)
     shown = window.locator("#viewport-img, .viewport-img, #weblitz-viewport-img").first
     expect(shown).to_be_visible()
@@ -175,7 +185,7 @@ def test_the_viewer_loads_a_slide_in_tiles(window: Page, conn: BlitzGateway, pic
     window.on(
         "response", lambda answer: tiles.append(answer.url) if "render_image_region" in answer.url else None
     )
-    window.goto(f"/webclient/img_detail/{image.getId()}/")
+    window.goto(f"/webgateway/img_detail/{image.getId()}/")
     _settled(window)
     picture(window, "slide")
     assert len(tiles) >= 4
@@ -184,10 +194,10 @@ def test_the_viewer_loads_a_slide_in_tiles(window: Page, conn: BlitzGateway, pic
 def test_a_dataset_is_made_in_the_tree(window: Page, world: World, conn: BlitzGateway, picture: Any) -> None:
     window.goto(f"/webclient/?show=project-{world.project}")
     expect(window.locator("#dataTree .jstree-clicked")).to_contain_text(world.name)
-    window.locator("#addDatasetButton").click()
+    window.locator("#adddatasetButton").click()
     window.locator("#new-container-form input[name=name]").fill("made in the browser")
     window.get_by_role("button", name="OK").click()
-    window.locator("#dataTree").get_by_text("made in the browser").wait_for()
+    expect(node(window, "made in the browser")).to_be_visible()
     _settled(window)
     project = conn.getObject("Project", world.project)
     assert "made in the browser" in [one.getName() for one in project.listChildren()]
@@ -204,7 +214,7 @@ def test_a_search_finds_and_shows(window: Page, world: World, picture: Any) -> N
     picture(window, "search")
 
 
-@pytest.mark.parametrize("page", ["history", "usertags", "public"])
+@pytest.mark.parametrize("page", ["history", "usertags"])
 def test_the_other_pages_open(window: Page, page: str, picture: Any) -> None:
     window.goto(f"/webclient/{page}/")
     _settled(window)
@@ -269,21 +279,10 @@ class TestIviewer:
         self, window: Page, world: World, conn: BlitzGateway, picture: Any
     ) -> None:
         window.goto(f"/iviewer/?images={world.second}")
-        canvas = window.locator("canvas").first
-        canvas.wait_for()
         _settled(window)
-        window.get_by_text("ROIs", exact=False).first.click()
-        _settled(window)
-        window.locator("[title='Draw a rectangle'], .rectangle, [title*=ectangle]").first.click()
-        box = canvas.bounding_box()
-        assert box is not None
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        window.mouse.move(x - 60, y - 40)
-        window.mouse.down()
-        window.mouse.move(x + 60, y + 40, steps=5)
-        window.mouse.up()
+        draw_rectangle(window)
         picture(window, "iviewer-drawn")
-        window.get_by_text("Save", exact=True).first.click()
+        save_button(window).click()
         until = time.monotonic() + 20
         while not _shapes(conn, world.second) and time.monotonic() < until:
             window.wait_for_timeout(200)
@@ -302,6 +301,13 @@ class TestFigure:
         expect(window.locator(".imagePanel")).to_have_count(2)
         _settled(window)
         picture(window, "figure")
+        window.once("dialog", lambda dialog: dialog.accept("a figure"))  # asks for a name
+        window.locator("button.save_figure").click()
+        window.wait_for_url(re.compile(r"/figure/file/\d+"))
+        [note] = conn.getObjects("FileAnnotation", attributes={"ns": "omero.web.figure.json"})
+        assert note.getFileName() == "a figure"
+        window.reload()
+        expect(window.locator(".imagePanel")).to_have_count(2)
 
     def test_the_list_of_figures_opens(self, window: Page, picture: Any) -> None:
         window.goto("/figure/open/")

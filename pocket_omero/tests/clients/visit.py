@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A person at OMERO.web, without a browser: logged in, with what its forms need."""
+"""A person at OMERO.web: logged in without a browser, or drawing in one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import requests
+from playwright.sync_api import Locator, Page, expect
 from pocket_omero.web import Web
 
 
@@ -41,3 +42,32 @@ def why(answer: requests.Response) -> str:
     """What a page says when it fails, in a few lines."""
     text = re.sub(r"<[^>]+>", " ", answer.text)
     return f"{answer.status_code} {answer.url}\n{' '.join(text.split())[-900:]}"
+
+
+def draw_rectangle(page: Page) -> None:
+    """Draw a rectangle in OMERO.iviewer with the mouse: a click where it begins, a click where it ends."""
+    page.locator("a", has_text=re.compile(r"ROIs \[")).click()
+    page.locator(".draw-rectangle-icon").click()
+    box = page.locator("canvas").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.click(x - 80, y - 50)
+    page.mouse.move(x, y, steps=4)
+    page.mouse.move(x + 80, y + 50, steps=4)
+    page.mouse.click(x + 80, y + 50)
+    expect(save_button(page)).to_be_enabled()
+
+
+def save_button(page: Page) -> Locator:
+    """What saves regions in OMERO.iviewer."""
+    return page.locator("button:visible", has_text=re.compile(r"^\s*Save\s*$"))
+
+
+def node(page: Page, name: str) -> Locator:
+    """What has this name in the tree of the webclient."""
+    return page.locator("#dataTree .jstree-anchor", has_text=name)
+
+
+def opener(page: Page, name: str) -> Locator:
+    """The small triangle before a name in the tree."""
+    return page.locator(f"xpath=//*[@id='dataTree']//li[span[contains(., '{name}')]]/i").last

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Say how large images are and how bright, and keep it beside each image as key-value pairs."""
 
+from typing import Any
+
 import omero
 import omero.scripts as scripts
 from omero.gateway import BlitzGateway, MapAnnotationWrapper
 from omero.rtypes import rlong, robject, rstring
 
 
-def describe(image, add):
+def describe(image: Any, add: bool) -> list[list[str]]:
     """Key-value pairs for one image; with `add` they are kept with it."""
     pixels = image.getPrimaryPixels()
     plane = pixels.getPlane(0, 0, 0)
@@ -26,7 +28,7 @@ def describe(image, add):
     return pairs
 
 
-def main():
+def main() -> None:
     """Say what is asked for, and do it."""
     client = scripts.client(
         "Describe_Images",
