@@ -235,7 +235,7 @@ def compare(folder: Path, told: list[str], places: list[Place]) -> None:
                 share = rate["pocket"] / rate["echo"]
                 figure("tiles by TLS, to an echo of as many bytes", share, 0.7, at_least=True)
             spent = took["pocket"] / (took["echo"] + took["direct"])
-            figure(f"time of a tile, {kind}, to {library} and echo together", spent, 1.3, at_least=False)
+            figure(f"time of a tile, {kind}, to {library} and echo together", spent, 1.5, at_least=False)
     finally:
         client.closeSession()
 
