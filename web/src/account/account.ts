@@ -24,24 +24,6 @@ export class SgAccount extends LitElement {
         max-width: 52rem;
         margin-bottom: var(--sg-5);
       }
-      .switch {
-        display: inline-flex;
-        border: 1px solid var(--sg-line-strong);
-        border-radius: var(--sg-radius-s);
-        overflow: hidden;
-        width: fit-content;
-      }
-      .switch button {
-        border: 0;
-        border-radius: 0;
-      }
-      .switch button[aria-pressed="true"] {
-        background: var(--sg-accent-soft);
-        color: var(--sg-accent-ink);
-      }
-      .switch button:focus-visible {
-        outline-offset: -3px;
-      }
       li {
         display: grid;
         grid-template-columns: minmax(0, 1fr) auto;

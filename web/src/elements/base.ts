@@ -195,6 +195,45 @@ export const shared = css`
     font-size: var(--sg-size-m);
   }
 
+  /* One of a few, side by side. */
+  .switch {
+    display: inline-flex;
+    width: fit-content;
+    border: 1px solid var(--sg-line-strong);
+    border-radius: var(--sg-radius-s);
+    overflow: hidden;
+    background: var(--sg-surface);
+  }
+  .switch button {
+    border: 0;
+    border-radius: 0;
+    min-height: 2.25rem;
+  }
+  .switch button[aria-pressed="true"] {
+    background: var(--sg-accent-soft);
+    color: var(--sg-accent-ink);
+  }
+  .switch button:focus-visible {
+    outline-offset: -3px;
+  }
+
+  /* A field with a sign in it, to find something by its name. */
+  .find {
+    position: relative;
+  }
+  .find input[type="search"] {
+    min-height: 2.375rem;
+    padding-left: 2.25rem;
+    font-size: var(--sg-size-s);
+  }
+  .find svg {
+    position: absolute;
+    left: 0.625rem;
+    top: 0.5625rem;
+    color: var(--sg-ink-3);
+    pointer-events: none;
+  }
+
   label,
   .label {
     font-weight: 580;

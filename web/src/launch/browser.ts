@@ -51,20 +51,7 @@ export class SgBrowser extends LitElement {
         align-items: center;
       }
       .tools .find {
-        position: relative;
         width: 14rem;
-      }
-      .find input {
-        min-height: 2.25rem;
-        padding-left: 2.25rem;
-        font-size: var(--sg-size-s);
-      }
-      .find svg {
-        position: absolute;
-        left: 0.625rem;
-        top: 0.5rem;
-        color: var(--sg-ink-3);
-        pointer-events: none;
       }
       .folders {
         display: grid;

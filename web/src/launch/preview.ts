@@ -87,24 +87,6 @@ export class SgPreview extends LitElement {
         text-align: right;
         font-variant-numeric: tabular-nums;
       }
-      .switch {
-        display: inline-flex;
-        border: 1px solid var(--sg-line-strong);
-        border-radius: var(--sg-radius-s);
-        overflow: hidden;
-      }
-      .switch button {
-        border: 0;
-        border-radius: 0;
-        min-height: 2.25rem;
-      }
-      .switch button[aria-pressed="true"] {
-        background: var(--sg-accent-soft);
-        color: var(--sg-accent-ink);
-      }
-      .switch button:focus-visible {
-        outline-offset: -3px;
-      }
       .old-note {
         color: var(--sg-warn);
         font-size: var(--sg-size-s);

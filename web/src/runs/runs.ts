@@ -55,38 +55,8 @@ export class SgRuns extends LitElement {
         width: auto;
       }
       .find {
-        position: relative;
         flex: 1 1 14rem;
         max-width: 22rem;
-      }
-      .find input {
-        padding-left: 2.25rem;
-      }
-      .find svg {
-        position: absolute;
-        left: 0.625rem;
-        top: 0.5625rem;
-        color: var(--sg-ink-3);
-        pointer-events: none;
-      }
-      .switch {
-        display: inline-flex;
-        border: 1px solid var(--sg-line-strong);
-        border-radius: var(--sg-radius-s);
-        overflow: hidden;
-        background: var(--sg-surface);
-      }
-      .switch button {
-        border: 0;
-        border-radius: 0;
-        min-height: 2.25rem;
-      }
-      .switch button[aria-pressed="true"] {
-        background: var(--sg-accent-soft);
-        color: var(--sg-accent-ink);
-      }
-      .switch button:focus-visible {
-        outline-offset: -3px;
       }
       .list {
         display: grid;
@@ -130,7 +100,8 @@ export class SgRuns extends LitElement {
         grid-column: 1 / -1;
         margin-top: var(--sg-2);
         display: grid;
-        grid-template-columns: 1fr auto;
+        grid-auto-flow: column;
+        grid-template-columns: 1fr;
         align-items: center;
         gap: var(--sg-4);
       }
@@ -159,7 +130,7 @@ export class SgRuns extends LitElement {
           padding: var(--sg-4);
         }
         .bar {
-          grid-template-columns: 1fr;
+          grid-auto-flow: row;
           gap: var(--sg-1);
         }
         .when {
@@ -336,6 +307,7 @@ export class SgRuns extends LitElement {
   #row = (run: RunSummary): TemplateResult => {
     const [word, tone] = stateWord(run);
     const over = ended(run.state);
+    const left = remaining(run);
     return html`<a class="run" href=${paths.run(run.run)}>
       <span
         ><b>${run.title || run.workflow}</b>
@@ -346,7 +318,7 @@ export class SgRuns extends LitElement {
       <sg-state tone=${tone} word=${word}></sg-state>
       <span class="meta numbers">${standing(run)}</span>
       <time class="when numbers" title=${exactly(run.created_at)}>${moment(run.created_at)}</time>
-      ${over ? nothing : html`<div class="bar"><sg-progress .value=${run.progress} label="Progress of ${run.title || run.workflow}"></sg-progress><span class="meta numbers">${remaining(run)}</span></div>`}
+      ${over || run.state === "waiting" ? nothing : html`<div class="bar"><sg-progress .value=${run.progress} label="Progress of ${run.title || run.workflow}"></sg-progress>${left ? html`<span class="meta numbers">${left}</span>` : nothing}</div>`}
       ${run.trouble && !over ? html`<span class="why">${run.trouble} ${heard(run.heard_at)}</span>` : nothing}
     </a>`;
   };
