@@ -32,6 +32,11 @@ from pocket_omero.images.files import DECODED, Mapped, OpenFile
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".lsm", ".qptiff")
 COARSE = 64 << 20  # decoding more than this for one tile is too slow for a viewer
+_NAMES = {
+    "Label": "label image",
+    "Macro": "macro image",
+    "Baseline": "",
+}  # of slides
 _OPEN = 16  # files of one image that are kept open
 TOO_COARSE = 8 << 30
 _JPEG = {6, 7, 33007, 34892}
@@ -163,7 +168,7 @@ def _said(
             return images[number]
     if file.is_imagej and number == 0:
         return _said_by_imagej(file, channels)
-    name = series.name if len(file.series) > 1 else ""
+    name = _NAMES.get(series.name, series.name) if len(file.series) > 1 else ""
     size: Length | None = None
     description = ""
     if file.is_svs:

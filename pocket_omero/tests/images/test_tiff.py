@@ -156,6 +156,23 @@ def test_levels_of_the_file_are_levels_of_the_image(tmp_path: Path) -> None:
         np.testing.assert_array_equal(part, level[1, 3:, 5:])
 
 
+def test_a_slide_of_aperio_has_levels_a_size_and_named_companions(tmp_path: Path) -> None:
+    path, said = tmp_path / "slide.svs", "Aperio Image Library v11.2.1\n600x400 {} |AppMag = 20|MPP = 0.499"
+    with tifffile.TiffWriter(path) as writer:
+        for height, width, kind in [(400, 600, 0), (40, 60, None), (100, 150, 0), (30, 30, 1), (50, 90, 9)]:
+            tiles = {"tile": (32, 32)} if kind == 0 else {"rowsperstrip": 10}
+            writer.write(
+                noise("uint8", (height, width, 3)), photometric="rgb", subfiletype=kind or 0, metadata=None,
+                description=said.format("label" if kind == 1 else "macro" if kind == 9 else "(32x32)"),
+                compression="zlib", **tiles,
+            )  # fmt: skip
+    slide, *others = inspect(path)
+    assert slide.levels == ((400, 600), (100, 150))
+    assert slide.sizes[2] == (0.499, "MICROMETER")
+    assert [info.name for info in others] == ["Thumbnail", "label image", "macro image"]
+    check(path, noise("uint8", (400, 600, 3)).transpose(2, 0, 1)[None, :, None])
+
+
 def test_an_image_over_several_files_is_one_image(tmp_path: Path) -> None:
     data = noise("uint8", (2, 30, 40))
     plane = (
