@@ -25,7 +25,7 @@ people:
   anna: {password: anna, groups: [lab, hidden]}
   ben: {password: ben, groups: [lab, hidden]}
   olga: {password: olga, groups: [lab, hidden], leads: [lab]}
-  helper: {password: helper, administrator: true, privileges: [Sudo]}
+  aide: {password: aide, administrator: true, privileges: [Sudo]}
   writer: {password: writer, administrator: true, privileges: [WriteOwned]}
 """
 ALL = {"omero.group": "-1"}
@@ -36,7 +36,7 @@ class Visit:
 
     def __init__(self, server: Server) -> None:
         self.server, self.state = server, server.house.state
-        names = ("anna", "ben", "olga", "helper", "writer")
+        names = ("anna", "ben", "olga", "aide", "writer")
         self.clients = {name: server.client(name, name) for name in names}
         self.rows = {(kind, g): self.row(kind, g) for kind in ("Image", "Dataset") for g in ("lab", "hidden")}
 
@@ -86,8 +86,8 @@ def test_a_call_sees_one_group_or_all_and_each_what_they_may(visit: Visit) -> No
     assert visit.images("anna", ALL) == both
     assert visit.images("ben", ALL) == [lab]
     assert visit.images("olga", ALL) == [lab]
-    assert visit.images("helper", ALL) == both
-    assert visit.images("helper", {"omero.group": visit.group("hidden")}) == [hidden]
+    assert visit.images("aide", ALL) == both
+    assert visit.images("aide", {"omero.group": visit.group("hidden")}) == [hidden]
 
 
 def test_nothing_new_is_saved_for_all_groups_at_once(visit: Visit) -> None:
@@ -122,14 +122,14 @@ def test_a_row_is_changed_in_its_own_group_only(visit: Visit) -> None:
 def test_what_a_row_says_of_itself_depends_on_who_asks(visit: Visit) -> None:
     number = visit.rows["Image", "lab"].id
     answers = {}
-    for name in ("anna", "ben", "olga", "helper", "writer"):
+    for name in ("anna", "ben", "olga", "aide", "writer"):
         told = visit.clients[name].sf.getQueryService().get("Image", number, ALL).details.permissions
         answers[name] = (told.canEdit(), told.canAnnotate(), told.canDelete())
     assert answers == {
         "anna": (True, True, True),
         "ben": (False, True, False),
         "olga": (True, True, True),
-        "helper": (False, False, False),  # sees all, may do nothing: not even as a member
+        "aide": (False, False, False),  # sees all, may do nothing: not even as a member
         "writer": (True, True, False),
     }
 
@@ -145,18 +145,18 @@ def test_an_administrator_who_may_write_makes_rows_for_others(visit: Visit) -> N
         visit.save("writer", dataset(), context | {"omero.user": str(anna.id)}).details.owner.id.val
         == anna.id
     )
-    for name in ("ben", "helper"):
+    for name in ("ben", "aide"):
         with pytest.raises(omero.SecurityViolation):
             visit.save(name, new, context)
 
 
 def test_who_has_sudo_alone_opens_sessions_for_others_and_is_they_there(visit: Visit) -> None:
     principal = Principal("anna", "lab", "User", None)
-    service = visit.clients["helper"].sf.getSessionService()
+    service = visit.clients["aide"].sf.getSessionService()
     key = service.createSessionWithTimeouts(principal, 0, 60_000).uuid.val
     client = visit.server.client(key, key)
     context = client.sf.getAdminService().getEventContext()
-    assert (context.userName, context.sudoerName.val, context.isAdmin) == ("anna", "helper", False)
+    assert (context.userName, context.sudoerName.val, context.isAdmin) == ("anna", "aide", False)
     saved = client.sf.getUpdateService().saveAndReturnObject(dataset())
     assert saved.details.owner.id.val == context.userId
     client.closeSession()
