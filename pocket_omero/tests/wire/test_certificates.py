@@ -11,6 +11,8 @@ from pocket_omero.ice.certificates import KINDS, Authority
 from pocket_omero.server import Server
 from pocket_omero.testing import PEOPLE, fill
 
+pytestmark = pytest.mark.slow  # a server starts
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

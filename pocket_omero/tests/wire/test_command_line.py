@@ -65,6 +65,7 @@ def run(monkeypatch, *arguments):
     return end.value.code
 
 
+@pytest.mark.slow
 def test_what_it_cannot_do_is_said_in_a_sentence(tmp_path, monkeypatch, capsys):
     (tmp_path / "people.yml").write_text("groups: {lab: everybody}\n")
     assert run(monkeypatch, "serve", tmp_path, "--port", 0) == 1
@@ -72,6 +73,7 @@ def test_what_it_cannot_do_is_said_in_a_sentence(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "web", tmp_path, "--setting", "nonsense") == 2
 
 
+@pytest.mark.slow
 def test_operations_are_listed_as_supported_or_refused(monkeypatch, capsys):
     assert run(monkeypatch, "operations") == 0
     words = capsys.readouterr().out

@@ -19,6 +19,8 @@ from pocket_omero.ice.dispatch import (
 
 from pocket_omero import services
 
+pytestmark = pytest.mark.slow  # a server starts
+
 
 def test_what_nobody_wrote_is_refused_with_its_name_in_the_log_and_counted(pocket_omero, caplog):
     house = pocket_omero.server.house

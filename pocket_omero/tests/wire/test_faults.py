@@ -14,6 +14,8 @@ from omero.rtypes import rstring
 from pocket_omero.errors import WrongUse
 from pocket_omero.testing import fill
 
+pytestmark = pytest.mark.slow  # a server starts
+
 
 @pytest.fixture(scope="session")
 def pocket_omero(pocket_omero_at, tmp_path_factory):

@@ -14,6 +14,8 @@ import pytest
 from omero.clients import BaseClient
 from omero.gateway import BlitzGateway
 
+pytestmark = pytest.mark.slow  # a server starts
+
 
 def until(what, seconds=5.0):
     end = time.monotonic() + seconds

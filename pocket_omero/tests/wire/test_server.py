@@ -15,6 +15,8 @@ from omero.rtypes import rstring
 from pocket_omero.server import InUse, NotRunning, Server
 from pocket_omero.testing import PEOPLE, fill
 
+pytestmark = pytest.mark.slow  # a server starts
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -11,6 +11,8 @@ from omero.clients import BaseClient
 from omero.rtypes import rlong, rstring
 from pocket_omero.server import Server
 
+pytestmark = pytest.mark.slow  # a server starts
+
 PEOPLE = """
 groups: {lab: read-annotate, other: private}
 people:
