@@ -49,7 +49,7 @@ APPS: Mapping[str, Mapping[str, Any]] = {
                     "label": "OMERO.iviewer",
                 },
             ]
-        ]
+        ],
     },
     "omero_figure": {
         "omero.web.ui.top_links": [
