@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: BSD-3-Clause
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What clients of pocket OMERO leave behind: many sessions, eight clients at once, clients that are killed.
 
 usage: python benchmarks/pocket_sessions.py [--full]

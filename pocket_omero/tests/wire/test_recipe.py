@@ -80,7 +80,9 @@ def test_what_is_missing_is_said_with_the_packages_that_bring_it_and_where_wheel
     assert "Glencoe" in module.__doc__
 
 
-def test_nothing_is_missing_here():
+def test_nothing_is_missing_where_it_is_built():
+    if not os.environ.get("CI") and shutil.which("g++") is None:
+        pytest.skip("needs a compiler: run scripts/system-packages")
     assert loaded(SCRIPTS / "build-zeroc-ice").missing() == []
 
 
