@@ -226,7 +226,7 @@ class Search(Stateful, omero.api.Search, name="Search"):
         ids, self._found = self._found[:size], self._found[size:]
         params = omero.sys.Parameters({"ids": rlist([rlong(one) for one in ids])})
         text = (
-            f"select o from {self._kind} o join fetch o.details.owner "  # noqa: S608  (a kind is one of the model)
+            f"select o from {self._kind} o join fetch o.details.owner "  # noqa: S608
             "join fetch o.details.creationEvent where o.id in (:ids) order by o.id"
         )
         return [row[0] for row in self.query(text, params, current).rows]
