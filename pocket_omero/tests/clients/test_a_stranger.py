@@ -94,13 +94,15 @@ def _take(page: Page, name: str) -> None:
 
 
 def test_a_stranger_finds_their_tiff_and_what_they_drew(chromium: Browser, tmp_path: Path) -> None:
-    (tmp_path / "my images").mkdir()
+    folder = tmp_path / "stranger"
+    (folder / "my images").mkdir(parents=True)
     y, x = np.mgrid[:700, :900]
     rings = (128 + 127 * np.sin(np.hypot(x - 450, y - 350) / 20)).astype(np.uint8)
-    tifffile.imwrite(tmp_path / "my images" / "rings.tif", rings)
+    tifffile.imwrite(folder / "my images" / "rings.tif", rings)
     port, web_port = _free(), _free()
-    with _command(tmp_path, port, web_port) as told:
+    with _command(folder, port, web_port) as told:
         page = _logged_in(chromium, told)
+        opener(page, "stranger").click()  # a project, called as the folder
         opener(page, "my images").click()
         node(page, "rings.tif").click()
         expect(page.locator("#metadata_general")).to_contain_text("900 x 700")
@@ -117,10 +119,11 @@ def test_a_stranger_finds_their_tiff_and_what_they_drew(chromium: Browser, tmp_p
         viewer.wait_for_load_state("networkidle")
         _take(viewer, "drawn")
         page.context.close()
-    with _command(tmp_path, port, web_port) as told:
+    with _command(folder, port, web_port) as told:
         [rectangle] = _shapes(told)
         assert isinstance(rectangle, omero.model.Rectangle)
         page = _logged_in(chromium, told)
+        opener(page, "stranger").click()  # a project, called as the folder
         opener(page, "my images").click()
         node(page, "rings.tif").click()
         expect(page.locator("#metadata_general")).to_contain_text("ROI Count")
