@@ -238,7 +238,7 @@ MITIGATIONS: dict[str, list[Change]] = {
         )
     ],
     "runs-of-others": [
-        server("api/guard.py", 'if not who.may("runs.see", row.person, row.group):', "if False:"),
+        server("api/guard.py", 'if not who.may("runs.see", owner, group):', "if False:"),
     ],
     "small-role": [server("api/guard.py", "if scope(who.role, self.action) == Scope.NONE:", "if False:")],
     "no-group": [
@@ -277,12 +277,25 @@ MITIGATIONS: dict[str, list[Change]] = {
             "        except NotSignedIn:\n",
         )
     ],
-    "guessed-password": [server("api/signin.py", "        if wait > 0:", "        if False:")],
+    "guessed-password": [
+        server(
+            "api/signin.py",
+            "if wait > 0:\n            raise TooManySignIns(retry_after=wait)",
+            "if False:\n            raise TooManySignIns(retry_after=wait)",
+        ),
+    ],
+    "guessed-own-password": [
+        server(
+            "api/signin.py",
+            'if wait > 0:\n            raise TooManySignIns("Too many',
+            'if False:\n            raise TooManySignIns("Too many',
+        ),
+    ],
+    "endless-wishes": [server("store/wishes.py", "if found >= MOST_OPEN:", "if False:")],
     "known-names": [
         server("api/signin.py", "            kept, active = None, False", "            raise"),
     ],
     "dismissed-person": [
-        server("api/guard.py", "if not account.active:", "if False:"),
         server(
             "store/sessions.py",
             "where(where, _A.c.active, _S.c.ends_at > now)",
