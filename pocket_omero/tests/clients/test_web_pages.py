@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import omero
@@ -561,6 +562,17 @@ def test_an_image_moves_to_another_group(web: Web, place: Omero, conn: BlitzGate
     moved = conn.getObject("Image", image.getId())
     conn.SERVICE_OPTS.setOmeroGroup(conn.getGroupFromContext().getId())
     assert moved.getDetails().getGroup().getId() == groups[0].getId()
+
+
+@pytest.mark.needs("omero-figure")
+@pytest.mark.client("omero-figure")
+def test_a_saved_figure_is_opened(visit: Visit, conn: BlitzGateway, tmp_path: Path) -> None:
+    (tmp_path / "figure").write_text('{"version": 8, "panels": [], "figureName": "mine"}')
+    space = "omero.web.figure.json"
+    note = conn.createFileAnnfromLocalFile(str(tmp_path / "figure"), mimetype="application/json", ns=space)
+    opened = visit.go(f"/figure/load_web_figure/{note.getId()}/")
+    assert opened.status_code == 200, why(opened)
+    assert opened.json()["group"]["name"] == conn.getGroupFromContext().getName()
 
 
 def test_a_person_logs_out(web: Web, place: Omero) -> None:
