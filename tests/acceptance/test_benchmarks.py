@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 FIGURE = re.compile(r"FIGURE (.+?) = (\S+).*?\((.+?)\): (met|missed)")
 NAMES = re.findall(r'^    "(\w+)": \(\[', (ROOT / "benchmarks" / "all.py").read_text("utf-8"), re.M)
 WITH_A_TEST_OF_THEIR_OWN = {"chaos", "nuclei_on_cluster", "one_effect"}
-WITHOUT_A_CLOCK = {"fuzz_gate", "one_effect_slurm", "same_answer", "quality", "staging", "big_slide_memory"}
+WITHOUT_A_CLOCK = {
+    "fuzz_gate", "one_effect_slurm", "same_answer", "quality", "staging", "big_slide_memory",
+    "pocket_sessions",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in WITH_A_TEST_OF_THEIR_OWN])
