@@ -93,6 +93,7 @@ class Reply:
         details = made._details
         for name in ("owner", "group", "creationEvent", "updateEvent", "externalInfo"):
             setattr(details, "_" + name, self.refer(row.values.get("details." + name)))
+        self.load(row.values.get("details.group"))  # a server has read it, for the permissions
         if self._permissions is not None:
             details._permissions = self._permissions(row)
         elif PERMISSIONS in row.values:

@@ -236,10 +236,8 @@ class _Saving:
     # --- rows that were there
 
     def _update(self, row: Row, obj: Any) -> None:
-        sent = from_wire(obj._version) if versioned(row.kind) else 0
-        if sent is None:  # Hibernate takes it for a new row, and OMERO then misses the old one
-            raise Invalid(f"object no longer exists in database: {row} was sent loaded, without a version")
-        if versioned(row.kind) and sent != row.values.get("version", 0):
+        sent = from_wire(obj._version) if versioned(row.kind) else None
+        if sent not in (None, row.values.get("version", 0)):  # the JSON API of OMERO.web sends no versions
             raise Concurrent(
                 "Row was updated or deleted by another transaction (or unsaved-value mapping was incorrect): "
                 f"[{java_name(row.kind)}#{row.id}]"

@@ -515,7 +515,6 @@ def test_channels_are_renamed(visit: Visit, made: Made, conn: BlitzGateway) -> N
     ]
 
 
-@pytest.mark.xfail(reason="PUT of the JSON API sends no version, and an object without one is refused")
 def test_the_json_api_makes_changes_and_deletes(visit: Visit, conn: BlitzGateway, made: Made) -> None:
     address = visit.web.url + "/api/v0/m/save/" + made.path("?group={group}")
     schema = "http://www.openmicroscopy.org/Schemas/OME/2016-06#Project"
@@ -567,7 +566,6 @@ def test_an_image_moves_to_another_group(web: Web, place: Omero, conn: BlitzGate
 
 @pytest.mark.needs("omero-figure")
 @pytest.mark.client("omero-figure")
-@pytest.mark.xfail(reason="it reads the name of the group in an object's details, which is not loaded")
 def test_a_saved_figure_is_opened(visit: Visit, conn: BlitzGateway, tmp_path: Path) -> None:
     (tmp_path / "figure").write_text('{"version": 8, "panels": [], "figureName": "mine"}')
     space = "omero.web.figure.json"
