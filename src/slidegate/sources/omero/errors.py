@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can go wrong between slidegate and an OMERO; messages name no image and no person."""
+
+from slidegate.sources.errors import ImageNotFoundError, ImageUnreadableError, SourceError
+
+
+class OmeroError(SourceError):
+    """OMERO did not do what it was asked for."""
+
+    code = "omero-failed"
+
+
+class OmeroUnreachableError(OmeroError):
+    """OMERO cannot be reached: its address may be wrong, or it does not run."""
+
+    code = "omero-unreachable"
+    transient = True
+
+
+class OmeroCertificateError(OmeroError):
+    """OMERO's certificate is not trusted: it has run out, is for another name, or nobody known signed it."""
+
+    code = "omero-certificate"
+
+
+class OmeroLoginError(OmeroError):
+    """OMERO does not know this name with this password."""
+
+    code = "omero-login-refused"
+
+
+class OmeroSessionGoneError(OmeroError):
+    """The session in OMERO has ended: it ran out, was closed, or OMERO was restarted. Log in again."""
+
+    code = "omero-session-gone"
+
+
+class OmeroNotPermittedError(ImageUnreadableError):
+    """OMERO does not permit this to the person who is logged in."""
+
+    code = "omero-not-permitted"
+
+
+class OmeroNotFoundError(ImageNotFoundError):
+    """OMERO has nothing of that name, or does not show it to the person who is logged in."""
+
+    code = "omero-not-found"
+
+
+class OmeroBusyError(OmeroError):
+    """OMERO could not answer at that moment."""
+
+    code = "omero-busy"
+    transient = True
+
+
+class OmeroInterruptedError(OmeroError):
+    """The connection to OMERO was lost, or OMERO was stopped."""
+
+    code = "omero-interrupted"
+    transient = True
+
+
+class OmeroRegionError(OmeroError):
+    """A region that was drawn in OMERO cannot be used."""
+
+    code = "omero-region-unusable"
