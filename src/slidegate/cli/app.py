@@ -9,6 +9,7 @@ import typer
 from slidegate.cli import catalogue, history, serve, upkeep
 from slidegate.cli.db import db
 from slidegate.cli.key import key
+from slidegate.cli.omero import omero
 from slidegate.cli.person import person
 from slidegate.cli.run import run
 from slidegate.cli.sample import sample
@@ -62,6 +63,7 @@ app.command()(logout)
 app.command()(upkeep.clean)
 app.command()(upkeep.doctor)
 app.add_typer(sample, name="sample")
+app.add_typer(omero, name="omero")
 
 
 def carry_out() -> int:
