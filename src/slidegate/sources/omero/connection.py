@@ -17,20 +17,21 @@ import omero.rtypes
 import omero.sys
 from omero.clients import BaseClient
 
+from slidegate.sources.errors import SourceError
+
 from .errors import (
     OmeroBusyError,
     OmeroCertificateError,
     OmeroError,
     OmeroInterruptedError,
     OmeroLoginError,
-    OmeroNotFoundError,
     OmeroNotPermittedError,
     OmeroSessionGoneError,
     OmeroUnreachableError,
 )
 
 EVERY_GROUP = -1
-_CONNECT_SECONDS = 20
+_CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,18 @@ class Connection:
         """The key of the session: who has it is the person. Never written down, logged or passed on."""
         return str(self.client.getSessionId())
 
+    @property
+    def person(self) -> str:
+        """The name with which the person logs in.
+
+        Raises
+        ------
+        OmeroError
+            It failed; a repeat is safe.
+        """
+        with speaking():
+            return str(self.client.getSession().getAdminService().getEventContext().userName)
+
     def services(self, name: str) -> Any:
         """Return a stateless service of OMERO by its short name, such as Query, Update, Admin or Roi.
 
@@ -167,8 +180,9 @@ class Connection:
         for name, value in (params or {}).items():
             asked.add(name, _wrapped(value))
         with speaking():
-            rows = self.client.getSession().getQueryService().projection(hql, asked, self.context(group))
-        return [[_unwrapped(value) for value in row] for row in rows]
+            query = self.client.getSession().getQueryService()
+            rows = query.projection(hql, asked, self.context(group))
+        return [omero.rtypes.unwrap(row) for row in rows]
 
     def close(self) -> None:
         """End the connection, and the session if it began here. Safe to repeat, also after it was lost."""
@@ -196,7 +210,7 @@ def speaking() -> Iterator[None]:
         raise in_words(error) from error
 
 
-def in_words(error: BaseException) -> OmeroError | OmeroNotPermittedError | OmeroNotFoundError:
+def in_words(error: BaseException) -> SourceError:
     """Return our error for one of OMERO's or of Ice's."""
     for kinds, ours in _WORDS:
         if isinstance(error, kinds):
@@ -204,11 +218,11 @@ def in_words(error: BaseException) -> OmeroError | OmeroNotPermittedError | Omer
     return OmeroError(type(error).__name__)
 
 
-_WORDS: tuple[tuple[tuple[type[BaseException], ...], type[Any]], ...] = (
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], type[SourceError]], ...] = (
     (
         (
             omero.RemovedSessionException,
-            omero.SessionException,
+            omero.SessionTimeoutException,
             Glacier2.SessionNotExistException,
             Ice.ObjectNotExistException,
         ),
@@ -216,10 +230,16 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], type[Any]], ...] = (
     ),
     ((omero.SecurityViolation,), OmeroNotPermittedError),
     ((omero.ResourceError, omero.ConcurrencyException, omero.OverUsageException), OmeroBusyError),
+    (
+        (omero.AuthenticationException, omero.ExpiredCredentialException, Glacier2.PermissionDeniedException),
+        OmeroLoginError,
+    ),
+    ((Glacier2.CannotCreateSessionException,), OmeroBusyError),
     ((Ice.SecurityException,), OmeroCertificateError),
     ((Ice.DNSException, Ice.ConnectFailedException, Ice.ConnectTimeoutException), OmeroUnreachableError),
     (
         (
+            omero.ShutdownInProgress,
             Ice.SocketException,
             Ice.TimeoutException,
             Ice.CloseConnectionException,
@@ -240,19 +260,25 @@ def _client(server: Server, name: str, password: str, refused: type[OmeroError])
     except BaseException as error:
         with suppress(Ice.Exception, omero.ClientError):
             client.closeSession()
-        if isinstance(error, Glacier2.PermissionDeniedException):
-            raise refused from error
         if isinstance(error, Ice.Exception | omero.ClientError):
-            raise in_words(error) from error
+            raise _why_not(error, refused) from error
         raise
     return client
+
+
+def _why_not(error: BaseException, refused: type[OmeroError]) -> SourceError:
+    """Say why no session came about: words that fit while nobody is connected yet."""
+    ours = in_words(error)
+    if isinstance(ours, OmeroLoginError | OmeroSessionGoneError):
+        return refused()
+    if isinstance(error, Ice.ProtocolException):
+        return OmeroCertificateError()
+    if isinstance(ours, OmeroInterruptedError) or isinstance(error, omero.ClientError):
+        return OmeroUnreachableError()
+    return ours
 
 
 def _wrapped(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return omero.rtypes.rlist([_wrapped(one) for one in value])
     return omero.rtypes.rlong(value) if type(value) is int else omero.rtypes.wrap(value)
-
-
-def _unwrapped(value: Any) -> Any:
-    return omero.rtypes.unwrap(value)

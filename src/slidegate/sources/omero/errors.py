@@ -65,3 +65,22 @@ class OmeroRegionError(OmeroError):
     """A region that was drawn in OMERO cannot be used."""
 
     code = "omero-region-unusable"
+
+
+class OmeroLabelImageError(OmeroError):
+    """It is a photograph of the label or of the whole glass, which may name a patient: it stays in OMERO."""
+
+    code = "omero-label-image"
+
+
+class OmeroTransferError(OmeroError):
+    """OMERO holds other bytes than were sent to it; they were not attached."""
+
+    code = "omero-transfer-damaged"
+    transient = True
+
+
+class OmeroResultRefusedError(OmeroError):
+    """Results cannot be written to this image: its group or OMERO's permissions let this person only read it."""
+
+    code = "omero-result-refused"
