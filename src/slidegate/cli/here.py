@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PAUSE_SECONDS = 0.05
 _LOOK_SECONDS = 0.1
 DEFAULT_OUT = Path("slidegate-results")
+IN_OMERO = Path("omero")  # for images of OMERO: beside them
 
 
 class Here:
@@ -59,24 +60,29 @@ class Here:
     ) -> "Requested":
         """See Place."""
         from slidegate.sources.errors import SourceError
+        from slidegate.wiring.omero import named_in_omero
 
-        where = _writable((out or DEFAULT_OUT).absolute())
-        gate = self._house.gate_at(site)
+        named = named_in_omero(images)
+        in_omero = named is not None and out in (None, IN_OMERO)
         try:
+            where = self._house.omero.place if in_omero else str(_writable((out or DEFAULT_OUT).absolute()))
+            gate = self._house.gate_at(site)
+            if named is not None:
+                self._house.omero.check(named, writing=in_omero)
             return self._house.runs.request(
                 self._house.settings.person,
                 workflow,
-                images,
+                named or images,
                 parameters,
-                str(where),
+                where,
                 again,
                 gate,
+                source="omero" if named else "folder",
                 progress=progress,
             )
         except NothingSelected:
-            raise NothingSelected(
-                f"No TIFF, OME-TIFF or OME-Zarr image lies in {' or '.join(images)}."
-            ) from None
+            kinds = "TIFF, OME-TIFF or OME-Zarr image" if named is None else "image"
+            raise NothingSelected(f"No {kinds} lies in {' or '.join(images)}.") from None
         except SourceError as error:
             error.exit_code = BadRequest.exit_code  # there is no run in which an image could have failed
             raise
@@ -134,7 +140,8 @@ class Here:
     @contextmanager
     def at_work(self, run: RunId) -> Iterator[Callable[[float], bool]]:
         """See Place: the work is done beside, so that the screen moves while an image is converted."""
-        self._house.store.sites.hurry(self.show(run).site)  # somebody waits for it now
+        view = self.show(run)
+        self._house.store.sites.hurry(view.site)  # somebody waits for it now
         stop = threading.Event()
         broken: list[BaseException] = []
         worker = self._house.worker([run])
@@ -145,9 +152,10 @@ class Here:
             return beside.is_alive()
 
         try:
-            with _uninterrupted():
-                beside.start()
-            yield goes_on
+            with self._house.omero.awake() if self._needs_omero(view) else nullcontext():
+                with _uninterrupted():
+                    beside.start()
+                yield goes_on
         finally:
             stop.set()
             worker.stop()
@@ -155,6 +163,12 @@ class Here:
                 beside.join()
         if broken:
             raise broken[0]
+
+    def _needs_omero(self, view: "RunView") -> bool:
+        """Say whether images of a Run are read from, or results written to, an OMERO."""
+        return view.out.startswith("omero:") or any(
+            task["source"] == "omero" for task in self._house.store.runs.tasks(view.run)
+        )
 
 
 @contextmanager

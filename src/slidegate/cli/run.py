@@ -23,7 +23,7 @@ Out = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Where the results go: a folder per image. Without it slidegate-results; those of a server "
-        "stay there.",
+        "stay there, and those of images in OMERO go beside them (omero).",
     ),
 ]
 
@@ -36,7 +36,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="IMAGES",
-            help="TIFF, OME-TIFF or OME-Zarr images, or folders of them; on a server SHELF:PATH.",
+            help="TIFF, OME-TIFF or OME-Zarr images, or folders of them; on a server SHELF:PATH; in OMERO "
+            "omero:image/12, omero:dataset/3 or omero:project/4.",
         ),
     ],
     param: Annotated[

@@ -5,15 +5,14 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from slidegate.domain.values import RunId
 from slidegate.settings import Settings
 from slidegate.sites.registry import Registry
-from slidegate.sources.folder import FolderSink, FolderSource
 from slidegate.store import Store
 from slidegate.wiring.gateways import LOCAL_PACE, SSH_PACE, Gateways, Say, unfinished
 from slidegate.wiring.log import Log, make_home
+from slidegate.wiring.omero import Omero, Sources, sink_of
 from slidegate.worker import Runs, Worker
 from slidegate.worker.places import Places
 from slidegate.worker.tools import Pace, Tools
@@ -29,6 +28,8 @@ class House:
         What people ask of Runs.
     gateways
         The gates that there are, and who uses which.
+    omero
+        The OMERO that the person of this computer has logged in at, if any.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class House:
     tools: Tools
     runs: Runs
     gateways: Gateways
+    omero: Omero
 
     @property
     def registry(self) -> Registry:
@@ -79,10 +81,11 @@ def tools_of(settings: Settings, store: Store, gateways: Gateways, pace: Pace = 
     pace
         How patient a worker is with the embedded site.
     """
+    omero = Omero()
     return Tools(
         store=store,
-        sources={"folder": FolderSource()},
-        sinks=lambda out: FolderSink(Path(out)),
+        sources=Sources(omero),
+        sinks=lambda out: sink_of(out, omero),
         gates=gateways.live(),
         clock=time.time,
         places=Places(settings.home.absolute()),
@@ -111,7 +114,7 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
     try:
         gateways = Gateways(settings, store, say)
         tools = tools_of(settings, store, gateways, pace)
-        house = House(settings, store, tools, Runs(tools, gateways.embedded.releases), gateways)
+        house = House(settings, store, tools, Runs(tools, gateways.embedded.releases), gateways, Omero())
         try:
             with Log(settings.home):
                 yield house
