@@ -107,6 +107,9 @@ class Publication:
     parts
         Role to the digest of the Tree that `part_of` gives of the files, as they were when they were fetched.
         Files that are not so any more are refused.
+    facts
+        What people want to know of the Run beside the result: its workflow, version and parameters, in
+        words. A sink that shows such things shows these.
     """
 
     run: RunId
@@ -118,6 +121,7 @@ class Publication:
     outputs: Mapping[str, Output] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     parts: Mapping[str, Digest] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def part_of(entries: Iterable[tuple[str, int, str]], output: Output) -> list[tuple[str, int, str]]:

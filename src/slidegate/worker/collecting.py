@@ -7,7 +7,7 @@ from typing import Any
 
 from slidegate.domain.events import Artifact, Collected, Published
 from slidegate.domain.states import State
-from slidegate.domain.values import Digest, RunId, TaskId
+from slidegate.domain.values import Digest, RunId, TaskId, canonical_json
 from slidegate.sites.errors import Gone
 from slidegate.sites.transfer import fetch_tree
 from slidegate.sites.trees import Entry, tree_digest
@@ -88,6 +88,7 @@ def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
         outputs=outputs_of(tools, run),
         names=tuple(task["name"] for task in tasks),
         parts=_parts(tools, claim),
+        facts=_facts(run),
     )
     try:
         published = tools.sinks(run["out"]).publish(publication, folder)
@@ -96,6 +97,19 @@ def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
         raise
     tools.append(claim, Published(claim.task, State.PUBLISHING, published.where))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _facts(run: Mapping[str, Any]) -> dict[str, str]:
+    """Return what people want to know of a Run, in words."""
+    parameters = {
+        f"Parameter {name}": value if isinstance(value, str) else canonical_json(value).decode()
+        for name, value in sorted(run["parameters"].items())
+    }
+    return {
+        "Workflow": run["workflow"],
+        "Version": run["version"],
+        "Workflow (SHA-256)": run["release"],
+    } | parameters
 
 
 def _parts(tools: Tools, claim: Claim) -> dict[str, Digest]:

@@ -81,6 +81,6 @@ class OmeroTransferError(OmeroError):
 
 
 class OmeroResultRefusedError(OmeroError):
-    """Results cannot be written to this image: its group or OMERO's permissions let this person only read it."""
+    """Results cannot be written to this image: in its group this person may only look at it."""
 
     code = "omero-result-refused"

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A few objects as ROIs, so that people see on the image what was found. All of them are in the table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import omero.model
+from omero.rtypes import rint, rstring
+from slidegate_analysis.images import Labels, open_labels
+
+from .annotations import Mark
+from .connection import Connection, speaking
+from .table import ID, read_columns
+
+BATCH = 500
+"""How many ROIs are saved by one call; a call is done or not done."""
+
+_BOX = ("y0_px", "y1_px", "x0_px", "x1_px")
+_MIDDLE = ("y_px", "x_px")
+_STROKE = (255 << 24) | (255 << 8) | 255  # yellow, opaque: OMERO's colours are RGBA
+_MOST_PIXELS = 4096 * 4096  # of an object whose outline is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The objects that become ROIs, in order.
+
+    Attributes
+    ----------
+    ids
+        (n,) their ids in the table.
+    middles
+        (n, 2) float, (y, x) in full-resolution pixels, origin at the corner of the first pixel.
+    boxes
+        (n, 4) half-open (y0, y1, x0, x1) in pixels; None where the table has none.
+    total
+        How many objects there are in the table.
+    labels
+        Where outlines are read from; None: objects are drawn as points.
+    """
+
+    ids: np.ndarray
+    middles: np.ndarray
+    boxes: np.ndarray | None
+    total: int
+    labels: Labels | None
+
+
+def sample(table: Path, labels: Path | None, cap: int, seed: str) -> Drawing | None:
+    """Choose the objects that become ROIs: all, or `cap` of them at random, the same for the same seed.
+
+    Parameters
+    ----------
+    table
+        Parquet with the columns ``id``, ``y_px`` and ``x_px``; with ``y0_px``, ``y1_px``, ``x0_px`` and
+        ``x1_px`` and `labels`, outlines can be drawn.
+    labels
+        Label image (OME-Zarr) in which a pixel holds the id of its object.
+    seed
+        64 hex.
+
+    Returns
+    -------
+    None where the table does not say where its objects are.
+    """
+    known = read_columns(table, (ID, *_MIDDLE))
+    if known is None or not cap:
+        return None
+    total = len(known[ID])
+    chosen = np.arange(total)
+    if total > cap:
+        chosen = np.sort(np.random.default_rng(int(seed, 16)).choice(total, cap, replace=False))
+    boxes = read_columns(table, _BOX) if labels is not None else None
+    return Drawing(
+        ids=known[ID][chosen],
+        middles=np.stack([known[side][chosen] for side in _MIDDLE], axis=1),
+        boxes=None if boxes is None else np.stack([boxes[side][chosen] for side in _BOX], axis=1),
+        total=total,
+        labels=open_labels(labels) if labels is not None and boxes is not None else None,
+    )
+
+
+def write_rois(
+    connection: Connection, drawing: Drawing, image: int, group: int, mark: Mark, there: dict[str, int]
+) -> None:
+    """Save the ROIs that are not there yet, `BATCH` by `BATCH`.
+
+    Parameters
+    ----------
+    there
+        How many ROIs each batch (``rois:0``) has in OMERO already.
+
+    Raises
+    ------
+    OmeroError
+        It failed; a repeat completes what is missing.
+    """
+    for start in range(0, len(drawing.ids), BATCH):
+        part = f"rois:{start // BATCH}"
+        if part in there:
+            continue
+        text = replace(mark, part=part).text
+        rois = [
+            _roi(drawing, index, image, text) for index in range(start, min(start + BATCH, len(drawing.ids)))
+        ]
+        with speaking():
+            connection.services("Update").saveArray(rois, connection.context(group))
+
+
+def object_of(name: str) -> int:
+    """Return the id of the object that a ROI is, by the ROI's name."""
+    return int(name.rpartition(" ")[2])
+
+
+def _roi(drawing: Drawing, index: int, image: int, description: str) -> Any:
+    roi = omero.model.RoiI()
+    roi.image = omero.model.ImageI(image, False)
+    roi.name = rstring(f"object {drawing.ids[index]}")
+    roi.description = rstring(description)
+    roi.addShape(_shape(drawing, index))
+    return roi
+
+
+def _shape(drawing: Drawing, index: int) -> Any:
+    ring = _outline(drawing, index)
+    if ring is None:
+        shape = omero.model.PointI()
+        y, x = drawing.middles[index]
+        shape.x, shape.y = omero.rtypes.rdouble(float(x)), omero.rtypes.rdouble(float(y))
+    else:
+        shape = omero.model.PolygonI()
+        shape.points = rstring(" ".join(f"{x},{y}" for y, x in ring))
+    shape.strokeColor = rint(np.int64(_STROKE).astype(np.int32).item())
+    shape.textValue = rstring(str(drawing.ids[index]))
+    return shape
+
+
+def _outline(drawing: Drawing, index: int) -> list[tuple[int, int]] | None:
+    """Return the corners (y, x) of an object's outline in the image; None where it cannot be drawn."""
+    if drawing.labels is None or drawing.boxes is None:
+        return None
+    y0, y1, x0, x1 = (int(side) for side in drawing.boxes[index])
+    if not (0 <= y0 < y1 and 0 <= x0 < x1) or (y1 - y0) * (x1 - x0) > _MOST_PIXELS:
+        return None
+    mask = drawing.labels.read(y0, y1, x0, x1) == drawing.ids[index]
+    return [(y0 + y, x0 + x) for y, x in outline_of(mask)] if mask.any() else None
+
+
+def outline_of(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Return the corners of the outer outline of the first object of a mask, along the edges of its pixels.
+
+    Parameters
+    ----------
+    mask
+        (y, x) bool, of which at least one pixel is True.
+
+    Returns
+    -------
+    (y, x) of each corner, clockwise on the screen, the first at the upper left of the object's raster-first
+    pixel; what touches only by a corner is another object. Holes are not drawn.
+    """
+    inside = np.pad(mask, 1)
+    start = tuple(int(side) for side in np.argwhere(mask)[0])
+    ring = []
+    for place, turned in _walk(inside, start):
+        if turned:
+            ring.append(place)
+    return ring
+
+
+def _walk(inside: np.ndarray, start: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], bool]]:
+    """Walk along the pixels' edges, the object at the right hand; yield corners, and whether one turns."""
+    (y, x), (dy, dx) = start, (0, 1)
+    came: tuple[int, int] | None = None
+    while True:
+        # the pixels ahead of this corner, at the right and at the left hand; `inside` is shifted by one
+        ahead = {
+            (0, 1): ((y, x), (y - 1, x)),
+            (1, 0): ((y, x - 1), (y, x)),
+            (0, -1): ((y - 1, x - 1), (y, x - 1)),
+            (-1, 0): ((y - 1, x), (y - 1, x - 1)),
+        }[dy, dx]
+        right, left = (bool(inside[py + 1, px + 1]) for py, px in ahead)
+        if not right:
+            dy, dx = dx, -dy  # turn right
+        elif left:
+            dy, dx = -dx, dy  # turn left
+        yield (y, x), came != (dy, dx)
+        came = (dy, dx)
+        y, x = y + dy, x + dx
+        if (y, x) == start:
+            return

@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Results go to OMERO once, whole or shown as incomplete, and undo takes away exactly that."""
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import omero
+import omero.model
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from omero.rtypes import rstring, unwrap
+from pocket_omero.faults import Faults
+from pocket_omero.testing import Omero
+
+from slidegate.domain.errors import SlidegateError
+from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
+from slidegate.sources.base import Output, Publication, Published
+from slidegate.sources.contract import ArrangedSink, ResultSinkContract
+from slidegate.sources.omero.annotations import NS_RESULT, Mark
+from slidegate.sources.omero.connection import Connection, Server
+from slidegate.sources.omero.sink import OmeroSink
+from slidegate.sources.omero.undo import undo_run
+from tests.finished import OUTPUTS, draw
+
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
+
+RUN, TASK = RunId("0123456789ab"), TaskId("0123456789ab.1")
+WRITES = "[IRST][Uah]*"  # IUpdate, RawFileStore, SharedResources, Table
+PEOPLE = """\
+groups: {lab: read-annotate, museum: read-only, club: read-write}
+people:
+  alice: {password: secret-a, groups: [lab, museum, club], leads: [lab]}
+  bob: {password: secret-b, groups: [lab, museum, club]}
+  root: {password: secret-r}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(pocket_omero_at: Callable[..., Omero], tmp_path_factory: pytest.TempPathFactory) -> Omero:
+    folder = tmp_path_factory.mktemp("omero-results")
+    (folder / "people.yml").write_text(PEOPLE)
+    return pocket_omero_at(folder)
+
+
+@pytest.fixture
+def faults(place: Omero) -> Iterator[Faults]:
+    yield place.server.faults
+    place.server.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result as the workflow writes it, with three objects that have outlines."""
+    found = draw(tmp_path_factory.mktemp("drawn"), 90, 130).files
+    labels = _labels_of(found)
+    table = pq.read_table(found / "nuclei.parquet")
+    boxes = {name: [] for name in ("y0_px", "y1_px", "x0_px", "x1_px")}  # type: dict[str, list[int]]
+    for number in table["id"].to_pylist():
+        y, x = np.nonzero(labels == number)
+        for name, side in zip(boxes, (y.min(), y.max() + 1, x.min(), x.max() + 1), strict=True):
+            boxes[name].append(int(side))
+    for name, sides in boxes.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(at), pa.array(sides, pa.int32()))
+    pq.write_table(table, found / "nuclei.parquet")
+    return found
+
+
+def _labels_of(files: Path) -> np.ndarray:
+    from slidegate_analysis.images import open_labels
+
+    return open_labels(files / "labels.zarr").read(0, 90, 0, 130)
+
+
+def connector(place: Omero, role: str = "member") -> Callable[[], Connection]:
+    server = Server(place.host, place.port, ca=place.server.authority)
+    return lambda: Connection.login(server, *place.person(role))
+
+
+def new_image(place: Omero, role: str = "member", group: str = "lab") -> int:
+    with place.gateway(role) as conn:
+        number = conn.getObject("ExperimenterGroup", attributes={"name": group}).getId()
+        conn.SERVICE_OPTS.setOmeroGroup(number)
+        plane = np.zeros((90, 130), np.uint16)
+        return int(conn.createImageFromNumpySeq(iter([plane]), "image").getId())
+
+
+@pytest.fixture
+def image(place: Omero) -> int:
+    return new_image(place)
+
+
+def publication(image: int, **changed: Any) -> Publication:
+    made = Publication(
+        run=RUN,
+        task=TASK,
+        attempt=AttemptKey("a" * 64),
+        image=ImageRef("omero", str(image)),
+        name="slide.tif",
+        tree=Digest("b" * 64),
+        outputs=OUTPUTS,
+        facts={"Workflow": "nuclei", "Version": "0.1.0", "Parameter threshold": "x" * 5000},
+    )
+    return replace(made, **changed)
+
+
+def rows(place: Omero) -> Counter[str]:
+    """All rows of OMERO that people make, without ids and times, each with what it refers to."""
+    state = place.server.house.state
+    counted: Counter[str] = Counter()
+    with state.lock:
+        for kind in (
+            "Annotation",
+            "ImageAnnotationLink",
+            "DatasetAnnotationLink",
+            "OriginalFile",
+            "Roi",
+            "Shape",
+        ):
+            counted.update(_told(row) for row in state.all(kind))
+    return counted
+
+
+def _told(row: Any) -> str:
+    said = []
+    for name, value in sorted(row.values.items()):
+        if name in ("atime", "mtime", "ctime", "version") or "Event" in name:
+            continue
+        if name in ("hash", "size") and row.values.get("mimetype") == "OMERO.tables":
+            continue  # it holds ids of ROIs
+        if name == "description" and " part=table:" in str(value):
+            value = replace(Mark.read(value), sha1="")
+        if hasattr(value, "kind"):
+            fixed = value.kind in ("Image", "Experimenter", "ExperimenterGroup", "ChecksumAlgorithm")
+            value = f"{value.kind}:{value.id}" if fixed else _told(value)
+        said.append(f"{name}={value}")
+    return f"{row.kind}({', '.join(said)})"
+
+
+def table_of(place: Omero, image: int) -> tuple[list[str], list[list[Any]]]:
+    """The columns of the image's table, and its values, ROIs by their names."""
+    with place.gateway() as conn:
+        notes = conn.getObject("Image", image).listAnnotations(
+            ns=omero.constants.namespaces.NSBULKANNOTATIONS
+        )
+        [note] = list(notes)
+        table = conn.c.sf.sharedResources().openTable(note.getFile()._obj, {"omero.group": "-1"})
+        try:
+            headers = table.getHeaders()
+            read = table.read(list(range(len(headers))), 0, table.getNumberOfRows())
+        finally:
+            table.close()
+        names = {
+            unwrap(row[0]): unwrap(row[1])
+            for row in conn.getQueryService().projection(
+                "select r.id, r.name from Roi r", None, {"omero.group": "-1"}
+            )
+        }
+        values = [list(column.values) for column in read.columns]
+        values[1] = [names.get(number, number) for number in values[1]]
+        return [type(h).__name__ + " " + h.name for h in headers], values
+
+
+class TestOmeroSink(ResultSinkContract):
+    """What every sink does, OMERO's does."""
+
+    @pytest.fixture(autouse=True)
+    def _in(self, place: Omero) -> Iterator[None]:
+        self.place = place
+        yield
+        with connector(place)() as connection:
+            for run in ("run-0123456789", "run-of-someone"):
+                undo_run(connection, RunId(run))
+            state = place.server.house.state
+            with state.change():  # and what people added
+                for kind in ("ImageAnnotationLink", "Annotation", "OriginalFile"):
+                    for row in state.all(kind):
+                        if not (kind == "OriginalFile" and row.values.get("mimetype") == "Repository"):
+                            state.delete(row)
+
+    def arrange(self, folder: Path) -> ArrangedSink:
+        with connector(self.place)() as connection:
+            undo_run(connection, RunId("run-0123456789"))
+        number = new_image(self.place)
+        return ArrangedSink(
+            sink=OmeroSink(connector(self.place), labels=True),
+            everything=self.everything,
+            files=self.files,
+            add=self.add,
+            edit=self.edit,
+            image=ImageRef("omero", str(number)),
+        )
+
+    def everything(self) -> dict[str, bytes]:
+        house = self.place.server.house
+        found = {}
+        for row in house.state.all("FileAnnotation"):
+            found[f"{row.id} {row['description']}"] = house.files.path(row["file"]).read_bytes()
+        for kind in ("MapAnnotation", "TagAnnotation", "Roi"):
+            found |= {str(row): _told(row).encode() for row in house.state.all(kind)}
+        held = {row["file"].id for row in house.state.all("FileAnnotation")}
+        for row in house.state.all("OriginalFile"):
+            if row.id not in held and row.values.get("mimetype") != "Repository":
+                found[str(row)] = b"a file that nothing holds"
+        return found
+
+    def _notes(self, published: Published) -> Iterator[tuple[Mark, Any]]:
+        for row in self.place.server.house.state.all("FileAnnotation"):
+            mark = Mark.read(row["description"])
+            if mark is not None and (mark.run, mark.task) == (published.run, published.task):
+                yield mark, row["file"]
+
+    def files(self, published: Published) -> dict[str, bytes]:
+        found = {}
+        for mark, file in self._notes(published):
+            content = self.place.server.house.files.path(file).read_bytes()
+            if mark.part.endswith(".zarr.zip"):
+                with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                    found |= {name: packed.read(name) for name in packed.namelist()}
+            else:
+                found[mark.part] = content
+        return found
+
+    def add(self, published: Published, name: str, content: bytes) -> None:
+        number = int(published.where.split("/")[2])
+        with self.place.gateway() as conn:
+            file = conn.createOriginalFileFromFileObj(io.BytesIO(content), "/", name, len(content))
+            note = omero.model.FileAnnotationI()
+            note.file = file._obj
+            link = omero.model.ImageAnnotationLinkI()
+            link.parent, link.child = omero.model.ImageI(number, False), note
+            conn.getUpdateService().saveObject(link)
+
+    def edit(self, published: Published, name: str, content: bytes) -> None:
+        file = next(file for mark, file in self._notes(published) if mark.part == name)
+        with self.place.gateway() as conn:
+            store = conn.createRawFileStore()
+            store.setFileId(file.id)
+            store.truncate(len(content))
+            store.write(content, 0, len(content))
+            store.close()
+
+
+def test_people_see_table_files_rois_and_key_values_on_their_image(
+    place: Omero, image: int, files: Path
+) -> None:
+    published = OmeroSink(connector(place), labels=True, tags=("counted",)).publish(publication(image), files)
+    assert published.where.endswith(f"/image/{image}/{RUN}/{TASK}")
+    with place.gateway() as conn:
+        notes = list(conn.getObject("Image", image).listAnnotations())
+        [pairs] = [dict(note.getValue()) for note in notes if note.getNs() == NS_RESULT]
+        rois = conn.getRoiService().findByImage(image, None).rois
+    assert pairs["Workflow"] == "nuclei"
+    assert pairs["Run"] == RUN
+    assert len(pairs["Parameter threshold"].encode()) <= 1000
+    total = pq.read_table(files / "nuclei.parquet").num_rows
+    assert pairs["ROIs"] == f"all {total} objects"
+    assert len(rois) == total > 3
+    assert {type(roi.getPrimaryShape()).__name__ for roi in rois} == {"PolygonI"}
+    names = {note.getFile().getName() for note in notes if hasattr(note, "getFile") and note.getFile()}
+    assert {"nuclei.parquet", "report.html", "summary.json", "labels.zarr.zip"} <= names
+    assert [note.getValue() for note in notes if isinstance(note._obj, omero.model.TagAnnotationI)] == [
+        "counted"
+    ]
+    headers, values = table_of(place, image)
+    assert headers[:3] == ["ImageColumn Image", "RoiColumn Roi", "LongColumn id"]
+    assert values[0] == [image] * total
+    assert values[1] == [f"object {number}" for number in values[2]]
+    OmeroSink(connector(place)).undo(published)
+
+
+def test_a_repeat_completes_it_whichever_two_writes_it_was_killed_between(
+    place: Omero, image: int, files: Path, faults: Faults
+) -> None:
+    sink = OmeroSink(connector(place), labels=True, tags=("counted",))
+    before = rows(place)
+    done = sink.publish(publication(image), files)
+    whole, table = rows(place), table_of(place, image)
+    sink.undo(done)
+    assert rows(place) == before
+    killed = 0
+    while True:
+        faults.set(drop_after=killed, drop_on=WRITES)
+        try:
+            sink.publish(publication(image), files)
+        except SlidegateError as error:
+            faults.clear()
+            assert error.transient or error.code == "omero-session-gone", error
+            assert sink.find_published(RUN) == []
+        else:
+            break
+        assert sink.publish(publication(image), files) == done
+        assert rows(place) == whole
+        assert table_of(place, image) == table
+        sink.undo(done)
+        assert rows(place) == before
+        killed += 1
+    faults.clear()
+    assert killed > 20
+    sink.undo(done)
+
+
+def test_what_was_left_half_written_is_found_by_undo(
+    place: Omero, image: int, files: Path, faults: Faults
+) -> None:
+    sink = OmeroSink(connector(place), labels=True)
+    before = rows(place)
+    killed = 0
+    while True:
+        faults.set(drop_after=killed, drop_on=WRITES)
+        try:
+            sink.publish(publication(image), files)
+        except SlidegateError:
+            faults.clear()
+        else:
+            break
+        with connector(place)() as connection:
+            undo_run(connection, RUN)
+        assert rows(place) == before
+        killed += 3
+    faults.clear()
+    with connector(place)() as connection:
+        assert undo_run(connection, RUN) > 0
+        assert undo_run(connection, RUN) == 0
+    assert rows(place) == before
+
+
+def test_an_undo_that_was_interrupted_can_be_repeated(
+    place: Omero, image: int, files: Path, faults: Faults
+) -> None:
+    sink = OmeroSink(connector(place), tags=("counted",))
+    before = rows(place)
+    for after in range(1, 30, 4):
+        done = sink.publish(publication(image), files)
+        faults.set(drop_after=after)
+        try:
+            sink.undo(done)
+        except SlidegateError:
+            assert rows(place) != before
+        faults.clear()
+        sink.undo(done)
+        assert rows(place) == before
+
+
+def test_undo_leaves_what_other_people_and_runs_made(place: Omero, image: int, files: Path) -> None:
+    sink = OmeroSink(connector(place), tags=("counted",))
+    other = publication(image, run=RunId("ba9876543210"), task=TaskId("ba9876543210.1"))
+    with place.gateway("colleague") as conn:
+        tag = omero.model.TagAnnotationI()
+        tag.textValue = rstring("seen by bob")
+        link = omero.model.ImageAnnotationLinkI()
+        link.parent, link.child = omero.model.ImageI(image, False), tag
+        conn.getUpdateService().saveObject(link)
+    second = sink.publish(other, files)
+    with_other = rows(place)
+    first = sink.publish(publication(image), files)
+    sink.undo(first)
+    assert rows(place) == with_other
+    sink.undo(second)
+
+
+def test_undo_leaves_shapes_that_a_person_moved_and_files_that_hang_elsewhere(
+    place: Omero, image: int, files: Path
+) -> None:
+    sink = OmeroSink(connector(place))
+    done = sink.publish(publication(image), files)
+    second_image = new_image(place)
+    with place.gateway() as conn:
+        roi = conn.getRoiService().findByImage(image, None).rois[0]
+        shape = roi.getPrimaryShape()
+        shape.points = rstring("1,1 5,1 5,5")
+        conn.getUpdateService().saveObject(shape)
+        notes = conn.getObject("Image", image).listAnnotations()
+        report = next(
+            n for n in notes if getattr(n, "getFile", None) and n.getFile().getName() == "report.html"
+        )
+        link = omero.model.ImageAnnotationLinkI()
+        link.parent = omero.model.ImageI(second_image, False)
+        link.child = omero.model.FileAnnotationI(report.getId(), False)
+        conn.getUpdateService().saveObject(link)
+    sink.undo(done)
+    with place.gateway() as conn:
+        assert [r.id.val for r in conn.getRoiService().findByImage(image, None).rois] == [roi.id.val]
+        assert list(conn.getObject("Image", image).listAnnotations()) == []
+        [kept] = conn.getObject("Image", second_image).listAnnotations()
+        assert kept.getFile().getName() == "report.html"
+    assert sink.find_published(RUN) == []
+
+
+def test_more_objects_than_the_cap_are_drawn_as_a_sample_that_says_so(
+    place: Omero, image: int, files: Path
+) -> None:
+    sink = OmeroSink(connector(place), rois=3)
+    drawn = []
+    for _ in range(2):
+        done = sink.publish(publication(image), files)
+        with place.gateway() as conn:
+            rois = conn.getRoiService().findByImage(image, None).rois
+            [note] = conn.getObject("Image", image).listAnnotations(ns=NS_RESULT)
+            drawn.append(sorted(roi.name.val for roi in rois))
+            said = dict(note.getValue())["ROIs"]
+        sink.undo(done)
+    total = pq.read_table(files / "nuclei.parquet").num_rows
+    assert said == f"3 of {total} objects, chosen at random; all are in the table"
+    assert len(drawn[0]) == 3
+    assert drawn[0] == drawn[1]
+
+
+def test_an_image_in_another_group_gets_its_results_in_that_group(place: Omero, files: Path) -> None:
+    number = new_image(place, "colleague", "club")
+    sink = OmeroSink(connector(place))
+    done = sink.publish(publication(number), files)
+    state = place.server.house.state
+    groups = {
+        row["details.group"]["name"]
+        for kind in ("Annotation", "OriginalFile", "Roi", "ImageAnnotationLink")
+        for row in state.all(kind)
+        if str(RUN) in _told(row)
+    }
+    assert groups == {"club"}
+    sink.undo(done)
+
+
+@pytest.mark.parametrize("group", ["museum"])
+def test_an_image_that_may_only_be_looked_at_is_refused_in_words(
+    place: Omero, files: Path, group: str
+) -> None:
+    number = new_image(place, "colleague", group)
+    before = rows(place)
+    with pytest.raises(SlidegateError, match="only look at it") as refused:
+        OmeroSink(connector(place)).publish(publication(number), files)
+    assert refused.value.code == "omero-result-refused"
+    assert not refused.value.transient
+    assert rows(place) == before
+
+
+def test_an_image_that_was_deleted_meanwhile_is_told_and_nothing_stays(
+    place: Omero, image: int, files: Path, faults: Faults
+) -> None:
+    sink = OmeroSink(connector(place))
+    before = rows(place)
+    faults.set(drop_after=12, drop_on=WRITES)
+    with pytest.raises(SlidegateError):
+        sink.publish(publication(image), files)
+    faults.clear()
+    with place.gateway() as conn:
+        conn.deleteObjects("Image", [image], wait=True)
+    with pytest.raises(SlidegateError, match="nothing of that name") as refused:
+        sink.publish(publication(image), files)
+    assert refused.value.code == "omero-not-found"
+    with connector(place)() as connection:
+        undo_run(connection, RUN)
+    assert rows(place) == before
+
+
+def test_a_person_who_left_the_group_is_told(place: Omero, files: Path) -> None:
+    number = new_image(place, "colleague", "club")
+    with place.gateway("admin") as conn:
+        admin = conn.getAdminService()
+        alice, club = admin.lookupExperimenter("alice"), admin.lookupGroup("club")
+        admin.removeGroups(alice, [club])
+        try:
+            before = rows(place)
+            with pytest.raises(SlidegateError) as refused:
+                OmeroSink(connector(place)).publish(publication(number), files)
+            assert refused.value.code in ("omero-not-found", "omero-not-permitted")
+            assert rows(place) == before
+        finally:
+            admin.addGroups(alice, [club])
+
+
+def test_a_sink_knows_types_of_output_and_no_more(place: Omero, image: int, tmp_path: Path) -> None:
+    things = pa.table(
+        {
+            "id": pa.array([7, 9], pa.uint64()),
+            "name": pa.array(["a", None]),
+            "Roi": pa.array([0.5, None]),
+            "seen": pa.array([True, None]),
+            "kind": pa.array(["x", "y"]).dictionary_encode(),
+            "box": pa.array([[1, 2], [3]]),
+        }
+    )
+    (tmp_path / "things").mkdir()
+    pq.write_table(things, tmp_path / "things" / "cells.parquet")
+    outputs = {"cells": Output("table/objects", "cells.parquet")}
+    sink = OmeroSink(connector(place))
+    done = sink.publish(publication(image, outputs=outputs), tmp_path / "things")
+    headers, values = table_of(place, image)
+    assert headers[2:] == [
+        "DoubleColumn id", "StringColumn name", "DoubleColumn Roi_", "DoubleColumn seen", "StringColumn kind",
+    ]  # fmt: skip
+    assert values[1] == [-1, -1]
+    assert values[3] == ["a", ""]
+    assert np.isnan(values[4][1])
+    assert values[5][0] == 1.0
+    assert np.isnan(values[5][1])
+    sink.undo(done)
