@@ -33,7 +33,7 @@ $(VENV)/.zeroc-ice: $(VENV)/.python scripts/build-zeroc-ice $(wildcard scripts/z
 
 $(VENV)/.installed-dev: $(VENV)/.installed $(VENV)/.zeroc-ice pocket_omero/pyproject.toml
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis \
-	  -e 'pocket_omero[web,tables,clients]' -e '.[pages,dev]'
+	  -e 'pocket_omero[web,tables,clients]' -e '.[pages,omero,dev]'
 	@touch $@
 
 # What a site installs without internet: the workflow's files and every wheel of its Runtime, hashed.
