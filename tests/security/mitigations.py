@@ -385,4 +385,27 @@ MITIGATIONS: dict[str, list[Change]] = {
         )
     ],
     "large-pieces": [server("api/results/pictures.py", "if found.shard > MOST_SHARD:", "if False:")],
+    # OMERO
+    "acting-open": [
+        server("sources/omero/private.py", "state.st_mode & 0o077 or state.st_uid", "state.st_uid")
+    ],
+    "acting-left": [
+        server("sources/omero/acting.py", "            self._end(account, key)", "            pass")
+    ],
+    "acting-long": [
+        server("sources/omero/acting.py", "principal, live, idle).uuid.val", "principal, 0, 0).uuid.val")
+    ],
+    "acting-rights": [server("sources/omero/acting.py", "    if hidden:", "    if False:")],
+    "grant-in-backup": [
+        server(
+            "sources/omero/grants.py", "box.encrypt(json.dumps(said).encode())", "json.dumps(said).encode()"
+        )
+    ],
+    "grant-of-others": [
+        server(
+            "sources/omero/grants.py",
+            'if (said["server"], said["person"]) != (f"{server.host}:{server.port}", person):',
+            "if False:",
+        )
+    ],
 }

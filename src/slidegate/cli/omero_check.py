@@ -139,14 +139,14 @@ def _not_connected(error: Any, account: Path | None) -> Iterator[Line]:
 
 
 def _versions(connection: "Connection", _acts: bool) -> Line:
-    from omero_version import omero_version
+    from importlib.metadata import version
 
     from slidegate.sources.omero.connection import speaking
 
     with speaking():
         found = str(connection.services("Config").getVersion())
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
-    words = f"OMERO {found}, asked by omero-py {omero_version}."
+    words = f"OMERO {found}, asked by omero-py {version('omero-py')}."
     if numbers < _NEEDED:
         needed = ".".join(map(str, _NEEDED))
         return Line("versions", "bad", words, f"slidegate needs OMERO {needed} or newer: upgrade the server.")
