@@ -7,8 +7,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from slidegate.cli.omero_check import check as check_omero
+from slidegate.cli.omero_login import login, logout
+from slidegate.cli.omero_undo import undo
+
 omero = typer.Typer(no_args_is_help=True, help="The OMERO that images come from.")
 config = typer.Typer(no_args_is_help=True, help="OMERO's configuration, as it is desired.")
+omero.command("check")(check_omero)
+omero.command()(login)
+omero.command()(logout)
+omero.command()(undo)
 omero.add_typer(config, name="config")
 
 
