@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """YAML without its traps: no key twice, no aliases, and only what looks like JSON is more than text."""
 
+import json
 import re
 from typing import Any
 
@@ -27,6 +28,11 @@ def read_yaml(text: str) -> Any:
     NoOmeroPy
         PyYAML, which comes with OMERO's Python library, is missing.
     """
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text, object_pairs_hook=_once_each)
+        except (ValueError, RecursionError):
+            pass  # it may still be YAML
     try:
         import yaml
     except ImportError:
@@ -44,6 +50,13 @@ def read_yaml(text: str) -> Any:
         raise BadDesired(
             "What is desired is no YAML that can be read: it has a value that cannot be one."
         ) from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise BadDesired("What is desired has the name of a value twice.")
+    return read
 
 
 def _loader(yaml: Any) -> Any:
