@@ -56,8 +56,8 @@ class Mark:
     run, task, tree, attempt
         As in `Publication`.
     part
-        ``result`` for the key-values that complete it; for a file its name; ``table:``, ``rois:``, ``tag:``
-        and what follows for the rest.
+        ``result`` for the key-values that complete it; ``rois``; ``table:`` and ``tag:`` and what follows;
+        for a file its name.
     sha1
         Of a file's contents as they were written, 40 hex; empty otherwise.
     """

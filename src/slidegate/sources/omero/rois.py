@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A few objects as ROIs, so that people see on the image what was found. All of them are in the table."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,28 +84,24 @@ def sample(table: Path, labels: Path | None, cap: int, seed: str) -> Drawing | N
 
 
 def write_rois(
-    connection: Connection, drawing: Drawing, image: int, group: int, mark: Mark, there: dict[str, int]
+    connection: Connection, drawing: Drawing, image: int, group: int, mark: Mark, there: Container[int]
 ) -> None:
     """Save the ROIs that are not there yet, `BATCH` by `BATCH`.
 
     Parameters
     ----------
     there
-        How many ROIs each batch (``rois:0``) has in OMERO already.
+        Objects that have a ROI in OMERO already.
 
     Raises
     ------
     OmeroError
         It failed; a repeat completes what is missing.
     """
-    for start in range(0, len(drawing.ids), BATCH):
-        part = f"rois:{start // BATCH}"
-        if part in there:
-            continue
-        text = replace(mark, part=part).text
-        rois = [
-            _roi(drawing, index, image, text) for index in range(start, min(start + BATCH, len(drawing.ids)))
-        ]
+    missing = [index for index, number in enumerate(drawing.ids.tolist()) if number not in there]
+    text = replace(mark, part="rois").text
+    for start in range(0, len(missing), BATCH):
+        rois = [_roi(drawing, index, image, text) for index in missing[start : start + BATCH]]
         with speaking():
             connection.services("Update").saveArray(rois, connection.context(group))
 

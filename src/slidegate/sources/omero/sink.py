@@ -183,8 +183,7 @@ class OmeroSink:
         drawn = self._drawing(work, files)
         if drawn is not None:
             role, drawing = drawn
-            there = {mark.part: number for mark, number, _, _ in work.there.rois}
-            write_rois(work.connection, drawing, work.image, work.group, work.mark, there)
+            write_rois(work.connection, drawing, work.image, work.group, work.mark, _rois_of(work))
             rois = _rois_of(work)
             facts.append(("ROIs", _how_many(drawing)))
         for role, output in work.of_type(_TABLE):

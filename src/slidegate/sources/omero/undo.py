@@ -69,7 +69,7 @@ class Found:
     pieces
         Annotations.
     rois
-        Mark of ROIs (their part is ``rois:BATCH``), id, group, name.
+        Mark of each ROI, its id and group.
     files
         Files without annotation, half-written: id and group.
     links
@@ -77,7 +77,7 @@ class Found:
     """
 
     pieces: list[Piece] = field(default_factory=list)
-    rois: list[tuple[Mark, int, int, str]] = field(default_factory=list)
+    rois: list[tuple[Mark, int, int]] = field(default_factory=list)
     files: list[tuple[int, int]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
@@ -113,14 +113,14 @@ def find(connection: Connection, run: RunId, wanted: Callable[[Mark], bool] = la
             same = not is_file or not mark.sha1 or digest == mark.sha1
             found.pieces.append(Piece(kind, number, group, mark, held if is_file else None, same, event))
     rows = connection.query(
-        "select r.description, r.id, r.details.group.id, r.name from Roi r"
+        "select r.description, r.id, r.details.group.id from Roi r"
         " where r.details.owner.id = :me and r.description like :begins order by r.id",
         begins,
     )
-    for text, number, group, name in rows:
+    for text, number, group in rows:
         mark = Mark.read(text)
         if mark is not None and mark.run == run and wanted(mark):
-            found.rois.append((mark, number, group, name))
+            found.rois.append((mark, number, group))
     found.files = _half_written(connection, run, me, wanted)
     found.links = _links(connection, [piece.id for piece in found.pieces], me["me"])
     return found
@@ -244,9 +244,9 @@ def _links(connection: Connection, children: Sequence[int], me: int) -> list[Lin
     return found
 
 
-def _untouched(connection: Connection, rois: Iterable[tuple[Mark, int, int, str]]) -> list[tuple[int, int]]:
+def _untouched(connection: Connection, rois: Iterable[tuple[Mark, int, int]]) -> list[tuple[int, int]]:
     """Return those ROIs (id, group) whose shapes nobody changed and that nobody annotated."""
-    groups = {number: group for _, number, group, _ in rois}
+    groups = {number: group for _, number, group in rois}
     touched: set[int] = set()
     numbers = list(groups)
     for start in range(0, len(numbers), _AT_ONCE):
