@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 from slidegate_analysis.images import create_labels, open_image
 
+from slidegate.api.results.errors import ResultGone
+from slidegate.api.results.folder import Results
 from slidegate.store import Store
 from tests.finished import Computed, Finished, draw, finish
 from tests.unit.api.service import Service, serving
@@ -170,6 +172,12 @@ def test_a_folder_that_is_gone_or_of_another_result_gives_nothing(place: Place) 
     problem(place.ada.get(f"{at}files"), 410, "result-gone")
     where.symlink_to(place.finished.where[0])
     problem(place.ada.get(f"{at}files"), 410, "result-gone")
+
+
+def test_results_in_omero_are_said_to_lie_there() -> None:
+    row = {"run": "r", "id": "t", "published": "omero:omero.example.org/image/12/r/t"}
+    with pytest.raises(ResultGone, match="OMERO"):
+        Results().of(row)
 
 
 def test_an_archive_holds_the_files_of_all_images_in_a_folder_each(place: Place) -> None:

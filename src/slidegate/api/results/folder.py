@@ -94,10 +94,12 @@ class Results:
         NoResultYet
             Nothing was published.
         ResultGone
-            Its folder, or its marker, is not there or is another one's.
+            Its folder, or its marker, is not there or is another one's; or it lies in OMERO.
         """
         if not row["published"]:
             raise NoResultYet
+        if str(row["published"]).startswith("omero:"):
+            raise ResultGone("The results lie in OMERO, beside the image; they are looked at there.")
         where = Path(str(row["published"]))
         with _folder(where) as handle, _file(handle, MARKER) as file:
             seen = os.fstat(file.fileno())
