@@ -131,7 +131,7 @@ def _not_connected(error: Any, account: Path | None) -> Iterator[Line]:
         "omero-session-gone": ("login", again),
         "omero-not-logged-in": (
             "login",
-            "With --account FILE this looks as the account that acts for people.",
+            "--account FILE looks as the account that acts for people.",
         ),
         "omero-secret-open": ("login", "Run chmod 600 on the file, and change the password that it holds."),
         "omero-secret-unreadable": ("login", "Write the file again."),
