@@ -67,7 +67,7 @@ _MICROMETRES = {
 # The names that Bio-Formats gives to the pictures beside a slide.
 _PHOTOGRAPH = re.compile(
     r"(?:^|[^0-9a-z])(?:label|macro|barcode)[ _-]?image\W*$"
-    r"|[\[(](?:label|macro|barcode|slide[ _-]?preview)[\])]\s*$"
+    r"|[\[(](?:label|macro|barcode|slide[ _-]?preview)(?:[ _-]?image)?[\])]"
     r"|^(?:label|macro|barcode)$",
     re.IGNORECASE,
 )
