@@ -96,13 +96,12 @@ def _locked(path: Path, patience: float) -> Iterator[Any]:
     from portalocker import LockException
 
     new = not path.exists()
+    if not new and not os.access(path, os.W_OK):
+        raise BadConfig(f"{path} may not be written by whoever runs this. Nothing was changed.")
     until = time.monotonic() + patience
     while True:
         with suppress(LockException):
             config = _opened(path, to_write=True)
-            if not config.save_on_close:
-                config.close()
-                raise BadConfig(f"{path} may not be written by whoever runs this.")
             config.save_on_close = False
             if _is_latest(config, path):
                 break

@@ -8,7 +8,7 @@ from slidegate.omero_config.values import Json
 
 MASK = "********"
 _SECRET_NAME = re.compile(r"(?i).*(pass|passwd|password|passphrase|pwd|secret|token|key|credentials?)")
-_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]*:[^/\s]*(?=@)")
+_IN_ADDRESS = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 def is_secret_name(name: str) -> bool:
@@ -43,7 +43,7 @@ def masked(value: Json) -> Json:
     """Return a JSON value without what is secret in it, however deep.
 
     Secret is what a mapping has under a secret's name, what follows a secret's name in a list (as in Django's
-    settings: ``["EMAIL_HOST_PASSWORD", "..."]``), and the password in an address.
+    settings: ``["EMAIL_HOST_PASSWORD", "..."]``), and who asks, in an address: ``redis://name:password@host``.
     """
     if isinstance(value, dict):
         return {name: MASK if is_secret_name(name) else masked(each) for name, each in value.items()}

@@ -67,13 +67,20 @@ class WebDefaults:
                     timeout=_SECONDS,
                     check=False,
                 )
-                answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
-            except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
-                answer = None
-        if not isinstance(answer, dict):
-            raise NoWebDefaults(
-                f"OMERO.web cannot be asked for its defaults by {self._python}, and a list that is not set "
-                "starts from them. Name the Python that OMERO.web is installed in with --web-python; nothing "
-                "was changed."
-            )
+            except OSError as error:
+                raise self._not_asked(str(error.strerror)) from None
+            except subprocess.TimeoutExpired:
+                raise self._not_asked(f"it did not answer within {_SECONDS} seconds") from None
+        try:
+            answer: dict[str, Json] = json.loads(done.stdout.splitlines()[-1])
+        except (ValueError, IndexError):
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it answered nothing"]
+            raise self._not_asked(said[-1][:200]) from None
         return answer
+
+    def _not_asked(self, why: str) -> NoWebDefaults:
+        return NoWebDefaults(
+            f"OMERO.web cannot be asked for its defaults by {self._python} ({why}), and a list that is not "
+            "set starts from them. Name the Python that OMERO.web is installed in with --web-python; nothing "
+            "was changed."
+        )

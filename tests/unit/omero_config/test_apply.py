@@ -111,6 +111,25 @@ def test_the_file_stays_that_of_the_account_that_omero_runs_in(config_xml: Path)
 
 
 @pytest.mark.root
+def test_a_disk_that_is_not_to_be_written_to_is_told(small_disk: Path) -> None:
+    path = small_disk / "config.xml"
+    with pytest.raises(BadConfig, match="cannot be used: Read-only file system"):
+        apply_read_only(path)
+    apply(path, [Wish("omero.data.dir", State.PRESENT, "/other")], nothing)
+    with pytest.raises(BadConfig, match="may not be written by whoever runs this"):
+        apply_read_only(path)
+    assert held(path) == {"omero.config.version": "5.1.0", "omero.data.dir": "/other"}
+
+
+def apply_read_only(path: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(path.parent)], check=True)
+    try:
+        apply(path, [DATA], nothing)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(path.parent)], check=True)
+
+
+@pytest.mark.root
 def test_a_full_disk_leaves_the_file_as_it_was(small_disk: Path) -> None:
     path = small_disk / "config.xml"
     apply(path, [DATA], nothing)
@@ -225,10 +244,22 @@ def test_omero_web_is_asked_in_a_folder_of_its_own_and_only_for_its_lists(omerod
     assert [each.name for each in omerodir.iterdir()] == ["etc"]
 
 
-@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false", "/bin/true"])
-def test_where_omero_web_is_not_installed_is_said(python: str) -> None:
-    with pytest.raises(NoWebDefaults, match=f"cannot be asked for its defaults by {python}"):
+@pytest.mark.parametrize(
+    ("python", "why"),
+    [
+        ("/nowhere/python", "No such file or directory"),
+        ("/bin/true", "it answered nothing"),
+        ("without-omero", "ModuleNotFoundError: No module named 'omeroweb'"),
+    ],
+)
+def test_where_omero_web_is_not_installed_is_said(tmp_path: Path, python: str, why: str) -> None:
+    other = tmp_path / "without-omero"
+    other.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    other.chmod(0o755)
+    python = str(tmp_path / python)  # which changes no path that is whole
+    with pytest.raises(NoWebDefaults) as caught:
         WebDefaults(python)("omero.web.apps")
+    assert f"cannot be asked for its defaults by {python} ({why})" in str(caught.value)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), max_size=20)

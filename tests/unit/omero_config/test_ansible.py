@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Ansible module, run by Ansible as in a playbook."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
+ROOT = Path(__file__).parents[3]
+DESIRED = {"omero.web.ui.top_links": [["Figure", "figure_index"]], "omero.data.dir": "/OMERO"}
+
+
+@pytest.fixture
+def play(tmp_path: Path, config_xml: Path) -> Any:
+    """Return a function that runs the module by Ansible on this computer, and returns what it answers."""
+    if importlib.util.find_spec("ansible") is None:
+        if os.environ.get("CI"):
+            pytest.fail("this test needs ansible-core: run make install-dev")
+        pytest.skip("needs ansible-core: run make install-dev")
+
+    def run(*words: str, **arguments: Any) -> dict[str, Any]:
+        own = {"config": str(config_xml), "slidegate": str(Path(sys.executable).with_name("slidegate"))}
+        argv = [
+            *(str(Path(sys.executable).with_name("ansible")), "localhost", "--inventory", "localhost,"),
+            *("--connection", "local", "--module-path", str(ROOT / "deploy" / "ansible")),
+            *("--module-name", "omero_config", "--args", json.dumps(own | arguments)),
+            *("--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable}), "-vvv", *words),
+        ]
+        environment = {
+            **os.environ,
+            "ANSIBLE_HOME": str(tmp_path / "ansible"),
+            "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"),
+            "ANSIBLE_REMOTE_TMP": str(tmp_path / "remote"),
+            "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false",
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.tree",
+            "ANSIBLE_CALLBACK_TREE_DIR": str(tmp_path / "answers"),
+            "LC_ALL": "C.UTF-8",
+        }
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        answer = tmp_path / "answers" / "localhost"
+        assert answer.exists(), done.stdout + done.stderr
+        told: dict[str, Any] = json.loads(answer.read_text())
+        return told | {"all": done.stdout + done.stderr + answer.read_text()}
+
+    return run
+
+
+def test_check_mode_changes_nothing_a_play_changes_once_and_diff_is_shown(
+    play: Any, config_xml: Path
+) -> None:
+    checked = play("--check", "--diff", desired=DESIRED)
+    assert checked["changed"] is True
+    assert "omero.data.dir = /OMERO\n" in checked["diff"]["after"]
+    assert not config_xml.exists()
+    changed = play(desired=DESIRED, secrets={"omero.web.secret_key": "hunter2"})
+    assert changed["changed"] is True
+    assert [each["key"] for each in changed["keys"]] == [
+        *sorted(DESIRED, reverse=True),
+        "omero.web.secret_key",
+    ]
+    assert "hunter2" not in changed["all"]
+    assert 'name="omero.web.secret_key" value="hunter2"' in config_xml.read_text()
+    again = play(desired=DESIRED, secrets={"omero.web.secret_key": "hunter2"})
+    assert (again["changed"], again["keys"]) == (False, [])
+
+
+def test_what_is_wrong_fails_in_the_words_of_slidegate(play: Any, config_xml: Path) -> None:
+    told = play(desired={"omero.web.apps": "omero_figure"})
+    assert told["failed"] is True
+    assert told["msg"].startswith("omero.web.apps is a list for OMERO.web")
+    told = play(desired={"omero.db.pass": "x"}, secrets={"omero.db.pass": "y"})
+    assert told["msg"] == "omero.db.pass stands under desired and under secrets."
+    told = play(desired=DESIRED, slidegate="/nowhere/slidegate")
+    assert told["msg"].startswith("There is no command /nowhere/slidegate here")
+    assert not config_xml.exists()
