@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can be desired, and what is said of what cannot be understood."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slidegate.omero_config.desired import read_desired
-from slidegate.omero_config.errors import BadDesired
+from slidegate.omero_config.apply import apply
+from slidegate.omero_config.errors import BadDesired, NoOmeroPy
 from slidegate.omero_config.values import Identity, State, Wish
 
+pytestmark = pytest.mark.omero
 NOWHERE = Path("/nowhere")
 
 
@@ -144,6 +147,18 @@ def test_no_value_is_repeated_in_what_is_said(text: str) -> None:
     with pytest.raises(BadDesired) as caught:
         read(text)
     assert "hunter2" not in str(caught.value)
+
+
+def test_without_omero_s_library_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.xml").touch()
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.setitem(sys.modules, "omero.config", None)
+    with pytest.raises(NoOmeroPy, match=r"install slidegate\[omero\]"):
+        read("omero.x: a")
+    with pytest.raises(NoOmeroPy, match=r"install slidegate\[omero\]"):
+        apply(tmp_path / "config.xml", read('{"omero.x": "a"}'), lambda _key: [])
 
 
 def test_a_file_that_cannot_be_a_value_is_refused(tmp_path: Path) -> None:
