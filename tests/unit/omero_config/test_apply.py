@@ -160,6 +160,17 @@ def test_whoever_holds_the_lock_is_waited_for_and_then_named(config_xml: Path) -
     assert apply(config_xml, [Wish("omero.data.dir", State.ABSENT, None)], nothing)
 
 
+def test_what_a_killed_program_left_is_no_hindrance(config_xml: Path) -> None:
+    apply(config_xml, [DATA], nothing)
+    config_xml.with_name("config.xml.temp").write_text("<icegrid><prop")
+    config_xml.with_name("config.xml.temp").chmod(0o644)
+    config_xml.with_name("config.xml.lock").touch()
+    apply(config_xml, [Wish("omero.data.dir", State.PRESENT, "/other")], nothing)
+    assert held(config_xml)["omero.data.dir"] == "/other"
+    assert stat.S_IMODE(config_xml.stat().st_mode) == 0o600
+    assert beside(config_xml) == {"config.xml"}
+
+
 APPLY = """\
 import sys
 from pathlib import Path

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from slidegate.omero_config.desired import read_desired
 from slidegate.omero_config.apply import apply
+from slidegate.omero_config.desired import read_desired
 from slidegate.omero_config.errors import BadDesired, NoOmeroPy
 from slidegate.omero_config.values import Identity, State, Wish
 
