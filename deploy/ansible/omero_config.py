@@ -76,7 +76,8 @@ keys:
   sample: [{key: omero.web.apps, change: changed}]
 """
 
-NOTHING_TO_DO, CHANGED = 0, 2
+NOTHING_TO_DO = 0
+CHANGED = 2
 
 
 def desired_of(module):
