@@ -23,7 +23,7 @@ from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 from slidegate.sources.base import Output, Publication, Published
 from slidegate.sources.contract import ArrangedSink, ResultSinkContract
-from slidegate.sources.omero.annotations import NS_RESULT, Mark
+from slidegate.sources.omero.annotations import NS_RESULT, Mark, attach_file
 from slidegate.sources.omero.connection import Connection, Server
 from slidegate.sources.omero.sink import OmeroSink
 from slidegate.sources.omero.undo import delete, undo_run
@@ -32,7 +32,7 @@ from tests.finished import OUTPUTS, draw
 pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 RUN, TASK = RunId("0123456789ab"), TaskId("0123456789ab.1")
-WRITES = "[IRST][Uah]*"  # IUpdate, RawFileStore, SharedResources, Table
+WRITES = "*.[siawn]*"  # save, saveArray, initialize, addData, write, newTable and the like
 PEOPLE = """\
 groups: {lab: read-annotate, museum: read-only, club: read-write}
 people:
@@ -425,26 +425,26 @@ def test_more_objects_than_the_cap_are_drawn_as_a_sample_that_says_so(
     assert drawn[0] == drawn[1]
 
 
-def test_an_image_in_another_group_gets_its_results_in_that_group(place: Omero, files: Path) -> None:
-    number = new_image(place, "colleague", "club")
+@pytest.mark.parametrize("group", ["club", "lab"])
+def test_the_image_of_a_colleague_gets_results_of_the_person_in_its_group(
+    place: Omero, files: Path, group: str
+) -> None:
+    number = new_image(place, "colleague", group)
     sink = OmeroSink(connector(place))
     done = sink.publish(publication(number), files)
     state = place.server.house.state
-    groups = {
-        row["details.group"]["name"]
+    whose = {
+        (row["details.owner"]["omeName"], row["details.group"]["name"])
         for kind in ("Annotation", "OriginalFile", "Roi", "ImageAnnotationLink")
         for row in state.all(kind)
         if str(RUN) in _told(row)
     }
-    assert groups == {"club"}
+    assert whose == {("alice", group)}
     sink.undo(done)
 
 
-@pytest.mark.parametrize("group", ["museum"])
-def test_an_image_that_may_only_be_looked_at_is_refused_in_words(
-    place: Omero, files: Path, group: str
-) -> None:
-    number = new_image(place, "colleague", group)
+def test_an_image_that_may_only_be_looked_at_is_refused_in_words(place: Omero, files: Path) -> None:
+    number = new_image(place, "colleague", "museum")
     before = rows(place)
     with pytest.raises(SlidegateError, match="only look at it") as refused:
         OmeroSink(connector(place)).publish(publication(number), files)
@@ -486,6 +486,19 @@ def test_a_person_who_left_the_group_is_told(place: Omero, files: Path) -> None:
             assert rows(place) == before
         finally:
             admin.addGroups(alice, [club])
+
+
+def test_a_file_that_arrived_as_other_bytes_is_not_attached(place: Omero, image: int, files: Path) -> None:
+    before = rows(place)
+    mark = replace(Mark.of(publication(image)), part="report.html")
+    with connector(place)() as connection:
+        facts = {"size": "9", "sha1": "0" * 40}
+        with pytest.raises(SlidegateError) as refused:
+            attach_file(connection, image, lab(connection), mark, files / "report.html", facts)
+        assert refused.value.code == "omero-transfer-damaged"
+        assert refused.value.transient
+        assert undo_run(connection, RUN) == 1
+    assert rows(place) == before
 
 
 def test_a_sink_knows_types_of_output_and_no_more(place: Omero, image: int, tmp_path: Path) -> None:
