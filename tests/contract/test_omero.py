@@ -16,6 +16,10 @@ class TestOmeroSource(ImageSourceContract):
     @pytest.fixture(autouse=True)
     def _at(self, pocket_omero):
         self.omero = pocket_omero
+        self.source = None
+        yield
+        if self.source is not None:
+            self.source.close()
 
     def arrange(self, folder: Path) -> ArrangedSource:
         from omero.rtypes import rstring
@@ -44,9 +48,9 @@ class TestOmeroSource(ImageSourceContract):
                 store.save()
                 store.close()
 
-        source = OmeroSource(lambda: Connection.login(server, *omero.person()))
+        self.source = OmeroSource(lambda: Connection.login(server, *omero.person()))
         absent = ImageRef("omero", "987654321")
-        return ArrangedSource(source, where, pixels, ("DAPI", "GFP"), 0.5, change, absent)
+        return ArrangedSource(self.source, where, pixels, ("DAPI", "GFP"), 0.5, change, absent)
 
 
 def _dataset(conn):

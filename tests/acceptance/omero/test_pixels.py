@@ -75,7 +75,9 @@ def source(pocket_omero, server):
     from slidegate.sources.omero.connection import Connection
     from slidegate.sources.omero.source import OmeroSource
 
-    return OmeroSource(lambda: Connection.login(server, *pocket_omero.person()), patience_s=20)
+    source = OmeroSource(lambda: Connection.login(server, *pocket_omero.person()), patience_s=20)
+    yield source
+    source.close()
 
 
 @pytest.fixture
@@ -155,6 +157,7 @@ def test_what_fails_for_longer_than_the_patience_ends_in_words_and_leaves_nothin
     pocket_omero_faults.set(tile_failures=-1)
     (tmp_path / "place").mkdir()
     code = refused(lambda: source.stage(image(images, "whole"), tmp_path / "place" / "staged"))
+    source.close()
     assert code == "omero-busy"
     assert list((tmp_path / "place").iterdir()) == []
 
@@ -196,7 +199,22 @@ def test_a_session_that_was_joined_lives_on_and_one_that_was_begun_ends(server, 
 def test_no_session_is_left_after_staging(source, images, tmp_path, pocket_omero):
     before = len(pocket_omero.server.house.sessions.all())
     source.stage(image(images, "whole"), tmp_path / "staged")
+    assert len(pocket_omero.server.house.sessions.all()) == before + 1  # for the next question
+    source.close()
     assert len(pocket_omero.server.house.sessions.all()) == before
+
+
+def test_questions_share_one_connection_and_survive_its_loss(source, images, pocket_omero):
+    ref = image(images, "whole")
+    made = pocket_omero.server.house.calls.made
+    source.describe(ref)
+    before = made["ServiceFactory.setCallback"]  # each login does this once
+    fingerprint = source.fingerprint(ref)
+    assert source.describe(ref).name == "whole.ome.tif"
+    assert before == made["ServiceFactory.setCallback"] > 0
+    for lose in ("drop_connections", "expire_sessions", "restart"):
+        getattr(pocket_omero.server, lose)()
+        assert source.fingerprint(ref) == fingerprint
 
 
 @pytest.mark.parametrize("kind", ["expired", "wrong-host", "self-signed"])

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import omero.sys
@@ -22,6 +24,7 @@ from slidegate_analysis.images import write_image
 from slidegate_analysis.images.arrays import writing
 from slidegate_analysis.images.image import check_bounds
 
+from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import ImageRef
 from slidegate.sources.base import (
     CONVERTER,
@@ -48,11 +51,13 @@ from slidegate.sources.errors import (
 )
 from slidegate.sources.overview import overview
 
-from .connection import Connection, speaking
-from .errors import OmeroLabelImageError, OmeroNotFoundError
+from .connection import EVERY_GROUP, Connection, speaking
+from .errors import OmeroLabelImageError, OmeroNotFoundError, OmeroSessionGoneError
 from .pixels import CONNECTIONS, PATIENCE_S, Connect, Plane, Tiles, reading
 
 __all__ = ["OmeroSource"]
+
+T = TypeVar("T")
 
 _PLACE = re.compile(r"(?:(image|dataset|project)/)?([0-9]{1,18})", re.IGNORECASE)
 _TYPES = {
@@ -92,6 +97,8 @@ _FILES = (
     "where e.fileset.id = (select i.fileset.id from Image i where i.id = :id) order by f.id"
 )
 _ROWS = 4096
+_PAUSE_S = 1.0
+_SERIES = "select i.series from Image i where i.id = :id"
 _HASH = re.compile("[0-9a-f]{32,128}")
 
 
@@ -119,12 +126,14 @@ class OmeroSource:
     """An ImageSource that reads images of OMERO.
 
     An image's name is its number there, with ``#z=3,t=0`` behind it where one plane of several is meant.
-    Nothing in OMERO is ever changed. Several threads may use it at once.
+    Nothing in OMERO is ever changed. Several threads may use it at once. One connection is kept for the next
+    question; `close` ends it.
 
     Parameters
     ----------
     connect
-        Makes a connection as the person; called for each question, and `connections` times to read pixels.
+        Makes a connection as the person; called when a question needs one, and up to `connections` times to
+        read pixels.
     connections
         How many tiles are asked for at once.
     patience_s
@@ -137,6 +146,15 @@ class OmeroSource:
         self, connect: Connect, *, connections: int = CONNECTIONS, patience_s: float = PATIENCE_S
     ) -> None:
         self._connect, self._connections, self._patience_s = connect, connections, patience_s
+        self._lock = threading.Lock()
+        self._idle: Connection | None = None
+
+    def close(self) -> None:
+        """End the connection that is kept. Safe to repeat; a later question makes another."""
+        with self._lock:
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
 
     def find(self, where: str) -> list[ImageRef]:
         """List images by their numbers: ``12``, ``image/12``, or all of ``dataset/3`` or ``project/5``.
@@ -153,9 +171,11 @@ class OmeroSource:
         """
         kind, number, choice = _place(where)
         suffix = f"#{choice.text}" if choice.text else ""
-        with self._connect() as connection:
-            rows = connection.query(_BELOW[kind], {"id": number})
-            there = rows or (kind in _THERE and connection.query(_THERE[kind], {"id": number}))
+        rows = self._answer(lambda connection: connection.query(_BELOW[kind], {"id": number}))
+        if not rows and kind in _THERE:
+            there = self._answer(lambda connection: connection.query(_THERE[kind], {"id": number}))
+        else:
+            there = rows
         if not there:
             raise OmeroNotFoundError
         images = {row[0] for row in rows if kind == "image" or not _PHOTOGRAPH.search(row[1] or "")}
@@ -193,11 +213,10 @@ class OmeroSource:
         progress
             Called with (bytes done, all of them).
         """
-        image, _ = _named(ref)
-        with self._connect() as connection:
-            found = self._asked(connection, ref)
-            files = connection.query(_FILES, {"id": image}, found.plane.group)
-            series = connection.query("select i.series from Image i where i.id = :id", {"id": image})[0][0]
+        found = self._found(ref)
+        image, group = {"id": found.image}, found.plane.group
+        files = self._answer(lambda connection: connection.query(_FILES, image, group))
+        series = self._answer(lambda connection: connection.query(_SERIES, image, group))
         said = (*map(str, found.shape), found.plane.dtype.name, *found.channels, repr(found.pixel_size_um))
         plane = (str(found.plane.z), str(found.plane.t))
         if files and all(_HASH.fullmatch(row[1] or "") for row in files):
@@ -227,9 +246,12 @@ class OmeroSource:
         found = self._found(ref)
         y, x = found.shape[1:]
         self._write(found, (0, y, 0, x), folder, progress)
-        if _fingerprint(self._found(ref)) != _fingerprint(found):
+        try:
+            if _fingerprint(self._patiently(lambda: self._found(ref))) != _fingerprint(found):
+                raise ImageChangedError
+        except BaseException:
             shutil.rmtree(folder)
-            raise ImageChangedError
+            raise
 
     def overview(
         self, ref: ImageRef, side: int, scratch: Path | None = None, progress: Progress | None = None
@@ -298,28 +320,65 @@ class OmeroSource:
                         progress(done, found.bytes)
         return digest.hexdigest()
 
-    @contextmanager
-    def _reading(self, found: _Found) -> Iterator[Tiles]:
-        with reading(self._connect, found.plane, self._connections, self._patience_s) as tiles:
-            yield tiles
+    def _reading(self, found: _Found) -> AbstractContextManager[Tiles]:
+        return reading(self._connect, found.plane, self._connections, self._patience_s)
 
     def _found(self, ref: ImageRef) -> _Found:
-        with self._connect() as connection:
-            return self._asked(connection, ref)
-
-    def _asked(self, connection: Connection, ref: ImageRef) -> _Found:
         """Ask for an image and check it."""
         image, choice = _named(ref)
-        params = omero.sys.ParametersI()
-        params.addId(image)
-        with speaking():
-            pixels = connection.services("Query").findAllByQuery(_IMAGE, params, connection.context(-1))
-            if not pixels:
-                if connection.query(_BELOW["image"], {"id": image}):
-                    raise NoPixelsError
-                raise OmeroNotFoundError
-            database = connection.services("Config").getDatabaseUuid()
-        return _checked(image, choice, pixels[0], str(database))
+        return self._answer(lambda connection: _asked(connection, image, choice))
+
+    def _answer(self, question: Callable[[Connection], T]) -> T:
+        """Ask over the connection that is kept, and over a new one where that one does not answer."""
+        with self._lock:
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            try:
+                return self._over(idle, question)
+            except SlidegateError as error:
+                if not (error.transient or isinstance(error, OmeroSessionGoneError)):
+                    raise
+        return self._over(self._connect(), question)
+
+    def _over(self, connection: Connection, question: Callable[[Connection], T]) -> T:
+        """Ask over a connection; it is kept for the next question if it answers and none is kept."""
+        try:
+            answer = question(connection)
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            kept = self._idle is None
+            if kept:
+                self._idle = connection
+        if not kept:
+            connection.close()
+        return answer
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Ask again while that can help: what took an hour is not given up for a moment without network."""
+        until = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return ask()
+            except SlidegateError as error:
+                if not error.transient or time.monotonic() + _PAUSE_S > until:
+                    raise
+            time.sleep(_PAUSE_S)
+
+
+def _asked(connection: Connection, image: int, choice: Choice) -> _Found:
+    params = omero.sys.ParametersI()
+    params.addId(image)
+    with speaking():
+        pixels = connection.services("Query").findAllByQuery(_IMAGE, params, connection.context(EVERY_GROUP))
+    if not pixels:
+        if connection.query(_BELOW["image"], {"id": image}):
+            raise NoPixelsError
+        raise OmeroNotFoundError
+    with speaking():
+        database = connection.services("Config").getDatabaseUuid()
+    return _checked(image, choice, pixels[0], str(database))
 
 
 def _checked(image: int, choice: Choice, pixels: Any, database: str) -> _Found:
