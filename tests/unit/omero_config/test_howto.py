@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the page on configuring OMERO says can be typed, and prints what it says."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slidegate.omero_config import State, apply, read_desired
+from slidegate.omero_config import State, WebDefaults, apply, read_desired
 from slidegate.omero_config.values import LISTS, Identity
 
 pytestmark = pytest.mark.omero
@@ -52,6 +53,27 @@ def test_the_commands_print_what_the_page_says(tmp_path: Path) -> None:
     assert 'omero.web.apps=["omero_figure"]' in got.splitlines()
     assert "omero.web.session_cookie_secure=true" in got.splitlines()
     assert "omero.web.secret_key=hunter2" in got.splitlines()
+
+
+READ = """\
+import json
+from omeroweb import settings
+print(json.dumps([settings.ADDITIONAL_APPS, settings.TOP_LINKS, settings.OPEN_WITH, settings.SECRET_KEY,
+                  settings.SESSION_COOKIE_SECURE, settings.CSRF_TRUSTED_ORIGINS, settings.DEBUG]))
+"""
+
+
+@pytest.mark.slow
+def test_omero_web_starts_with_the_example_and_has_what_it_desires(config_xml: Path) -> None:
+    text = (ROOT / "deploy/ansible/desired.yml").read_text(encoding="utf-8")
+    apply(config_xml, read_desired(text, Path(), {"OMERO_WEB_SECRET_KEY": "hunter2"}), WebDefaults())
+    argv = [sys.executable, "-W", "ignore", "-c", READ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    apps, links, viewers, secret, secure, origins, debug = json.loads(done.stdout)
+    assert {"omero_iviewer", "omero_figure"} <= set(apps)
+    assert [label for label, *_ in links] == ["Data", "History", "Help", "Figure"]
+    assert [label for label, *_ in viewers] == ["Image viewer", "omero_iviewer", "omero_figure"]
+    assert (secret, secure, origins, debug) == ("hunter2", True, ["https://omero.example.org"], False)
 
 
 def test_all_that_the_page_and_the_example_desire_is_understood(tmp_path: Path) -> None:
