@@ -212,12 +212,15 @@ def grant(server: Server, name: str, password: str, hours: float = 12) -> Grante
     with Connection.login(server, name, password) as own:
         service = own.services("Session")
         with speaking():
-            person = str(own.services("Admin").getEventContext().userName)
+            context = own.services("Admin").getEventContext()
         for idle in (round(hours * _HOUR_MS), _USUAL_IDLE_MS, _usual(own)):
             with suppress(OmeroNotPermittedError), speaking():
-                made = service.createUserSession(0, idle, "")
+                made = service.createUserSession(0, idle, context.groupName)
                 return Granted(
-                    person, str(made.uuid.val), made.timeToIdle.val / 1000, made.timeToLive.val / 1000
+                    context.userName,
+                    str(made.uuid.val),
+                    made.timeToIdle.val / 1000,
+                    made.timeToLive.val / 1000,
                 )
     raise OmeroNotPermittedError
 
