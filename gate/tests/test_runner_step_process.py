@@ -183,6 +183,19 @@ class StepProcesses(unittest.TestCase):
         self.assertIsInstance(before, int)
         self.assertGreaterEqual(step_process.oom_kills(), before)
 
+    def test_memory_that_somebody_else_used_up_is_not_counted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("none", "own", "computer")]
+            for path, text in zip(
+                paths[1:], ("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "x 1\noom_kill 9\n")
+            ):
+                with open(path, "w") as file:
+                    file.write(text)
+            with mock.patch.object(kernel, "_COUNTS", [(None, path) for path in paths]):
+                self.assertEqual(kernel.oom_kills(), 3)
+            with mock.patch.object(kernel, "_COUNTS", [("no such controller", paths[1]), (None, paths[2])]):
+                self.assertEqual(kernel.oom_kills(), 9)
+
     def test_a_process_that_dies_before_it_has_read_its_request_tells_its_exit_code(self):
         self.assertIn("status 5", self.crash("raise SystemExit(5)", text="y" * 1000000))
 

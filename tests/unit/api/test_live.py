@@ -165,7 +165,7 @@ def test_the_page_is_served_for_every_address_and_its_files_for_ever(tmp_path: P
             "/runs/3f9a1c0b72de",
             "/runs/3f9a1c0b72de/results/1",
             "/launch",
-            "/people",
+            "/administration",
         ):
             answer = client.get(path)
             assert answer.status_code == 200 and "text/html" in answer.headers["Content-Type"], path
