@@ -2,9 +2,13 @@
 """Results go to OMERO once, whole or shown as incomplete, and undo takes away exactly that."""
 
 import io
+import subprocess
+import sys
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,21 @@ people:
   alice: {password: secret-a, groups: [lab, museum, club], leads: [lab]}
   bob: {password: secret-b, groups: [lab, museum, club]}
   root: {password: secret-r}
+"""
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from slidegate.domain.errors import SlidegateError
+from slidegate.sources.omero.connection import Connection, Server
+from slidegate.sources.omero.sink import OmeroSink
+from tests.acceptance.omero.test_results import publication
+host, port, authority, name, password, image, files = sys.argv[1:]
+server = Server(host, int(port), Path(authority))
+try:
+    OmeroSink(lambda: Connection.login(server, name, password)).publish(publication(int(image)), Path(files))
+except SlidegateError:
+    sys.exit(3)
 """
 
 
@@ -309,6 +328,32 @@ def test_a_repeat_completes_it_whichever_two_writes_it_was_killed_between(
     faults.clear()
     assert killed > 20
     sink.undo(done)
+
+
+def test_two_processes_that_write_the_same_result_at_once_leave_one(
+    place: Omero, image: int, files: Path, faults: Faults
+) -> None:
+    sink = OmeroSink(connector(place))
+    before = rows(place)
+    done = sink.publish(publication(image), files)
+    whole, table = rows(place), str(table_of(place, image))
+    sink.undo(done)
+    faults.set(delay={"IUpdate.*": 0.05, "Table.*": 0.03})
+    argv = [sys.executable, "-c", PUBLISH, place.host, str(place.port), str(place.server.authority)]
+    argv += [*place.person(), str(image), str(files)]
+    with subprocess.Popen(argv) as other:
+        late = time.monotonic() + 30
+        while rows(place) == before and time.monotonic() < late:
+            time.sleep(0.02)
+        with suppress(SlidegateError):
+            sink.publish(publication(image), files)
+        assert other.wait(60) in (0, 3)
+    faults.clear()
+    assert sink.publish(publication(image), files) == done
+    assert rows(place) == whole
+    assert str(table_of(place, image)) == table
+    sink.undo(done)
+    assert rows(place) == before
 
 
 def test_what_was_left_half_written_is_found_by_undo(

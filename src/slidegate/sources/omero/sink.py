@@ -13,6 +13,7 @@ import tempfile
 import threading
 import weakref
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -118,8 +119,9 @@ class OmeroSink:
         """Write ROIs, table and files, then the key-values that complete them.
 
         A repeat, also after it was killed at any moment, writes what is missing and doubles nothing. The
-        later Attempt of the same Task replaces the earlier result, but not what people changed of it. Only
-        one process at a time may publish a Task's result; threads of one process wait for each other.
+        later Attempt of the same Task replaces the earlier result, but not what people changed of it. Where
+        two processes write the same result at once, one of them may fail, and the last to end leaves one
+        result; threads of one process wait for each other.
 
         Raises
         ------
@@ -140,12 +142,13 @@ class OmeroSink:
             old, there = _split(there, publication)
             work = _Work(publication, listed, connection, image, group, there)
             published = _published(connection, publication, image)
-            if (end := work.pieces.get(RESULT)) is not None:
-                return replace(published, attempt=end.mark.attempt)
-            remove(connection, old)
-            _sweep(work)
-            self._write(work, files)
-            return published
+            end = work.pieces.get(RESULT)
+            if end is None:
+                remove(connection, old)
+                _sweep(work)
+                self._write(work, files)
+            _settle(work)
+            return published if end is None else replace(published, attempt=end.mark.attempt)
 
     def find_published(self, run: RunId) -> list[Published]:
         """List the complete results of a Run that this person wrote, by image."""
@@ -183,8 +186,8 @@ class OmeroSink:
         drawn = self._drawing(work, files)
         if drawn is not None:
             role, drawing = drawn
-            write_rois(work.connection, drawing, work.image, work.group, work.mark, _rois_of(work))
-            rois = _rois_of(work)
+            write_rois(work.connection, drawing, work.image, work.group, work.mark, _oldest(_rois(work)))
+            rois = _oldest(_rois(work))
             facts.append(("ROIs", _how_many(drawing)))
         for role, output in work.of_type(_TABLE):
             file = work.files.get(output.path)
@@ -328,23 +331,46 @@ def _sweep(work: _Work) -> None:
     delete(work.connection, "OriginalFile", groups)
 
 
-def _rois_of(work: _Work) -> dict[int, int]:
-    """Return object to ROI, of the ROIs that are in OMERO now."""
+def _rois(work: _Work) -> list[tuple[int, int]]:
+    """Return object and ROI, of the ROIs of this result that are on the image now, the oldest first."""
     mark = work.mark
-    found = work.connection.query(
+    whose = (mark.run, mark.task, mark.tree)
+    rows = work.connection.query(
         "select r.id, r.name, r.description from Roi r"
-        " where r.image.id = :image and r.description like :mine",
+        " where r.image.id = :image and r.description like :mine order by r.id",
         {"image": work.image, "mine": f"slidegate run={mark.run} task={mark.task} tree={mark.tree} %"},
         work.group,
     )
-    marks = {text: Mark.read(text) for _, _, text in found}
-    whose = (mark.run, mark.task, mark.tree)
-    rois = {}
-    for number, name, text in found:
-        one = marks[text]
+    found = []
+    for number, name, text in rows:
+        one = Mark.read(text)
         if one is not None and (one.run, one.task, one.tree) == whose:
-            rois[object_of(name)] = number
-    return rois
+            found.append((object_of(name), number))
+    return found
+
+
+def _oldest(rois: list[tuple[int, int]]) -> dict[int, int]:
+    return dict(reversed(rois))
+
+
+def _settle(work: _Work) -> None:
+    """Remove what is there twice, all but the oldest.
+
+    That happens where a worker was taken for dead, and wrote on beside the one that took over.
+    """
+    twice: dict[str, list[int]] = defaultdict(list)
+    parts: set[str] = set()
+    whose = (work.publication.task, work.publication.tree)
+    found = find(work.connection, work.publication.run, lambda mark: (mark.task, mark.tree) == whose)
+    for piece in sorted(found.on(work.image), key=lambda piece: piece.id):
+        if piece.mark.part in parts:
+            twice[piece.kind].append(piece.id)
+        parts.add(piece.mark.part)
+    rois = _rois(work)
+    kept = set(_oldest(rois).values())
+    twice["Roi"] = [number for _, number in rois if number not in kept]
+    for kind, numbers in twice.items():
+        delete(work.connection, kind, {work.group: numbers})
 
 
 def _how_many(drawing: Drawing) -> str:

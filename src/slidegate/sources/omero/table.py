@@ -16,6 +16,7 @@ from omero.rtypes import unwrap
 from slidegate.sources.errors import ResultDamagedError
 
 from .connection import Connection, speaking
+from .errors import OmeroBusyError
 
 ID = "id"
 """The column that says which object a row is; ROIs are joined to rows by it."""
@@ -78,6 +79,8 @@ def write_table(
         finally:
             table.close(context)
         held = connection.query("select f.hash from OriginalFile f where f.id = :id", {"id": file}, group)
+    if not held:
+        raise OmeroBusyError("the table was removed while it was written")
     return file, held[0][0] or ""
 
 

@@ -168,7 +168,7 @@ def undo_run(connection: Connection, run: RunId) -> int:
 
 
 def delete(connection: Connection, kind: str, by_group: dict[int, list[int]]) -> int:
-    """Delete rows, and what belongs to them, in their groups.
+    """Delete rows, and what belongs to them, in their groups; those that are gone already are passed over.
 
     Raises
     ------
@@ -179,12 +179,22 @@ def delete(connection: Connection, kind: str, by_group: dict[int, list[int]]) ->
     for group, numbers in by_group.items():
         for start in range(0, len(numbers), _AT_ONCE):
             part = numbers[start : start + _AT_ONCE]
-            request = omero.cmd.Delete2(targetObjects={kind: part})
-            answer = _done(connection, request, connection.context(group))
-            if not isinstance(answer, omero.cmd.Delete2Response):
-                raise OmeroError("it could not be removed")
+            while part and not _deleted(connection, kind, part, group):
+                rows = connection.query(
+                    f"select o.id from {kind} o where o.id in (:part)",  # noqa: S608
+                    {"part": part},
+                )
+                left = [row[0] for row in rows]
+                if len(left) == len(part):
+                    raise OmeroError("it could not be removed")
+                part = left  # somebody else removed some meanwhile
             removed += len(part)
     return removed
+
+
+def _deleted(connection: Connection, kind: str, numbers: list[int], group: int) -> bool:
+    request = omero.cmd.Delete2(targetObjects={kind: numbers})
+    return isinstance(_done(connection, request, connection.context(group)), omero.cmd.Delete2Response)
 
 
 def _done(connection: Connection, request: Any, context: dict[str, str]) -> Any:
