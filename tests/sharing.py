@@ -16,7 +16,6 @@ TOGETHER = {
         "test_docs",
         "test_page_of_failures",
         "test_nuclei_on_the_cluster",
-        "browser/test_pictures",
     )
 }
 ONE_BY_ONE = (
@@ -32,6 +31,7 @@ LONG = (
     "tests/acceptance/test_docs.py",
     "tests/acceptance/test_page_of_failures.py",
     "tests/acceptance/test_nuclei_on_the_cluster.py",
+    "tests/acceptance/browser/test_pictures.py",
     "tests/acceptance/test_benchmarks.py",
     "tests/acceptance/test_worker_crash_points.py",
     "tests/acceptance/test_slurm_states.py",

@@ -29,7 +29,11 @@ def workflows() -> Path:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory, workflows: Path) -> Path:
     """A SLIDEGATE_HOME whose embedded site has the nuclei workflow."""
-    folder = tmp_path_factory.mktemp("home")
+    return new_home(tmp_path_factory.mktemp("home"))
+
+
+def new_home(folder: Path) -> Path:
+    """Make a SLIDEGATE_HOME of an empty folder, with the nuclei workflow at its embedded site."""
     done = call_slidegate(folder, "workflow", "list")
     assert done.returncode == 0, done.stderr
     return folder

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance.browser.album import WIDE, Album
 from tests.acceptance.browser.visitor import SECONDS, brush
-from tests.acceptance.conftest import SLIDEGATE, call_slidegate
+from tests.acceptance.conftest import SLIDEGATE, call_slidegate, new_home
 from tests.unit.api.service import serving
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +35,12 @@ def album() -> Iterator[Album]:
     made = Album()
     yield made
     made.bind()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, workflows: Path) -> Path:
+    """A home of its own: nobody has launched anything yet."""
+    return new_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
