@@ -37,6 +37,7 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "pocket_sessions": ([], ["--full"], None),
     "pocket_tiles": ([], ["--full"], None),
     "omero_pixels": ([], ["--full"], None),
+    "omero_import": ([], ["--full"], None),
     "slurm_queries": ([], ["--full"], None),
     "ssh_staging": ([], ["--full"], None),
     "history_size": ([], ["--full"], None),
