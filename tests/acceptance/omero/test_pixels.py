@@ -364,7 +364,9 @@ def test_an_overview_reads_the_coarser_level_that_omero_has(source, images, pock
 # ---- regions
 
 
-def test_regions_are_read_as_they_were_drawn_and_those_of_results_are_left_out(server, images, pocket_omero):
+def test_regions_are_read_as_they_were_drawn_and_those_of_results_are_left_out(
+    source, server, images, pocket_omero
+):
     import omero.model as model
     from omero.rtypes import rdouble, rint, rstring
 
@@ -397,6 +399,7 @@ def test_regions_are_read_as_they_were_drawn_and_those_of_results_are_left_out(s
             return read_regions(connection, number, group[0][0], PIXELS.shape[1:])
 
     assert read() == []
+    before = source.fingerprint(ImageRef("omero", str(number)))
     with pocket_omero.client() as client:
         draw(client, 5, "tissue")
         draw(client, 100, "hole")
@@ -413,3 +416,4 @@ def test_regions_are_read_as_they_were_drawn_and_those_of_results_are_left_out(s
         roi.addShape(point)
         client.sf.getUpdateService().saveObject(roi)
     assert refused(read) == "omero-region-unusable"
+    assert source.fingerprint(ImageRef("omero", str(number))) == before  # it is the same image

@@ -29,7 +29,7 @@ from .errors import OmeroBusyError, OmeroSessionGoneError
 Connect = Callable[[], Connection]
 T = TypeVar("T")
 
-TILE = 2048
+TILE = 1024
 """Side of a tile in pixels: a whole part of a shard, and far below the size of a message."""
 CONNECTIONS = 4
 PATIENCE_S = 120.0
