@@ -113,6 +113,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    desired = json.dumps(desired_of(module))
     wanted = module.params["slidegate"]
     command = shutil.which(wanted)
     if command is None:
@@ -135,7 +136,7 @@ def main():
         words += ["--web-python", module.params["web_python"]]
     if module.check_mode:
         words.append("--check")
-    status, out, err = module.run_command(words, data=json.dumps(desired_of(module)))
+    status, out, err = module.run_command(words, data=desired)
     said = err.strip().replace("slidegate: ", "", 1)
     if status not in (NOTHING_TO_DO, CHANGED):
         fail(module, said or f"slidegate ended with {status}.")

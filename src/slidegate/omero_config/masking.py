@@ -43,7 +43,7 @@ def masked(value: Json) -> Json:
     """Return a JSON value without what is secret in it, however deep.
 
     Secret is what a mapping has under a secret's name, what follows a secret's name in a list (as in Django's
-    settings: ``["EMAIL_HOST_PASSWORD", "..."]``), and who asks, in an address: ``redis://name:password@host``.
+    settings: ``["EMAIL_HOST_PASSWORD", "..."]``), and name and password in an address.
     """
     if isinstance(value, dict):
         return {name: MASK if is_secret_name(name) else masked(each) for name, each in value.items()}

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow]
 ROOT = Path(__file__).parents[3]
-DESIRED = {"omero.web.ui.top_links": [["Figure", "figure_index"]], "omero.data.dir": "/OMERO"}
+DESIRED = {"omero.web.apps": {"state": "exact", "value": ["omero_figure"]}, "omero.data.dir": "/OMERO"}
 
 
 @pytest.fixture
@@ -75,8 +75,39 @@ def test_what_is_wrong_fails_in_the_words_of_slidegate(play: Any, config_xml: Pa
     told = play(desired={"omero.web.apps": "omero_figure"})
     assert told["ended"] == 2  # as Ansible ends where a computer failed
     assert told["msg"].startswith("omero.web.apps is a list for OMERO.web")
-    told = play(desired={"omero.db.pass": "x"}, secrets={"omero.db.pass": "y"})
-    assert told["msg"] == "omero.db.pass stands under desired and under secrets."
-    told = play(desired=DESIRED, slidegate="/nowhere/slidegate")
-    assert told["msg"].startswith("There is no command /nowhere/slidegate here")
     assert not config_xml.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            {"secrets": {"omero.data.dir": "hunter2"}},
+            "omero.data.dir stands under desired and under secrets.",
+        ),
+        ({"slidegate": "/nowhere/slidegate"}, "There is no command /nowhere/slidegate here: install"),
+        ({"slidegate": "{tmp}/broken"}, "slidegate ended with 3."),
+        ({"slidegate": "{tmp}/older"}, "{tmp}/older knows no omero config apply: "),
+    ],
+)
+def test_what_keeps_the_module_from_its_work_is_said(
+    tmp_path: Path, arguments: dict[str, Any], words: str
+) -> None:
+    if importlib.util.find_spec("ansible") is None:
+        pytest.skip("needs ansible-core: run make install-dev")
+    for name, status in (("broken", 3), ("older", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat > {tmp_path}/desired\nexit {status}\n")
+        (tmp_path / name).chmod(0o755)
+    if "slidegate" in arguments:
+        arguments = {"slidegate": arguments["slidegate"].format(tmp=tmp_path)}
+    given = tmp_path / "arguments.json"
+    own = {"config": "/nowhere/config.xml", "desired": DESIRED, "_ansible_remote_tmp": str(tmp_path)}
+    given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": own | arguments}))
+    argv = [sys.executable, str(ROOT / "deploy" / "ansible" / "omero_config.py"), str(given)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["failed"]) == (1, True)
+    assert told["msg"].startswith(words.format(tmp=tmp_path))
+    assert told["invocation"] == {
+        "module_args": {"config": "/nowhere/config.xml", "desired": sorted(DESIRED)}
+    }
