@@ -3,7 +3,7 @@
 
 usage: python benchmarks/omero_pixels.py [--full]
 
-A pocket OMERO, in a process of its own, serves a plane of 8192 x 8192 pixels of 16 bits (in full
+A pocket OMERO, in a process of its own, serves a plane of 8192 x 4096 pixels of 16 bits (in full
 16384 x 16384). One shard of 4096 x 4096 pixels after the other is read in turns of changing order
 - as slidegate reads it when it stages an image: a few connections at once,
 - by OMERO's own BlitzGateway.getTiles, in tiles of 1024 x 1024 pixels,
@@ -31,11 +31,11 @@ PEOPLE = "groups: {lab: private}\npeople: {ada: {password: pixels, groups: [lab]
 Read = Callable[[int, int], np.ndarray]
 
 
-def make_image(folder: Path, side: int) -> None:
+def make_image(folder: Path, height: int, width: int) -> None:
     """Write a noisy plane, like one of a fluorescence slide."""
     patch = np.random.default_rng(1).poisson(300, (1024, 1024)).astype(np.uint16)
-    plane = np.tile(patch, (side // 1024, side // 1024))
-    plane += np.arange(side, dtype=np.uint16)[:, None]
+    plane = np.tile(patch, (height // 1024, width // 1024))
+    plane += np.arange(height, dtype=np.uint16)[:, None]
     tifffile.imwrite(folder / "slide.ome.tif", plane, tile=(512, 512), metadata={"axes": "YX"})
     (folder / "people.yml").write_text(PEOPLE)
 
@@ -99,7 +99,7 @@ def measure(readers: dict[str, Read], places: list[tuple[int, int]]) -> dict[str
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def compare(told: list[str], side: int) -> None:
+def compare(told: list[str], height: int, width: int) -> None:
     """Measure everything and print it."""
     from omero.gateway import BlitzGateway
 
@@ -107,7 +107,7 @@ def compare(told: list[str], side: int) -> None:
     from slidegate.sources.omero.pixels import Plane, reading
 
     server = Server("127.0.0.1", int(told[0]), Path(told[1]))
-    places = [(y, x) for y in range(0, side, SHARD) for x in range(0, side, SHARD)]
+    places = [(y, x) for y in range(0, height, SHARD) for x in range(0, width, SHARD)]
     with Connection.login(server, "ada", "pixels") as connection:
         gateway = BlitzGateway(client_obj=connection.client)
         image = next(iter(gateway.getObjects("Image")))
@@ -133,19 +133,19 @@ def figure(name: str, value: float, aim: float) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="16 shards instead of 4")
+    parser.add_argument("--full", action="store_true", help="16 shards instead of 2")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.serve:
         serve(chosen.serve)
         return 0
-    side = 4 * SHARD if chosen.full else 2 * SHARD
+    height, width = (4 * SHARD, 4 * SHARD) if chosen.full else (2 * SHARD, SHARD)
     with tempfile.TemporaryDirectory(prefix="omero-pixels-") as name:
-        make_image(Path(name), side)
+        make_image(Path(name), height, width)
         argv = [sys.executable, "-W", "ignore", __file__, "--serve", name]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             try:
-                compare((server.stdout.readline() if server.stdout else "").split(), side)
+                compare((server.stdout.readline() if server.stdout else "").split(), height, width)
             finally:
                 server.communicate()  # it ends when its standard input does
     return 0

@@ -267,6 +267,47 @@ def test_what_omero_does_not_permit_is_told(source, images, tmp_path, pocket_ome
 # ---- which images
 
 
+def relabel(pocket_omero, ref, old, new):
+    from omero.rtypes import rstring
+
+    with pocket_omero.client() as client:
+        channel = client.sf.getQueryService().findByQuery(
+            "select c from Channel c join fetch c.logicalChannel join fetch c.pixels p "
+            f"where p.image.id = {ref.image} and c.logicalChannel.name = '{old}'",
+            None,
+        )
+        channel.logicalChannel.name = rstring(new)
+        client.sf.getUpdateService().saveObject(channel.logicalChannel)
+
+
+def test_an_image_that_is_changed_while_it_is_staged_is_not_staged(source, images, tmp_path, pocket_omero):
+    ref = image(images, "whole")
+    (tmp_path / "place").mkdir()
+
+    def change(done, total):
+        if done == total:
+            relabel(pocket_omero, ref, "GFP", "RFP")
+
+    try:
+        code = refused(lambda: source.stage(ref, tmp_path / "place" / "staged", change))
+    finally:
+        relabel(pocket_omero, ref, "RFP", "GFP")
+    assert code == "image-changed"
+    assert list((tmp_path / "place").iterdir()) == []
+
+
+def test_what_was_staged_is_not_given_up_for_a_moment_in_which_omero_does_not_answer(
+    source, images, tmp_path, pocket_omero_faults
+):
+    def fail(done, total):
+        if done == total:
+            pocket_omero_faults.set(fail={"IQuery.*": "ResourceError"})
+            threading.Timer(0.5, pocket_omero_faults.clear).start()
+
+    source.stage(image(images, "whole"), tmp_path / "staged", fail)
+    same(tmp_path / "staged")
+
+
 def test_images_that_cannot_be_analysed_are_refused_in_words(source, images):
     told = {
         "stack": "image-plane-needed",
@@ -332,19 +373,11 @@ def test_an_image_that_is_renamed_stays_the_same_and_one_whose_channel_is_rename
         found = query.get("Image", int(ref.image))
         found.name = name
         update.saveObject(found)
-        channel = query.findByQuery(
-            "select c from Channel c join fetch c.logicalChannel join fetch c.pixels p "
-            f"where p.image.id = {ref.image} and c.logicalChannel.name = 'GFP'",
-            None,
-        )
-        channel.logicalChannel.name = rstring("RFP")
-        update.saveObject(channel.logicalChannel)
-        assert source.describe(ref).channels == ("DAPI", "RFP")
-        after = source.fingerprint(ref), source.content_digest(ref)
-        assert not set(after) & set(before)
-        logical = query.get("LogicalChannel", channel.logicalChannel.id.val)
-        logical.name = rstring("GFP")
-        update.saveObject(logical)
+    relabel(pocket_omero, ref, "GFP", "RFP")
+    assert source.describe(ref).channels == ("DAPI", "RFP")
+    after = source.fingerprint(ref), source.content_digest(ref)
+    relabel(pocket_omero, ref, "RFP", "GFP")
+    assert not set(after) & set(before)
 
 
 def test_the_digest_of_an_imported_image_takes_no_pixel(source, images, pocket_omero):
