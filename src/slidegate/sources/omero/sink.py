@@ -42,7 +42,7 @@ from .connection import Connection, speaking
 from .errors import OmeroNotFoundError, OmeroResultRefusedError
 from .rois import Drawing, object_of, sample, write_rois
 from .table import rows_of, write_table
-from .undo import Found, Piece, delete, find, remove
+from .undo import Found, Piece, delete, find, is_ours, remove
 
 MOST_ROIS = 500
 """Objects that are drawn as ROIs: what OMERO.iviewer shows on one page."""
@@ -153,13 +153,14 @@ class OmeroSink:
     def find_published(self, run: RunId) -> list[Published]:
         """List the complete results of a Run that this person wrote, by image."""
         with self._connect() as connection:
-            found = find(connection, run, lambda mark: True)
-            ends = {piece.id: piece.mark for piece in found.pieces if piece.mark.part == RESULT}
-            there = {
-                Published(mark.run, mark.task, mark.attempt, mark.tree, _where(connection, one.parent, mark))
-                for one in found.links
-                if one.kind == "Image" and (mark := ends.get(one.child)) is not None
-            }
+            found = find(connection, run)
+            ends = {piece.id: piece for piece in found.pieces if piece.mark.part == RESULT}
+            there = set()
+            for one in found.links:
+                end = ends.get(one.child)
+                if end is not None and one.kind == "Image" and is_ours(one, end):
+                    mark, where = end.mark, _where(connection, one.parent, end.mark)
+                    there.add(Published(mark.run, mark.task, mark.attempt, mark.tree, where))
         return sorted(there, key=lambda published: (published.where, published.attempt))
 
     def undo(self, published: Published) -> None:

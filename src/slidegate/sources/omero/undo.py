@@ -31,8 +31,6 @@ class Piece:
         What it is, and where.
     mark
         What it says of itself.
-    file
-        The id of its file; None where it has none.
     same
         Whether the file's contents are still what was written.
     event
@@ -43,7 +41,6 @@ class Piece:
     id: int
     group: int
     mark: Mark
-    file: int | None
     same: bool
     event: int
 
@@ -99,19 +96,18 @@ def find(connection: Connection, run: RunId, wanted: Callable[[Mark], bool] = la
     found = Found()
     begins = {**me, "begins": f"slidegate run={run} %"}
     for kind in _KINDS:
-        file = "a.file.id, a.file.hash" if kind == "FileAnnotation" else "a.id, a.description"
+        content = "a.file.hash" if kind == "FileAnnotation" else "a.description"
         rows = connection.query(
-            f"select a.id, a.description, a.details.group.id, a.details.creationEvent.id, {file}"  # noqa: S608
+            f"select a.id, a.description, {content}, a.details.group.id,"  # noqa: S608
+            " a.details.creationEvent.id"
             f" from {kind} a where a.details.owner.id = :me and a.description like :begins order by a.id",
             begins,
         )
-        for number, text, group, event, held, digest in rows:
+        for number, text, digest, group, event in rows:
             mark = Mark.read(text)
-            if mark is None or mark.run != run or not wanted(mark):
-                continue
-            is_file = kind == "FileAnnotation"
-            same = not is_file or not mark.sha1 or digest == mark.sha1
-            found.pieces.append(Piece(kind, number, group, mark, held if is_file else None, same, event))
+            if mark is not None and mark.run == run and wanted(mark):
+                same = not mark.sha1 or digest == mark.sha1
+                found.pieces.append(Piece(kind, number, group, mark, same, event))
     rows = connection.query(
         "select r.description, r.id, r.details.group.id from Roi r"
         " where r.details.owner.id = :me and r.description like :begins order by r.id",
@@ -146,7 +142,7 @@ def remove(connection: Connection, found: Found) -> int:
         if not piece.same:
             continue
         links = [link for link in found.links if link.child == piece.id]
-        others = [link for link in links if not _is_ours(link, piece)]
+        others = [link for link in links if not is_ours(link, piece)]
         if not others:
             (ends if piece.mark.part == RESULT else groups[piece.kind])[piece.group].append(piece.id)
             continue
@@ -218,7 +214,8 @@ def person_id(connection: Connection) -> int:
         return int(connection.services("Admin").getEventContext().userId)
 
 
-def _is_ours(link: Link, piece: Piece) -> bool:
+def is_ours(link: Link, piece: Piece) -> bool:
+    """Return whether a link was saved together with the annotation that it leads to."""
     return link.mine and link.event == piece.event
 
 
@@ -244,8 +241,8 @@ def _links(connection: Connection, children: Sequence[int], me: int) -> list[Lin
     found = []
     for holder in _HOLDERS if children else ():
         rows = connection.query(
-            "select l.id, l.parent.id, l.child.id, l.details.creationEvent.id, l.details.owner.id"  # noqa: S608
-            f" from {holder}AnnotationLink l where l.child.id in (:children)",
+            "select l.id, l.parent.id, l.child.id, l.details.creationEvent.id,"  # noqa: S608
+            f" l.details.owner.id from {holder}AnnotationLink l where l.child.id in (:children)",
             {"children": list(children)},
         )
         found += [
