@@ -330,6 +330,8 @@ def test_photographs_of_labels_and_glasses_are_not_listed(source, images, pocket
 def test_one_plane_of_a_stack_is_named_behind_the_number(source, images):
     ref = image(images, "stack")
     chosen = ImageRef("omero", f"{ref.image}#z=2")
+    with pytest.raises(SlidegateError, match=r"it has 3 focal planes"):
+        source.describe(ref)
     assert source.find(f"image/{ref.image}#z=2") == [chosen]
     assert source.describe(chosen).shape == (1, 8, 9)
     assert refused(lambda: source.describe(ImageRef("omero", f"{ref.image}#z=3"))) == "image-no-such-plane"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can go wrong between slidegate and an OMERO; messages name no image and no person."""
 
-from slidegate.sources.errors import ImageNotFoundError, ImageUnreadableError, SourceError
+from slidegate.sources.errors import ImageNotFoundError, ImageUnreadableError, PlaneNeededError, SourceError
 
 
 class OmeroError(SourceError):
@@ -65,6 +65,10 @@ class OmeroRegionError(OmeroError):
     """A region that was drawn in OMERO cannot be used."""
 
     code = "omero-region-unusable"
+
+
+class OmeroPlaneNeededError(PlaneNeededError):
+    """The image is a stack or a time series and one plane is analysed: name it, as in image/12#z=3,t=0."""
 
 
 class OmeroLabelImageError(OmeroError):

@@ -28,7 +28,7 @@ from .errors import OmeroRegionError
 HOLES = frozenset({"hole", "exclude", "excluded"})
 MOST_SHAPES = 10_000
 MOST_CORNERS = 1_000_000
-_BATCH = 500
+_BATCH = 50  # ROIs by one call: outlines may be long, and a message has at most 250 MB
 _SAGITTA_PX = 0.05
 _LARGEST = 1e7  # pixels; no coordinate of a slide comes near
 _WRITTEN_BY_US = "slidegate run="

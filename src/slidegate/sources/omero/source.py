@@ -36,7 +36,7 @@ from slidegate.sources.base import (
     Progress,
     check_pixels,
     clean_label,
-    plane_of,
+    pick,
     split_choice,
     square_pixel_size,
     text_digest,
@@ -52,7 +52,7 @@ from slidegate.sources.errors import (
 from slidegate.sources.overview import overview
 
 from .connection import EVERY_GROUP, Connection, speaking
-from .errors import OmeroLabelImageError, OmeroNotFoundError, OmeroSessionGoneError
+from .errors import OmeroLabelImageError, OmeroNotFoundError, OmeroPlaneNeededError, OmeroSessionGoneError
 from .pixels import CONNECTIONS, PATIENCE_S, Connect, Plane, Tiles, reading
 
 __all__ = ["OmeroSource"]
@@ -96,7 +96,7 @@ _FILES = (
     "select f.id, f.hash, f.size from FilesetEntry e join e.originalFile f "
     "where e.fileset.id = (select i.fileset.id from Image i where i.id = :id) order by f.id"
 )
-_ROWS = 4096
+_ROWS = 1024
 _PAUSE_S = 1.0
 _SERIES = "select i.series from Image i where i.id = :id"
 _HASH = re.compile("[0-9a-f]{32,128}")
@@ -399,10 +399,11 @@ def _checked(image: int, choice: Choice, pixels: Any, database: str) -> _Found:
     labels = [clean_label(None if one is None else _value(one.name)) for one in logical]
     labels += [""] * (shape[0] - len(labels))
     check_pixels(shape, np.dtype(kind), tuple(labels))
-    place = plane_of({"z": int(pixels.sizeZ.val), "t": int(pixels.sizeT.val)}, choice)
+    z = pick("focal planes", int(pixels.sizeZ.val), choice.z, OmeroPlaneNeededError)
+    t = pick("time points", int(pixels.sizeT.val), choice.t, OmeroPlaneNeededError)
     size = square_pixel_size(_micrometres(pixels.physicalSizeY), _micrometres(pixels.physicalSizeX))
     group = pixels.image.details.group.id.val
-    plane = Plane(pixels.id.val, group, place["z"], place["t"], np.dtype(kind))
+    plane = Plane(pixels.id.val, group, z, t, np.dtype(kind))
     marks = (database, str(pixels.id.val), str(pixels.details.updateEvent.id.val), _text(pixels.sha1))
     return _Found(image, name, plane, shape, tuple(labels), size, choice.text, marks)
 
