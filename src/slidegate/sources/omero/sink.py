@@ -42,7 +42,7 @@ from .connection import Connection, speaking
 from .errors import OmeroNotFoundError, OmeroResultRefusedError
 from .rois import Drawing, object_of, sample, write_rois
 from .table import rows_of, write_table
-from .undo import Found, Piece, delete, find, is_ours, remove
+from .undo import Found, Piece, delete, find, find_ends, remove
 
 MOST_ROIS = 500
 """Objects that are drawn as ROIs: what OMERO.iviewer shows on one page."""
@@ -138,7 +138,7 @@ class OmeroSink:
         _check_parts(publication, listed)
         with _alone(publication), self._connect() as connection:
             image, group = _target(connection, publication.image)
-            there = find(connection, publication.run, lambda mark: mark.task == publication.task)
+            there = find(connection, publication.run, publication.task, image=image)
             old, there = _split(there, publication)
             work = _Work(publication, listed, connection, image, group, there)
             published = _published(connection, publication, image)
@@ -153,14 +153,10 @@ class OmeroSink:
     def find_published(self, run: RunId) -> list[Published]:
         """List the complete results of a Run that this person wrote, by image."""
         with self._connect() as connection:
-            found = find(connection, run)
-            ends = {piece.id: piece for piece in found.pieces if piece.mark.part == RESULT}
-            there = set()
-            for one in found.links:
-                end = ends.get(one.child)
-                if end is not None and one.kind == "Image" and is_ours(one, end):
-                    mark, where = end.mark, _where(connection, one.parent, end.mark)
-                    there.add(Published(mark.run, mark.task, mark.attempt, mark.tree, where))
+            there = {
+                Published(mark.run, mark.task, mark.attempt, mark.tree, _where(connection, image, mark))
+                for mark, image in find_ends(connection, run)
+            }
         return sorted(there, key=lambda published: (published.where, published.attempt))
 
     def undo(self, published: Published) -> None:
@@ -171,15 +167,10 @@ class OmeroSink:
         OmeroError
             It failed in the middle; a repeat removes the rest. The key-values go last.
         """
-
-        def wanted(mark: Mark) -> bool:
-            return (mark.task, mark.tree) == (published.task, published.tree)
-
+        place = re.search(r"/image/([0-9]+)/", published.where)
+        image = int(place.group(1)) if place else None
         with self._connect() as connection:
-            remove(connection, find(connection, published.run, wanted))
-
-    def close(self) -> None:
-        """Do nothing: each call closes its own connection."""
+            remove(connection, find(connection, published.run, published.task, published.tree, image))
 
     def _write(self, work: _Work, files: Path) -> None:
         facts: list[tuple[str, str]] = []
@@ -361,8 +352,8 @@ def _settle(work: _Work) -> None:
     """
     twice: dict[str, list[int]] = defaultdict(list)
     parts: set[str] = set()
-    whose = (work.publication.task, work.publication.tree)
-    found = find(work.connection, work.publication.run, lambda mark: (mark.task, mark.tree) == whose)
+    p = work.publication
+    found = find(work.connection, p.run, p.task, p.tree, work.image)
     for piece in sorted(found.on(work.image), key=lambda piece: piece.id):
         if piece.mark.part in parts:
             twice[piece.kind].append(piece.id)

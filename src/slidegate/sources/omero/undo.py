@@ -3,15 +3,15 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import omero.cmd
 
-from slidegate.domain.values import RunId
+from slidegate.domain.values import Digest, RunId, TaskId
 
-from .annotations import RESULT, TAG, Mark
+from .annotations import NS_RESULT, RESULT, TAG, Mark
 from .connection import Connection, speaking
 from .errors import OmeroError
 
@@ -84,41 +84,77 @@ class Found:
         return [piece for piece in self.pieces if piece.id in here and piece.same]
 
 
-def find(connection: Connection, run: RunId, wanted: Callable[[Mark], bool] = lambda mark: True) -> Found:
+def find(
+    connection: Connection,
+    run: RunId,
+    task: TaskId | None = None,
+    tree: Digest | None = None,
+    image: int | None = None,
+) -> Found:
     """Look for what the person of this connection wrote for a Run; nothing is changed.
 
     Parameters
     ----------
-    wanted
-        Which of it.
+    task, tree
+        Only that Task's, only that result.
+    image
+        Where the ROIs are, if that is known: then no others are looked through.
     """
+
+    def wanted(mark: Mark | None) -> TypeGuard[Mark]:
+        return (
+            mark is not None and mark.run == run and task in (None, mark.task) and tree in (None, mark.tree)
+        )
+
     me = {"me": person_id(connection)}
     found = Found()
-    begins = {**me, "begins": f"slidegate run={run} %"}
+    begins = {**me, "begins": f"slidegate run={run} " + (f"task={task} %" if task else "%")}
     for kind in _KINDS:
-        content = "a.file.hash" if kind == "FileAnnotation" else "a.description"
-        rows = connection.query(
-            f"select a.id, a.description, {content}, a.details.group.id,"  # noqa: S608
-            " a.details.creationEvent.id"
-            f" from {kind} a where a.details.owner.id = :me and a.description like :begins order by a.id",
-            begins,
-        )
-        for number, text, digest, group, event in rows:
-            mark = Mark.read(text)
-            if mark is not None and mark.run == run and wanted(mark):
-                same = not mark.sha1 or digest == mark.sha1
-                found.pieces.append(Piece(kind, number, group, mark, same, event))
+        found.pieces += [piece for piece in _pieces(connection, kind, begins) if wanted(piece.mark)]
+    on_image = " and r.image.id = :image" if image is not None else ""
     rows = connection.query(
-        "select r.description, r.id, r.details.group.id from Roi r"
-        " where r.details.owner.id = :me and r.description like :begins order by r.id",
-        begins,
+        "select r.description, r.id, r.details.group.id from Roi r"  # noqa: S608
+        f" where r.details.owner.id = :me and r.description like :begins{on_image} order by r.id",
+        begins | ({"image": image} if image is not None else {}),
     )
     for text, number, group in rows:
         mark = Mark.read(text)
-        if mark is not None and mark.run == run and wanted(mark):
+        if wanted(mark):
             found.rois.append((mark, number, group))
-    found.files = _half_written(connection, run, me, wanted)
+    found.files = [
+        (number, group) for mark, number, group in _half_written(connection, run, me) if wanted(mark)
+    ]
     found.links = _links(connection, [piece.id for piece in found.pieces], me["me"])
+    return found
+
+
+def find_ends(connection: Connection, run: RunId) -> list[tuple[Mark, int]]:
+    """Return the complete results of a Run that this person wrote, each with its image."""
+    me = person_id(connection)
+    begins = {"me": me, "begins": f"slidegate run={run} %", "ns": NS_RESULT}
+    pieces = _pieces(connection, "MapAnnotation", begins, " and a.ns = :ns")
+    ends = {piece.id: piece for piece in pieces if piece.mark.run == run}
+    return [
+        (ends[link.child].mark, link.parent)
+        for link in _links(connection, list(ends), me, ("Image",))
+        if is_ours(link, ends[link.child])
+    ]
+
+
+def _pieces(connection: Connection, kind: str, begins: Mapping[str, Any], more: str = "") -> list[Piece]:
+    content = "a.file.hash" if kind == "FileAnnotation" else "a.description"
+    rows = connection.query(
+        f"select a.id, a.description, {content}, a.details.group.id,"  # noqa: S608
+        f" a.details.creationEvent.id from {kind} a"
+        f" where a.details.owner.id = :me and a.description like :begins{more} order by a.id",
+        begins,
+    )
+    found = []
+    for number, text, digest, group, event in rows:
+        mark = Mark.read(text)
+        if mark is not None:
+            same = not mark.sha1 or digest == mark.sha1
+            found.append(Piece(kind, number, group, mark, same, event))
     return found
 
 
@@ -220,34 +256,33 @@ def is_ours(link: Link, piece: Piece) -> bool:
 
 
 def _half_written(
-    connection: Connection, run: RunId, me: dict[str, int], wanted: Callable[[Mark], bool]
-) -> list[tuple[int, int]]:
-    """Return the files in the Run's folders that no annotation holds."""
+    connection: Connection, run: RunId, me: dict[str, int]
+) -> list[tuple[Mark | None, int, int]]:
+    """Return whose, id and group of the files in the Run's folders that no annotation holds."""
     rows = connection.query(
-        "select f.id, f.path, f.details.group.id from OriginalFile f where f.details.owner.id = :me"
+        "select f.path, f.id, f.details.group.id from OriginalFile f where f.details.owner.id = :me"
         " and f.path like :path"
         " and not exists (select a.id from FileAnnotation a where a.file.id = f.id)",
         {**me, "path": f"slidegate/{run}/%"},
     )
-    found = []
-    for number, path, group in rows:
-        mark = Mark.of_folder(path)
-        if mark is not None and mark.run == run and wanted(mark):
-            found.append((number, group))
-    return found
+    return [(Mark.of_folder(path), number, group) for path, number, group in rows]
 
 
-def _links(connection: Connection, children: Sequence[int], me: int) -> list[Link]:
+def _links(
+    connection: Connection, children: Sequence[int], me: int, holders: Iterable[str] = _HOLDERS
+) -> list[Link]:
     found = []
-    for holder in _HOLDERS if children else ():
-        rows = connection.query(
-            "select l.id, l.parent.id, l.child.id, l.details.creationEvent.id,"  # noqa: S608
-            f" l.details.owner.id from {holder}AnnotationLink l where l.child.id in (:children)",
-            {"children": list(children)},
-        )
-        found += [
-            Link(holder, one, parent, child, event, owner == me) for one, parent, child, event, owner in rows
-        ]
+    for holder in holders:
+        for start in range(0, len(children), _AT_ONCE):
+            rows = connection.query(
+                "select l.id, l.parent.id, l.child.id, l.details.creationEvent.id,"  # noqa: S608
+                f" l.details.owner.id from {holder}AnnotationLink l where l.child.id in (:children)",
+                {"children": list(children[start : start + _AT_ONCE])},
+            )
+            found += [
+                Link(holder, one, parent, child, event, owner == me)
+                for one, parent, child, event, owner in rows
+            ]
     return found
 
 
