@@ -2,6 +2,7 @@
 """Writes into OMERO's config.xml, by OMERO's own class for it: under its lock, once, or not at all."""
 
 import os
+import pwd
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,13 +28,16 @@ def apply(
 ) -> tuple[Change, ...]:
     """Bring a config.xml to what is desired, and return what changed: nothing the second time.
 
+    Root may do it only where the folder is root's: whoever else owns the folder could lead root's hand
+    elsewhere, and OMERO's own programs refuse root, too.
+
     The profile that is active counts, as with ``omero config`` (the variable ``OMERO_CONFIG`` names another).
     Where nothing has to change, nothing is written and no lock is taken. The file keeps its owner and mode.
 
     Parameters
     ----------
     path
-        The file; where there is none yet, it is made, readable by the owner of its folder alone.
+        The file; where there is none yet, it is made, readable by its owner alone.
     wishes
         What is desired; no key twice.
     defaults
@@ -52,6 +56,7 @@ def apply(
     NoOmeroPy
         OMERO's Python library is missing.
     """
+    _refuse_root(path)
     desired = tuple(wishes)
     changes = plan(_read(path), desired, defaults)
     if check or not changes:
@@ -64,6 +69,26 @@ def apply(
             _make_room(path)
             config.save_on_close = True
     return changes
+
+
+def _refuse_root(path: Path) -> None:
+    """Refuse to work as root in the folder of another account."""
+    if os.geteuid() != 0 or not path.parent.is_dir():
+        return
+    owner = path.parent.stat().st_uid
+    if owner != 0:
+        name = _account(owner)
+        raise BadConfig(
+            f"{path.parent} belongs to {name}: run this as that account (sudo -u {name} ...), not as root. "
+            "Nothing was changed."
+        )
+
+
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -158,13 +183,10 @@ def _make_room(path: Path) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         made = os.fstat(descriptor)
-        new = old.st_size == 0
-        owner = path.parent.stat() if new else old
-        if os.geteuid() == 0 or not new:
-            wanted = (owner.st_uid, owner.st_gid)
-            if wanted != (made.st_uid, made.st_gid):
-                os.fchown(descriptor, *wanted)
-        os.fchmod(descriptor, 0o600 if new else old.st_mode & 0o777)
+        if old.st_size > 0:  # else it was made just now
+            if (old.st_uid, old.st_gid) != (made.st_uid, made.st_gid):
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+            os.fchmod(descriptor, old.st_mode & 0o777)
     except BaseException:
         temporary.unlink()
         raise
@@ -183,7 +205,7 @@ def _said_in_words(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise BadConfig(
             f"{path} cannot be read or written ({error.strerror}): run this as the account that OMERO runs "
-            "in, or as root. Nothing was changed."
+            "in. Nothing was changed."
         ) from None
     except OSError as error:
         raise BadConfig(f"{path} cannot be used: {error.strerror}. Nothing was changed.") from None

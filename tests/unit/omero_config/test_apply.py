@@ -101,13 +101,19 @@ def test_the_file_keeps_its_mode_and_a_new_one_is_for_its_owner_alone(config_xml
 
 
 @pytest.mark.root
-def test_the_file_stays_that_of_the_account_that_omero_runs_in(config_xml: Path) -> None:
-    os.chown(config_xml.parent, 4001, 4002)
+def test_the_file_keeps_its_owner_and_its_group(config_xml: Path) -> None:
     apply(config_xml, [DATA], nothing)
-    assert (config_xml.stat().st_uid, config_xml.stat().st_gid) == (4001, 4002)
     os.chown(config_xml, 4003, 4004)
     apply(config_xml, [Wish("omero.data.dir", State.ABSENT, None)], nothing)
     assert (config_xml.stat().st_uid, config_xml.stat().st_gid) == (4003, 4004)
+
+
+@pytest.mark.root
+def test_root_does_nothing_in_the_folder_of_another_account(config_xml: Path) -> None:
+    os.chown(config_xml.parent, 4001, 4002)
+    with pytest.raises(BadConfig, match=r"belongs to #4001: run this as that account \(sudo -u #4001"):
+        apply(config_xml, [DATA], nothing, check=True)
+    assert beside(config_xml) == set()
 
 
 @pytest.mark.root
