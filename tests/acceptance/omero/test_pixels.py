@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 PIXELS = np.random.default_rng(8).integers(0, 60_000, (2, 700, 900), np.uint16)
 PEOPLE = """\
-groups: {lab: read-annotate, other: private}
+groups: {lab: read-annotate, second: read-only, other: private}
 people:
-  alice: {password: secret-a, groups: [lab], leads: [lab]}
+  alice: {password: secret-a, groups: [lab, second], leads: [lab]}
   bob: {password: secret-b, groups: [lab]}
-  carol: {password: secret-c, groups: [other]}
+  carol: {password: secret-c, groups: [other, second]}
   root: {password: secret-r}
 projects:
   Work:
@@ -32,13 +32,17 @@ projects:
     owner: carol
     group: other
     datasets: {Private: ["private/*"]}
+  Shared:
+    owner: carol
+    group: second
+    datasets: {Shared: ["shared/*"]}
 """
 
 
 @pytest.fixture(scope="module")
 def pocket_omero(pocket_omero_at, tmp_path_factory):
     folder = tmp_path_factory.mktemp("slides")
-    for name in ("slides", "private"):
+    for name in ("slides", "private", "shared"):
         (folder / name).mkdir()
     slides = folder / "slides"
     (folder / "people.yml").write_text(PEOPLE)
@@ -53,6 +57,7 @@ def pocket_omero(pocket_omero_at, tmp_path_factory):
     tifffile.imwrite(slides / "glass [macro image].tif", np.zeros((8, 9), "u1"))
     tifffile.imwrite(slides / "glass [label image].tif", np.zeros((8, 9), "u1"))
     tifffile.imwrite(folder / "private" / "private.tif", np.zeros((8, 9), "u1"))
+    tifffile.imwrite(folder / "shared" / "shared.tif", PIXELS[0])
     return pocket_omero_at(folder)
 
 
@@ -258,6 +263,15 @@ def test_what_the_person_may_not_see_is_not_there(source, images):
     assert refused(lambda: source.describe(image(images, "private"))) == "omero-not-found"
 
 
+def test_images_of_others_in_a_group_that_only_reads_are_read_without_changing_groups(
+    source, images, tmp_path
+):
+    source.stage(image(images, "shared"), tmp_path / "staged")
+    staged = open_image(tmp_path / "staged")
+    np.testing.assert_array_equal(staged.read(0, 0, 700, 0, 900), PIXELS[0])
+    assert source.describe(image(images, "whole")).shape == PIXELS.shape
+
+
 def test_what_omero_does_not_permit_is_told(source, images, tmp_path, pocket_omero_faults):
     pocket_omero_faults.set(fail={"RawPixelsStore.setPixelsId": "SecurityViolation"})
     code = refused(lambda: source.stage(image(images, "whole"), tmp_path / "staged"))
@@ -324,7 +338,9 @@ def test_photographs_of_labels_and_glasses_are_not_listed(source, images, pocket
     with pocket_omero.client() as client:
         found = client.sf.getQueryService().findByQuery("select p from Project p where p.name = 'Work'", None)
     listed = {int(ref.image) for ref in source.find(f"project/{found.id.val}")}
-    assert listed == {number for name, number in images.items() if not name.startswith(("glass", "private"))}
+    assert listed == {
+        number for name, number in images.items() if not name.startswith(("glass", "private", "shared"))
+    }
 
 
 def test_one_plane_of_a_stack_is_named_behind_the_number(source, images):
@@ -394,6 +410,22 @@ def test_an_overview_reads_the_coarser_level_that_omero_has(source, images, pock
     coarse = PIXELS[:, ::2, ::2].astype(float)
     assert found.pixels.shape == (2, 311, 400)
     assert found.pixels.mean() == pytest.approx(coarse.mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("C:\\scans\\Müller\\7.svs", "7.svs"),
+        ("/data/../../etc/passwd", "passwd"),
+        ("two\nlines\x07 \u202e", "two lines"),
+        ("///", None),
+    ],
+)
+def test_nasty_names_become_one_line_without_a_path(source, pocket_omero, name, told):
+    with pocket_omero.gateway() as conn:
+        made = conn.createImageFromNumpySeq(iter([np.zeros((8, 9), np.uint8)]), name)
+        number = made.getId()
+    assert source.describe(ImageRef("omero", str(number))).name == (told or f"image {number}")
 
 
 # ---- regions
