@@ -133,6 +133,20 @@ def test_a_connection_that_is_lost_is_made_again(
     same(tmp_path / "staged")
 
 
+def test_a_server_that_never_sends_a_tile_is_asked_over_a_new_connection(
+    source, images, tmp_path, small_tiles, pocket_omero_faults, monkeypatch
+):
+    from slidegate.sources.omero import pixels
+
+    monkeypatch.setattr(pixels, "_ANSWER_S", 0.4)
+    pocket_omero_faults.set(delay={"RawPixelsStore.getTile": 6.0})
+    threading.Timer(0.3, pocket_omero_faults.clear).start()
+    begin = time.monotonic()
+    source.stage(image(images, "whole"), tmp_path / "staged")
+    assert time.monotonic() - begin < 6
+    same(tmp_path / "staged")
+
+
 @pytest.mark.parametrize("how", ["restart", "expire_sessions", "drop_connections"])
 def test_pixels_come_whole_though_omero_loses_everybody_in_between(
     source, images, tmp_path, small_tiles, pocket_omero, pocket_omero_faults, how

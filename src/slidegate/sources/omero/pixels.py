@@ -34,6 +34,7 @@ TILE = 1024
 CONNECTIONS = 4
 PATIENCE_S = 120.0
 _PAUSE_S = (0.1, 10.0)
+_ANSWER_S = 120.0  # a server that has not sent a tile by then is asked over a new connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ class _Lane:
         self.was_open = True
         self._context = self._connection.context(self._plane.group)
         with speaking():
-            store = self._connection.client.getSession().createRawPixelsStore(self._context)
+            made = self._connection.client.getSession().createRawPixelsStore(self._context)
+            store = made.ice_invocationTimeout(int(_ANSWER_S * 1000))
             store.setPixelsId(self._plane.pixels, True, self._context)
             found = store.getResolutionDescriptions(self._context)
         self._levels = [(one.sizeY, one.sizeX) for one in found]
