@@ -69,23 +69,32 @@ class House:
 
     def close(self) -> None:
         """Let go of everything."""
+        self.omero.close()
         self.tools.hang_up()
         self.store.close()
 
 
-def tools_of(settings: Settings, store: Store, gateways: Gateways, pace: Pace = LOCAL_PACE) -> Tools:
+def tools_of(
+    settings: Settings,
+    store: Store,
+    gateways: Gateways,
+    pace: Pace = LOCAL_PACE,
+    omero: Omero | None = None,
+) -> Tools:
     """Return what every step of a worker needs, for one thread: its clients of gates are its own.
 
     Parameters
     ----------
     pace
         How patient a worker is with the embedded site.
+    omero
+        The OMERO of whoever has logged in; the caller closes it. Without it, one that ends with the process.
     """
-    omero = Omero()
+    at = omero or Omero()
     return Tools(
         store=store,
-        sources=Sources(omero),
-        sinks=lambda out: sink_of(out, omero),
+        sources=Sources(at),
+        sinks=lambda out: sink_of(out, at),
         gates=gateways.live(),
         clock=time.time,
         places=Places(settings.home.absolute()),
@@ -113,8 +122,9 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
     store = Store.open(settings.database)
     try:
         gateways = Gateways(settings, store, say)
-        tools = tools_of(settings, store, gateways, pace)
-        house = House(settings, store, tools, Runs(tools, gateways.embedded.releases), gateways, Omero())
+        omero = Omero()
+        tools = tools_of(settings, store, gateways, pace, omero)
+        house = House(settings, store, tools, Runs(tools, gateways.embedded.releases), gateways, omero)
         try:
             with Log(settings.home):
                 yield house

@@ -5,6 +5,7 @@
 ``omero:image/12`` are read, and results written, with the rights of that session's person.
 """
 
+import atexit
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from slidegate.sources.folder import FolderSink, FolderSource
 
 if TYPE_CHECKING:
     from slidegate.sources.omero.connection import Connection, Server
+    from slidegate.sources.omero.placed import PlacedSource
 
 PREFIX = "omero:"
 _PING_SECONDS = 60
@@ -135,7 +137,12 @@ class Omero:
 
     def __init__(self, logins: Logins | None = None) -> None:
         self._logins = logins or Logins()
-        self._source: ImageSource | None = None
+        self._source: PlacedSource | None = None
+
+    def close(self) -> None:
+        """Let go of the connection that is kept. Safe to repeat; asking makes another."""
+        if self._source is not None:
+            self._source.close()
 
     def log_out(self) -> str:
         """End the session of the login, and forget it; return the host.
@@ -181,6 +188,7 @@ class Omero:
             from slidegate.sources.omero.placed import PlacedSource
 
             self._source = PlacedSource(self.connect)
+            atexit.register(self.close)  # threads of a service do not end it themselves
         return self._source
 
     def sink(self, out: str) -> ResultSink:
