@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         default=False,
         description="Whether a webhook may go to an address inside your own network.",
     )
+    omero_labels: bool = Field(
+        default=False,
+        description="Whether label images are attached to images in OMERO, too, as zipped OME-Zarr.",
+    )
+    omero_tags: tuple[str, ...] = Field(
+        default=(),
+        description='Tags that images in OMERO get with their result: `["nuclei counted"]`.',
+    )
 
     @field_validator("database_url")
     @classmethod

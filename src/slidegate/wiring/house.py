@@ -74,6 +74,11 @@ class House:
         self.store.close()
 
 
+def omero_of(settings: Settings) -> Omero:
+    """Return the OMERO of whoever has logged in, and what results there get beside the usual."""
+    return Omero(labels=settings.omero_labels, tags=settings.omero_tags)
+
+
 def tools_of(
     settings: Settings,
     store: Store,
@@ -90,7 +95,7 @@ def tools_of(
     omero
         The OMERO of whoever has logged in; the caller closes it. Without it, one that ends with the process.
     """
-    at = omero or Omero()
+    at = omero or omero_of(settings)
     return Tools(
         store=store,
         sources=Sources(at),
@@ -122,7 +127,7 @@ def open_house(settings: Settings, say: Say = _nothing, pace: Pace = LOCAL_PACE)
     store = Store.open(settings.database)
     try:
         gateways = Gateways(settings, store, say)
-        omero = Omero()
+        omero = omero_of(settings)
         tools = tools_of(settings, store, gateways, pace, omero)
         house = House(settings, store, tools, Runs(tools, gateways.embedded.releases), gateways, omero)
         try:

@@ -133,10 +133,18 @@ class Omero:
     """Reads images of, and writes results to, the OMERO of a login. For one thread.
 
     The login is looked up whenever something is asked, so that one can log in again while a Run goes on.
+
+    Parameters
+    ----------
+    labels, tags
+        Whether label images are attached to images; the tags that images get with their result.
     """
 
-    def __init__(self, logins: Logins | None = None) -> None:
+    def __init__(
+        self, logins: Logins | None = None, labels: bool = False, tags: tuple[str, ...] = ()
+    ) -> None:
         self._logins = logins or Logins()
+        self._labels, self._tags = labels, tags
         self._source: PlacedSource | None = None
 
     def close(self) -> None:
@@ -201,7 +209,7 @@ class Omero:
         """
         self._check_place(out)
         check_installed()
-        return _AskingSink(self)
+        return _AskingSink(self, self._labels, self._tags)
 
     def check(self, wheres: Sequence[str], writing: bool) -> None:
         """Ask in the person's name whether the images at some places can be read, and written beside.
@@ -267,11 +275,11 @@ class Omero:
 class _AskingSink:
     """A ResultSink that asks, before it writes, whether the person still may: jobs can wait for days."""
 
-    def __init__(self, omero: Omero) -> None:
+    def __init__(self, omero: Omero, labels: bool, tags: tuple[str, ...]) -> None:
         from slidegate.sources.omero.sink import OmeroSink
 
         self._omero = omero
-        self._sink = OmeroSink(omero.connect)
+        self._sink = OmeroSink(omero.connect, labels=labels, tags=tags)
         self.name = self._sink.name
 
     def publish(self, publication: Publication, files: Path) -> Published:

@@ -20,7 +20,7 @@ BATCH = 500
 
 _BOX = ("y0_px", "y1_px", "x0_px", "x1_px")
 _MIDDLE = ("y_px", "x_px")
-_STROKE = (255 << 24) | (255 << 8) | 255  # yellow, opaque: OMERO's colours are RGBA
+_STROKE = (255 << 24) | (255 << 16) | 255  # yellow, opaque: OMERO's colours are RGBA
 _MOST_PIXELS = 4096 * 4096  # of an object whose outline is drawn
 
 
