@@ -25,12 +25,15 @@ from pocket_omero.testing import Omero
 
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
+from slidegate.settings import Settings
 from slidegate.sources.base import Output, Publication, Published
 from slidegate.sources.contract import ArrangedSink, ResultSinkContract
 from slidegate.sources.omero.annotations import NS_RESULT, Mark, attach_file
 from slidegate.sources.omero.connection import Connection, Server
 from slidegate.sources.omero.sink import OmeroSink
 from slidegate.sources.omero.undo import delete, undo_run
+from slidegate.wiring.house import omero_of
+from slidegate.wiring.omero import Login, Logins, sink_of
 from tests.finished import OUTPUTS, draw
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow]
@@ -572,3 +575,25 @@ def test_a_sink_knows_types_of_output_and_no_more(place: Omero, image: int, tmp_
     assert values[5][0] == 1.0
     assert np.isnan(values[5][1])
     sink.undo(done)
+
+
+def test_label_images_and_tags_are_there_where_the_settings_ask_for_them(
+    place: Omero, image: int, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("SLIDEGATE_OMERO_LABELS", "true")
+    monkeypatch.setenv("SLIDEGATE_OMERO_TAGS", '["nuclei counted"]')
+    with place.client() as client:
+        login = Login(place.host, place.port, str(place.server.authority), "alice", client.getSessionId())
+        Logins().keep(login)
+        omero_at = omero_of(Settings())
+        done = sink_of(f"omero:{place.host}", omero_at).publish(publication(image), files)
+        with place.gateway() as conn:
+            notes = list(conn.getObject("Image", image).listAnnotations())
+        names = {note.getFile().getName() for note in notes if getattr(note, "getFile", None)}
+        assert "labels.zarr.zip" in names
+        assert "nuclei counted" in [
+            getattr(note._obj, "textValue", None) and note.getValue() for note in notes
+        ]
+        sink_of(f"omero:{place.host}", omero_at).undo(done)
+        omero_at.close()
