@@ -212,6 +212,9 @@ def test_what_cannot_be_done_is_said_before_anything_is_begun(house, person, tmp
     for words, code in cases.items():
         done = person.call("run", "nuclei", *words)
         assert (done.returncode, f"[{code}]" in done.stderr) == (2, True), done.stderr
+    house.expire_sessions("bob")
+    done = person.call("run", "nuclei", f"omero:image/{image}")
+    assert (done.returncode, "[omero-session-gone]" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_login_leaves_a_key_that_only_the_person_can_read_and_logout_ends_it(house, person):
