@@ -173,6 +173,7 @@ MITIGATIONS: dict[str, list[Change]] = {
             "return os.path.isfile(path)",
         ),
         gate("contents.py", "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDONLY | os.O_NONBLOCK"),
+        never("contents.py", "not os.path.samestat(opened, os.lstat(name))"),
     ],
     "replaced-folder": [gate("produced.py", "[] if os.path.islink(folder) else os.walk(", "os.walk(")],
     "output-names": [never("runner/outputs.py", "not messages.is_name(name) or not is_plain(path)")],

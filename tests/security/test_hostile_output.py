@@ -32,7 +32,8 @@ OUTPUTS = {
     "name-that-is-no-text": PLAIN + '; open(os.fsencode(out) + b"/\\xff\\xfe", "w").close()',
     "name-with-a-space": PLAIN + '; open(out + "/a b", "w").close()',
     "too-deep": PLAIN + '; os.makedirs(out + "/d" * 20); open(out + "/d" * 20 + "/f", "w")',
-    "replaced-folder": 'os.rename(out, out + ".was"); os.symlink("/etc", out)',
+    "replaced-folder": PLAIN + '; os.rename(out, out + ".was"); os.symlink(out + ".was", out)',
+    "folder-of-the-system": 'os.rename(out, out + ".was"); os.symlink("/etc", out)',
     "replaced-parent": 'os.symlink("/etc", ask["shared"] + "/out.txt")',
 }
 
