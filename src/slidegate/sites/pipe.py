@@ -112,6 +112,8 @@ class PipeLink:
             if "ended inside a frame" in str(error):
                 raise self._down() from error
             raise self.noise(str(error)) from error
+        except OSError as error:  # an interrupt came while the channel was being closed
+            raise LinkDown("The connection to the site was closed.") from error
         if frame is None:
             raise self._down()
         return frame.message, bytes(frame.body)

@@ -291,7 +291,8 @@ def test_every_error_has_a_code_of_its_own_and_a_sentence():
     for class_ in classes:
         classes += class_.__subclasses__()
     classes.remove(ImageRefusedError)
-    assert len({class_.code for class_ in classes}) == len(classes) > 15
+    own = [class_ for class_ in classes if "code" in vars(class_)]  # others say it in a source’s words
+    assert len({class_.code for class_ in own}) == len(own) > 15
     for class_ in classes:
         assert str(class_()).endswith(".")
     refused = ImageRefusedError(ImagesError("why"))
