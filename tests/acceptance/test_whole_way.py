@@ -19,6 +19,8 @@ from slidegate.sites.transfer import put_tree
 from slidegate.wiring import House
 from tests.acceptance.embedded import WORKFLOW, Place, check_one_effect, step_until, work
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:

@@ -17,6 +17,8 @@ from slidegate.store.asking import Reconciling
 from tests.unit.api import test_results
 from tests.unit.api.service import Said, Service, serving
 
+pytestmark = pytest.mark.slow
+
 LAUNCH: dict[str, Any] = {"workflow": "count", "site": "local", "images": ["a:1.tif"]}
 KEY = {"Idempotency-Key": "k"}
 SIGN_IN = {"person": "ada", "password": "not the right one"}

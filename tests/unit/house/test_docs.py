@@ -20,6 +20,7 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 def test_the_reference_of_commands_parameters_and_errors_is_that_of_the_code() -> None:
     script = [sys.executable, str(ROOT / "scripts" / "make-reference"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)

@@ -15,6 +15,8 @@ from slidegate.worker.watching import watch_site
 from tests.unit.worker.conftest import Clock
 from tests.unit.worker.site import SUBMISSION, Said, at_site
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def said() -> Said:

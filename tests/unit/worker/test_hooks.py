@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -311,6 +312,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert, key
 
 
+def _request(connection: ssl.SSLSocket) -> bytes:
+    """Read a request to its end: who closes before that resets the connection."""
+    text = connection.recv(65536)
+    while text and not (length := re.search(rb"(?i)content-length: (\d+)\r\n(?s:.*?)\r\n\r\n", text)):
+        text += connection.recv(65536)
+    while text and len(text) < length.end() + int(length[1]):
+        text += connection.recv(65536)
+    return text
+
+
 @pytest.mark.parametrize(("name", "taken"), [("hooks.example", True), ("other.example", False)])
 def test_the_certificate_must_be_that_of_the_name_though_an_address_is_connected_to(
     certificate: tuple[Path, Path], name: str, taken: bool, monkeypatch: pytest.MonkeyPatch
@@ -333,7 +344,7 @@ def test_the_certificate_must_be_that_of_the_name_though_an_address_is_connected
             connection, _ = listener.accept()
             try:
                 with context.wrap_socket(connection, server_side=True) as inside:
-                    seen.append(inside.recv(65536))
+                    seen.append(_request(inside))
                     inside.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             except OSError:
                 connection.close()
