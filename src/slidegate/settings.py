@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import Field, field_validator
@@ -21,7 +22,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-_SHELF = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
+from slidegate.domain.shelf_names import OMERO, SHELF
+
 _DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
@@ -89,6 +91,29 @@ class Settings(BaseSettings):
         default=False,
         description="Whether a webhook may go to an address inside your own network.",
     )
+    omero_host: str | None = Field(
+        default=None,
+        description="The OMERO whose people use this server: images there are analysed for them and get the "
+        "results. Without it, this server knows no OMERO.",
+    )
+    omero_port: int = Field(
+        default=4064, ge=1, le=65535, description="The port of its encrypted connections."
+    )
+    omero_ca: Path | None = Field(
+        default=None,
+        description="The certificates (PEM) that may sign OMERO's; without it, those that this computer "
+        "trusts.",
+    )
+    omero_role: Literal["viewer", "researcher", "lead"] = Field(
+        default="researcher",
+        description="What people of OMERO may do here once they come: viewer, researcher or lead. "
+        "An administrator makes others of them.",
+    )
+    omero_account: Path | None = Field(
+        default=None,
+        description="The file with the account that acts for people in OMERO, which the worker alone reads. "
+        "Without it, people permit slidegate to act for them by their password, once.",
+    )
     omero_labels: bool = Field(
         default=False,
         description="Whether label images are attached to images in OMERO, too, as zipped OME-Zarr.",
@@ -116,11 +141,27 @@ class Settings(BaseSettings):
     @classmethod
     def _are_named_plainly(cls, shelves: dict[str, Path]) -> dict[str, Path]:
         for name, folder in shelves.items():
-            if not _SHELF.fullmatch(name):
+            if not SHELF.fullmatch(name):
                 raise ValueError(f"a shelf is named by small letters, digits, - and _, not {name!r}")
+            if name == OMERO:
+                raise ValueError("no shelf is called omero: images in OMERO are named so")
             if not folder.is_absolute():
                 raise ValueError(f"the folder of the shelf {name} is named from /, not {str(folder)!r}")
         return shelves
+
+    @field_validator("omero_host")
+    @classmethod
+    def _is_a_name(cls, host: str | None) -> str | None:
+        if host is not None and not re.fullmatch("[A-Za-z0-9.:_-]{1,253}", host):
+            raise ValueError("it is the name of a computer, as omero.example.org")
+        return host or None
+
+    @field_validator("omero_ca", "omero_account")
+    @classmethod
+    def _is_named_from_the_top(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError(f"the file is named from /, not {str(path)!r}")
+        return path
 
     @field_validator("public_url")
     @classmethod
@@ -164,6 +205,16 @@ class Settings(BaseSettings):
     def results_dir(self) -> Path:
         """Where results go of Runs that were asked for in the pages."""
         return (self.results or self.home / "results").absolute()
+
+    @property
+    def omero_grants(self) -> Path:
+        """Where the sessions are kept, encrypted, that people of OMERO have granted."""
+        return self.home.absolute() / "omero-grants"
+
+    @property
+    def omero_grants_key(self) -> Path:
+        """The file with the key to them, and to what people send of it."""
+        return self.home.absolute() / "omero-grants.key"
 
     @property
     def local_site(self) -> Path:

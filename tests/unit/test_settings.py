@@ -37,6 +37,10 @@ def test_another_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("database_url", "mysql://host/x", "begins with"),
         ("shelves", {"Big Shelf": "/slides"}, "small letters"),
         ("shelves", {"slides": "slides"}, "named from /"),
+        ("shelves", {"omero": "/slides"}, "no shelf is called omero"),
+        ("omero_host", "https://omero.example.org", "name of a computer"),
+        ("omero_account", "account.json", "named from /"),
+        ("omero_role", "administrator", "researcher"),
         ("public_url", "slidegate.example.org", "https://"),
     ],
 )

@@ -15,6 +15,8 @@ from urllib.parse import unquote_to_bytes
 from slidegate.domain.errors import BadRequest
 
 SHELF = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
+OMERO = "omero"
+"""No shelf is called so: ``omero:12`` is an image in OMERO, by its number there."""
 _CHOICE = re.compile("(?:series|z|t)=[0-9]{1,9}(?:,(?:series|z|t)=[0-9]{1,9}){0,2}")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MOST = 4096
