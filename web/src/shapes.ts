@@ -88,7 +88,8 @@ export interface ImageFacts {
   channels?: string[];
   pixel_size_um?: number | null;
   bytes?: number;
-  problem?: { code: string; message: string };
+  /** Why it cannot be used; `passes`: it may be gone in a while. */
+  problem?: { code: string; message: string; passes?: boolean };
 }
 
 export interface ProblemBody {

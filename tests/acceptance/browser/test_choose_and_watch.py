@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.acceptance.browser.visitor import press_until, visiting
 
@@ -194,6 +194,43 @@ def test_a_preview_shows_what_the_settings_do_and_says_when_they_have_changed_si
     expect(page.get_by_role("button", name="Without")).to_have_attribute("aria-pressed", "true")
     page.get_by_label("The byte that is counted", exact=True).fill("200")
     expect(page.get_by_text("have changed since")).to_be_visible()
+
+
+def test_what_was_used_last_is_never_filled_in_under_the_hands_of_who_writes(page: Page) -> None:
+    held: list[Route] = []
+    known = threading.Event()
+
+    def answer(route: Route) -> None:
+        if not known.is_set():
+            held.append(route)
+        else:
+            route.fulfill(json={"parameters": {"byte": 31}, "site": "local"})
+
+    page.route("**/v1/last-used*", answer)
+    choose(page, "slide-2")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("Looking up your settings")).to_be_visible()
+    field = page.get_by_label("The byte that is counted", exact=True)
+    expect(field).to_have_count(0)
+    known.set()
+    for route in held:
+        answer(route)
+    expect(field).to_have_value("31")
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_have_attribute("aria-disabled", "false")
+
+
+def test_the_page_looks_again_by_itself_while_no_workflow_can_be_used(page: Page) -> None:
+    offered = threading.Event()
+
+    def answer(route: Route) -> None:
+        route.continue_() if offered.is_set() else route.fulfill(json={"items": []})
+
+    page.route("**/v1/workflows", answer)
+    choose(page, "slide-2")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("No workflow can be used yet")).to_be_visible()
+    offered.set()
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_have_attribute("aria-disabled", "false")
 
 
 def test_the_keyboard_alone_suffices(page: Page) -> None:

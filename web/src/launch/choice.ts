@@ -16,8 +16,8 @@ export class Choice {
   faults: Record<string, string> = {};
   refused: Record<string, string> = {};
   filled: "" | "last" | "run" = "";
-  /** Somebody has begun to write: nothing is filled in any more. */
-  private edited = false;
+  /** What was used last is looked up: the settings may be shown from now on, and nothing else is filled in. */
+  settled = false;
 
   constructor(
     private readonly host: ReactiveControllerHost,
@@ -60,21 +60,22 @@ export class Choice {
   /** Choose a workflow, with the settings that this person used last. */
   async choose(name: string): Promise<void> {
     this.name = name;
+    this.settled = false;
     this.runAt("");
     this.defaults();
-    try {
-      const used = await this.api().lastUsed(name);
-      if (this.name !== name || this.filled || this.edited) return;
-      if (used.site) this.runAt(used.site);
-      this.#take(used.parameters, "last");
-    } catch {
-      // the defaults do
-    }
+    const used = await this.api()
+      .lastUsed(name)
+      .catch(() => null); // the defaults do
+    if (this.name !== name || this.settled) return;
+    this.settled = true;
+    if (used?.site) this.runAt(used.site);
+    this.#take(used?.parameters ?? null, "last");
   }
 
   /** Take the workflow and the settings of a Run. */
   like(run: { workflow: string; site: string; parameters: Parameters }): void {
     this.name = run.workflow;
+    this.settled = true;
     this.runAt(run.site);
     this.defaults();
     this.#take(run.parameters, "run");
@@ -96,13 +97,11 @@ export class Choice {
     this.faults = {};
     this.refused = {};
     this.filled = "";
-    this.edited = false;
     this.host.requestUpdate();
   }
 
   /** Take what the form holds: the values that it was given, or others that somebody wrote. */
   input(values: Parameters, faults: Record<string, string>): void {
-    this.edited ||= values !== this.values;
     this.values = values;
     this.faults = faults;
     this.host.requestUpdate();
@@ -116,9 +115,10 @@ export class Choice {
   #take(parameters: Parameters | null, filled: "last" | "run"): void {
     const known = this.workflow?.schema.properties ?? {};
     const taken = Object.entries(parameters ?? {}).filter(([name, given]) => name in known && given !== null);
-    if (taken.every(([name, given]) => known[name]?.default === given)) return;
-    this.values = { ...this.values, ...Object.fromEntries(taken) };
-    this.filled = filled;
+    if (!taken.every(([name, given]) => known[name]?.default === given)) {
+      this.values = { ...this.values, ...Object.fromEntries(taken) };
+      this.filled = filled;
+    }
     this.host.requestUpdate();
   }
 }

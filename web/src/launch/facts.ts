@@ -4,13 +4,15 @@ import { Api, Problem, pausing, type ImageFacts } from "../api.ts";
 import { bytes, count, many } from "../words.ts";
 
 const GROUP = 40;
-const TRIES = 20;
 const PAUSE = 3000;
+/** Until what will not pass in a moment is looked at again; an answer is fresh for as long. */
+const LONG_PAUSE = 30_000;
 
 export class Facts extends EventTarget {
   private readonly known = new Map<string, ImageFacts>();
   private readonly wanted = new Set<string>();
   private working = false;
+  private readonly ended = new AbortController();
 
   constructor(private readonly base: string) {
     super();
@@ -29,26 +31,40 @@ export class Facts extends EventTarget {
     }
   }
 
-  get waiting(): number {
-    return this.wanted.size;
+  /** Nobody looks any more. */
+  stop(): void {
+    this.ended.abort();
   }
 
   private async work(): Promise<void> {
-    let tries = 0;
-    while (this.wanted.size) {
+    const { signal } = this.ended;
+    while (this.wanted.size && !signal.aborted) {
       const group = [...this.wanted].slice(0, GROUP);
       try {
-        for (const facts of await Api.at(this.base).describe(group)) this.known.set(facts.image, facts);
+        const found = await Api.at(this.base).describe(group, undefined, signal);
+        for (const facts of found) this.known.set(facts.image, facts);
         for (const image of group) this.wanted.delete(image);
-        tries = 0;
+        this.#later(found.filter((facts) => facts.problem?.passes).map((facts) => facts.image));
+        this.dispatchEvent(new Event("change"));
       } catch (thrown) {
-        tries += 1;
-        if (Problem.from(thrown).passes && tries < TRIES) await pausing(PAUSE);
-        else this.wanted.clear(); // asked again when wanted again; launching checks anyway
+        for (const image of group) if (this.wanted.delete(image)) this.wanted.add(image); // behind the others
+        const pause = Problem.from(thrown).passes ? PAUSE : LONG_PAUSE;
+        await pausing(pause, signal).catch(() => undefined);
       }
-      this.dispatchEvent(new Event("change"));
     }
     this.working = false;
+  }
+
+  /** Look again at what cannot be used for a while only. */
+  #later(images: string[]): void {
+    if (!images.length) return;
+    void pausing(LONG_PAUSE, this.ended.signal).then(
+      () => {
+        for (const image of images) this.wanted.add(image);
+        this.want([]);
+      },
+      () => undefined,
+    );
   }
 }
 

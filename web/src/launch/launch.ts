@@ -25,6 +25,7 @@ import { style } from "./style.ts";
 import "./tray.ts";
 
 const MOST = 5000;
+const AGAIN = 5000;
 const FAULTY = "Some settings need your attention.";
 
 /**
@@ -51,6 +52,7 @@ export class SgLaunch extends LitElement {
   private readonly choice: Choice = new Choice(this, () => this.api);
   private facts!: Facts;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private again: ReturnType<typeof setTimeout> | undefined;
   private asked = "";
 
   private get api(): Api {
@@ -67,19 +69,24 @@ export class SgLaunch extends LitElement {
 
   override disconnectedCallback(): void {
     clearTimeout(this.timer);
+    clearTimeout(this.again);
+    this.facts.stop();
     super.disconnectedCallback();
   }
 
   async #begin(): Promise<void> {
-    this.problem = null;
+    clearTimeout(this.again);
     try {
       await this.choice.begin();
       const first = this.choice.offered[0];
       if (this.from) await this.#like(this.from);
       else if (first) await this.choice.choose(first.name);
+      this.problem = null;
     } catch (thrown) {
       this.problem = Problem.from(thrown);
     }
+    const passes = this.problem ? this.problem.passes : !this.choice.offered.length;
+    if (passes && this.isConnected) this.again = setTimeout(() => void this.#begin(), AGAIN);
   }
 
   /** Take images and settings of a Run. */
@@ -119,7 +126,7 @@ export class SgLaunch extends LitElement {
 
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("step") && changed.get("step") !== undefined) window.scrollTo(0, 0);
-    if (this.step === "settings") this.#estimateSoon();
+    if (this.step === "settings" && this.choice.settled) this.#estimateSoon();
     if (this.hasUpdated && changed.has("step"))
       entitle(this, this.step === "settings" ? "Settings" : "Choose images");
   }
@@ -155,6 +162,7 @@ export class SgLaunch extends LitElement {
     if (!this.#usable.size) return "Choose at least one image.";
     if (!this.choice.workflow)
       return this.choice.flows?.length ? "Choose a workflow." : "No workflow can be used at the moment.";
+    if (!this.choice.settled) return "Looking up your settings…";
     return this.#faulty ? FAULTY : "";
   }
 
@@ -286,7 +294,7 @@ export class SgLaunch extends LitElement {
 
   #settings(said: Stated): TemplateResult {
     const { choice } = this;
-    const flow = choice.workflow;
+    const flow = choice.settled ? choice.workflow : null;
     return html`<div class="two">
       <div>
         <section class="card" aria-labelledby="w">
