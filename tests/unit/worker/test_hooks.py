@@ -3,8 +3,8 @@
 
 import hashlib
 import hmac
+import http.client
 import json
-import re
 import socket
 import ssl
 import subprocess
@@ -313,13 +313,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def _request(connection: ssl.SSLSocket) -> bytes:
-    """Read a request to its end: who closes before that resets the connection."""
-    text = connection.recv(65536)
-    while text and not (length := re.search(rb"(?i)content-length: (\d+)\r\n(?s:.*?)\r\n\r\n", text)):
-        text += connection.recv(65536)
-    while text and len(text) < length.end() + int(length[1]):
-        text += connection.recv(65536)
-    return text
+    """Read a request to its end, and return its body: who closes before that resets the connection."""
+    with connection.makefile("rb") as stream:
+        stream.readline()
+        headers = http.client.parse_headers(stream)
+        return stream.read(int(headers["Content-Length"]))
 
 
 @pytest.mark.parametrize(("name", "taken"), [("hooks.example", True), ("other.example", False)])
