@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from .errors import (
     BadImageMetadataError,
     NotAnImageFolderError,
     OutOfBoundsError,
+    PixelsDamagedError,
+    PixelsMissingError,
     UnsupportedPixelsError,
     WrongPixelsError,
 )
@@ -124,6 +127,7 @@ def write_image(
     shard: int = 4096,
     chunk: int = 256,
     progress: Progress | None = None,
+    parts: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write an image with its pyramid in one pass over its pixels.
 
@@ -131,8 +135,8 @@ def write_image(
     every level is written exactly once and a few shards are in memory, whatever the size of the slide. Levels
     are 2 x 2 means of the level below, rounded half to even. Equal pixels and arguments give equal bytes.
 
-    The folder appears whole or not at all: it is written beside `path` and then renamed. A repeat needs
-    `path` to be absent, or an empty folder.
+    The folder appears whole or not at all: it is written beside `path`, or to `parts`, and then renamed. A
+    repeat needs `path` to be absent, or an empty folder.
 
     Parameters
     ----------
@@ -150,6 +154,10 @@ def write_image(
         Sides of a shard (one file) and of a chunk in it, in pixels; `shard` is even, a multiple of `chunk`.
     progress
         Called with (bytes of full-resolution pixels done, all of them); what it raises ends the writing.
+    parts
+        A folder on the same disk that belongs to this image alone. What was written whole stays there when
+        the writing ends early, however it ends; a repeat for the same pixels checks it and goes on, without
+        asking `read` for it. Shards then reach the disk one by one, which is slower.
 
     Raises
     ------
@@ -172,36 +180,62 @@ def write_image(
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise AlreadyThereError(target.name)
     partial = target.with_name(f"{target.name}.partial-{os.urandom(6).hex()}")
+    partial = partial if parts is None else Path(parts).absolute()
+    documents = _documents(shape, name, tuple(channels), pixel_size_um, shard, chunk)
     try:
         with arrays.writing():
-            partial.mkdir(parents=True)
-        levels = _lay_out(partial, shape, name, tuple(channels), pixel_size_um, shard, chunk)
-        _Pass(levels, shape, np.dtype(name), read, shard, progress).run()
+            target.parent.mkdir(parents=True, exist_ok=True)
+        kept = parts is not None and _tidy(partial, documents)
+        levels = _lay_out(partial, documents, flushed=parts is not None)
+        _Pass(levels, shape, np.dtype(name), read, shard, progress, kept).run()
         with arrays.writing():
             partial.rename(target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if parts is None:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def _lay_out(
-    folder: Path,
+def _documents(
     shape: tuple[int, int, int],
     dtype: str,
     channels: tuple[str, ...],
     pixel_size_um: float | None,
     shard: int,
     chunk: int,
-) -> list[Any]:
+) -> dict[str, bytes]:
+    """Return the metadata of an image by the names of its files, that of the group first, then each level."""
     shapes = layout.level_shapes(shape[1:])
     group = layout.image_group(len(shapes), channels, pixel_size_um, dtype)
-    arrays.write_file(folder / "zarr.json", layout.encode(group))
-    context = arrays.writing_context(flushed=False)
-    levels = []
+    found = {"zarr.json": layout.encode(group)}
     for level, (y, x) in enumerate(shapes):
         metadata = layout.array_metadata((shape[0], y, x), dtype, shard, chunk, ("c", "y", "x"))
-        arrays.write_file(folder / str(level) / "zarr.json", layout.encode(metadata))
-        levels.append(arrays.open_array(folder / str(level), "zarr3", context))
-    return levels
+        found[f"{level}/zarr.json"] = layout.encode(metadata)
+    return found
+
+
+def _lay_out(folder: Path, documents: dict[str, bytes], *, flushed: bool) -> list[Any]:
+    context = arrays.writing_context(flushed=flushed)
+    for name, document in documents.items():
+        arrays.write_file(folder / name, document)
+    levels = [folder / str(level) for level in range(len(documents) - 1)]
+    return [arrays.open_array(level, "zarr3", context) for level in levels]
+
+
+def _tidy(folder: Path, documents: dict[str, bytes]) -> bool:
+    """Return whether a folder may hold shards of this image; what else is in it goes.
+
+    A shard gets its name when it is on the disk; what was being written has another, and is worth nothing.
+    """
+    with arrays.writing():
+        for name, document in documents.items():
+            path = folder / name
+            if not path.is_file() or path.read_bytes() != document:
+                shutil.rmtree(folder, ignore_errors=True)
+                return False
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.name.isdigit() and path.name != "zarr.json":
+                path.unlink()
+    return True
 
 
 class _Pass:
@@ -215,9 +249,11 @@ class _Pass:
         read: Read,
         shard: int,
         progress: Progress | None,
+        kept: bool,
     ) -> None:
         self._levels = levels
         self._dtype = dtype
+        self._kept = kept
         self._read = read
         self._shard = shard
         self._progress = progress
@@ -244,14 +280,22 @@ class _Pass:
         _, height, width = self._levels[level].shape
         y0, x0 = sy * self._shard, sx * self._shard
         y1, x1 = min(y0 + self._shard, height), min(x0 + self._shard, width)
-        pixels = self._leaf(c, y0, y1, x0, x1) if level == 0 else self._joint(level, c, y0, y1, x0, x1)
-        while len(self._pending) >= PENDING_SHARDS:
-            arrays.finish_write(self._pending.popleft())
-        self._pending.append(self._levels[level][c, y0:y1, x0:x1].write(pixels))
+        pixels = self._kept_leaf(c, y0, y1, x0, x1) if level == 0 and self._kept else None
+        if pixels is None:
+            pixels = self._leaf(c, y0, y1, x0, x1) if level == 0 else self._joint(level, c, y0, y1, x0, x1)
+            while len(self._pending) >= PENDING_SHARDS:
+                arrays.finish_write(self._pending.popleft())
+            self._pending.append(self._levels[level][c, y0:y1, x0:x1].write(pixels))
         if level == 0 and self._progress is not None:
             self._done += pixels.nbytes
             self._progress(self._done, self._all)
         return None if level == len(self._levels) - 1 else halve(pixels)
+
+    def _kept_leaf(self, c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray | None:
+        """Return a shard of the full resolution that was written before, if it is there and sound."""
+        with suppress(PixelsMissingError, PixelsDamagedError):
+            return arrays.read_array(self._levels[0][c, y0:y1, x0:x1])
+        return None
 
     def _leaf(self, c: int, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         pixels = np.asarray(self._read(c, y0, y1, x0, x1))

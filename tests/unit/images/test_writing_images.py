@@ -290,6 +290,102 @@ def test_any_path_of_a_file_system_will_do(tmp_path, monkeypatch, name):
     np.testing.assert_array_equal(open_image(Path.cwd() / name).read(0, 0, 9, 0, 9), pixels[0])
 
 
+# ---- going on
+
+
+class Stopped(Exception):  # noqa: N818 (a situation in a test)
+    """The writing ends in the middle."""
+
+
+def begin(path, pixels, parts, shards=0, **options):
+    """Write, and stop when so many shards were asked for (0: never); return which were."""
+    asked = []
+
+    def read(c, y0, y1, x0, x1):
+        if len(asked) == shards > 0:
+            raise Stopped
+        asked.append((c, y0, x0))
+        return pixels[c, y0:y1, x0:x1]
+
+    labels = {"channels": [f"c{i}" for i in range(len(pixels))], "pixel_size_um": 0.5} | SMALL | options
+    try:
+        write_image(path, pixels.shape, pixels.dtype, read, parts=parts, **labels)
+    except Stopped:
+        assert not path.exists()
+    return asked
+
+
+@pytest.mark.parametrize("shards", [1, 9, 31])
+def test_what_was_written_whole_is_not_asked_for_again_and_the_bytes_are_the_same(tmp_path, shards):
+    pixels = picture((2, 500, 470))
+    write(tmp_path / "at once", pixels)
+    first = begin(tmp_path / "image", pixels, tmp_path / "parts", shards)
+    told = []
+    second = begin(
+        tmp_path / "image",
+        pixels,
+        tmp_path / "parts",
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert (len(first), len(second), set(first) & set(second)) == (shards, 32 - shards, set())
+    assert contents(tmp_path / "image") == contents(tmp_path / "at once")
+    assert not (tmp_path / "parts").exists()
+    assert len(told) == 32
+    assert told == sorted(told)
+    assert told[-1] == (pixels.nbytes, pixels.nbytes)
+
+
+@pytest.mark.parametrize("harm", ["cut", "emptied", "zeroed", "gone", "grown"])
+def test_a_shard_that_was_harmed_meanwhile_is_asked_for_again(tmp_path, harm):
+    pixels = picture((1, 500, 470))
+    write(tmp_path / "at once", pixels)
+    begin(tmp_path / "image", pixels, tmp_path / "parts", 9)
+    shard = tmp_path / "parts/0/c/0/1/0"
+    content = shard.read_bytes()
+    if harm == "gone":
+        shard.unlink()
+    else:
+        cut = content[: len(content) // 2]
+        new = {"cut": cut, "emptied": b"", "zeroed": bytes(len(content)), "grown": content + b"x"}
+        shard.write_bytes(new[harm])
+    again = begin(tmp_path / "image", pixels, tmp_path / "parts")
+    assert len(again) == 16 - 9 + 1
+    assert contents(tmp_path / "image") == contents(tmp_path / "at once")
+
+
+@pytest.mark.parametrize("other", [{"channels": ["another"]}, {"pixel_size_um": 0.25}, {"shard": 256}])
+def test_parts_of_another_image_are_thrown_away(tmp_path, other):
+    pixels = picture((1, 300, 470))
+    begin(tmp_path / "image", pixels, tmp_path / "parts", 4)
+    write(tmp_path / "at once", pixels, **other)
+    begin(tmp_path / "image", pixels, tmp_path / "parts", **other)
+    assert contents(tmp_path / "image") == contents(tmp_path / "at once")
+
+
+def test_a_process_that_was_killed_leaves_parts_that_another_goes_on_with(tmp_path):
+    pixels = picture((1, 500, 470))
+    write(tmp_path / "at once", pixels)
+    code = """
+import os, sys
+import numpy as np
+from slidegate_analysis.images import write_image
+pixels = np.load(sys.argv[1])
+def read(c, y0, y1, x0, x1):
+    if (y0, x0) == (256, 128):
+        os.kill(os.getpid(), 9)
+    return pixels[c, y0:y1, x0:x1]
+write_image(sys.argv[2], pixels.shape, "uint16", read, channels=["c0"], pixel_size_um=0.5, shard=128,
+            chunk=32, parts=sys.argv[3])
+"""
+    np.save(tmp_path / "pixels.npy", pixels)
+    argv = [sys.executable, "-c", code, tmp_path / "pixels.npy", tmp_path / "image", tmp_path / "parts"]
+    assert subprocess.run(argv, check=False).returncode == -9
+    (tmp_path / "parts/0/c/0/1/0.__lock").write_bytes(b"half a shard")
+    again = begin(tmp_path / "image", pixels, tmp_path / "parts")
+    assert 0 < len(again) <= 16 - 9 + 2  # two shards may have been on their way to the disk
+    assert contents(tmp_path / "image") == contents(tmp_path / "at once")
+
+
 @pytest.mark.root
 def test_a_full_disk_is_called_a_full_disk_and_leaves_nothing(small_disk):
     with pytest.raises(DiskFullError) as caught:
