@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -45,21 +47,27 @@ def why(answer: requests.Response) -> str:
 
 
 def draw_rectangle(page: Page) -> None:
-    """Draw a rectangle in OMERO.iviewer with the mouse: a click where it begins, a click where it ends."""
+    """Draw a rectangle in OMERO.iviewer with the mouse: a click where it begins, a click where it ends.
+
+    Until the regions of the image are there iviewer takes clicks, and does nothing: all begins anew then.
+    """
     page.locator("a", has_text=re.compile(r"ROIs \[")).click()
-    page.locator(".draw-rectangle-icon").click()
-    box = page.locator("canvas").first.bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    for turn in range(4):  # a click that comes before iviewer listens is lost; the next one then begins
-        side = 1 if turn % 2 else -1
-        page.mouse.move(x, y, steps=4)
-        page.mouse.move(x + 80 * side, y + 50 * side, steps=4)
-        page.mouse.click(x + 80 * side, y + 50 * side)
-        page.wait_for_timeout(500 * turn)
-        if save_button(page).is_enabled():
-            return
-    expect(save_button(page)).to_be_enabled()
+    tool = page.locator(".draw-rectangle-icon:not(.disabled-color)")
+    until = time.monotonic() + 60
+    while not save_button(page).is_enabled():
+        assert time.monotonic() < until, "iviewer does not draw"
+        tool.click()
+        if "draw-active" not in (tool.get_attribute("class") or ""):
+            continue
+        box = page.locator("canvas").first.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for side in (-1, 1):
+            page.mouse.move(x, y, steps=4)
+            page.mouse.move(x + 80 * side, y + 50 * side, steps=4)
+            page.mouse.click(x + 80 * side, y + 50 * side)
+        with suppress(AssertionError):
+            expect(save_button(page)).to_be_enabled(timeout=2000)
 
 
 def save_button(page: Page) -> Locator:
