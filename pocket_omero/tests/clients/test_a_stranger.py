@@ -120,7 +120,7 @@ def test_a_stranger_finds_their_tiff_and_what_they_drew(chromium: Browser, tmp_p
         _take(viewer, "drawn")
         page.context.close()
     with _command(folder, port, web_port) as told:
-        [rectangle] = _shapes(told)
+        rectangle, *_ = _shapes(told)
         assert isinstance(rectangle, omero.model.Rectangle)
         page = _logged_in(chromium, told)
         opener(page, "stranger").click()  # a project, called as the folder
