@@ -22,6 +22,7 @@ from slidegate.api.routes import (
     health,
     images,
     launches,
+    omero,
     pages,
     people,
     previews,
@@ -40,8 +41,8 @@ from slidegate.api.waiting import Waiting
 __all__ = ["ApiParts", "ApiSettings", "create_app"]
 
 _ROUTES = (
-    session, workflows, images, wishes, launches, previews, runs, tasks, events, tokens, webhooks, people,
-    audit, health, pages,
+    session, omero, workflows, images, wishes, launches, previews, runs, tasks, events, tokens, webhooks,
+    people, audit, health, pages,
 )  # fmt: skip
 _ABOUT = """What people and programs ask of slidegate. Times are seconds since 1970. What goes wrong is said
 as `application/problem+json` with a `code` that never changes. Sign in with `Authorization: Bearer sg_...`,

@@ -31,6 +31,8 @@ class Who:
         When the session ends; None for a token.
     secret
         The secret of the session, None for a token.
+    web
+        The OMERO.web that has vouched for the person, None where none has.
     """
 
     person: str
@@ -39,6 +41,7 @@ class Who:
     csrf: str | None = None
     ends_at: float | None = None
     secret: str | None = None
+    web: str | None = None
 
     def may(self, action: str, owner: str, owners_group: str) -> bool:
         """Say whether an action of this person reaches what belongs to an owner."""
@@ -126,12 +129,14 @@ def identify(request: Request, parts: ApiParts) -> Who:
         holder = parts.store.tokens.find(token.strip(), now) if kind.lower() == "bearer" else None
         if holder is None:
             raise NotSignedIn("The token is not known, has expired, or was revoked.")
-        return Who(holder.person, holder.role, holder.group)
+        return Who(holder.person, holder.role, holder.group, web=holder.web)
     secret = request.cookies.get(COOKIE)
     session = parts.store.sessions.find(secret, now) if secret else None
     if secret is None or session is None:
         raise NotSignedIn
-    return Who(session.person, session.role, session.group, session.csrf, session.ends_at, secret)
+    return Who(
+        session.person, session.role, session.group, session.csrf, session.ends_at, secret, session.web
+    )
 
 
 def _same(one: str, other: str) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from slidegate.api.limits import Limits
 from slidegate.cache import Cache
 from slidegate.store import Store
+from slidegate.store.omero import OmeroPerson
 
 if TYPE_CHECKING:
     from slidegate.api.known import Releases
@@ -58,6 +59,12 @@ class ApiSettings:
         How often runs are looked at for those who watch.
     most_images
         How many images a launch may name.
+    omero_host
+        The OMERO whose people use this service; None where there is none.
+    omero_role
+        What its people may do here when they come for the first time.
+    omero_grants
+        Whether slidegate acts in OMERO for those only who have permitted it by their password.
     """
 
     embedded: bool = False
@@ -80,6 +87,9 @@ class ApiSettings:
     stream_seconds: float = 120.0
     poll_seconds: float = 0.5
     most_images: int = 5000
+    omero_host: str | None = None
+    omero_role: str = "researcher"
+    omero_grants: bool = False
 
     @property
     def origin(self) -> str | None:
@@ -114,6 +124,8 @@ class ApiParts:
         Seconds since 1970.
     sign_in
         Who says whether a password is right; local accounts by default.
+    omero
+        Says whose the session in OMERO is that has a key; None where OMERO is not asked.
     """
 
     store: Store
@@ -121,6 +133,7 @@ class ApiParts:
     clock: Callable[[], float]
     settings: ApiSettings
     sign_in: SignIn | None = None
+    omero: Callable[[str], OmeroPerson] | None = None
     # made by create_app
     accounts: LocalAccounts = field(init=False)
     waiting: Waiting = field(init=False)

@@ -186,6 +186,52 @@ class PictureGone(ApiProblem):
     code = "picture-not-kept"
 
 
+class StatementRefused(ApiProblem):
+    """What OMERO.web says of you is not believed."""
+
+    code = "omero-statement-refused"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"What OMERO.web says of you is not believed. {reason}".strip())
+
+
+class OmeroPersonRefused(ApiProblem):
+    """You cannot sign in here by OMERO."""
+
+    code = "omero-person-refused"
+
+
+class OmeroNotConfigured(ApiProblem):
+    """No OMERO is known here: whoever looks after slidegate names one in the setting omero_host."""
+
+    code = "omero-not-configured"
+
+
+class NotOfOmero(ApiProblem):
+    """You have not come here from OMERO, so that nobody knows who you are there: open OMERO.web."""
+
+    code = "not-of-omero"
+
+
+class GrantNotNeeded(ApiProblem):
+    """Here slidegate acts for people in OMERO by an account of its own: your password is not needed."""
+
+    code = "omero-grant-not-needed"
+
+
+class NoOmeroWorker(ApiProblem):
+    """No worker of slidegate has started yet that could act for you in OMERO. Try again soon."""
+
+    code = "omero-no-worker"
+    transient = True
+
+
+class NotBesideFolders(ApiProblem):
+    """How results are written into OMERO can be chosen for images of OMERO only."""
+
+    code = "publish-not-in-omero"
+
+
 class Refused(ApiProblem):
     """A worker could not do what was asked."""
 
@@ -210,6 +256,9 @@ PROBLEMS: dict[str, Kind] = {
     "no-idempotency-key": Kind(400, "No Idempotency-Key"),
     "not-signed-in": Kind(401, "Not signed in"),
     "wrong-password": Kind(401, "Wrong name or password"),
+    "omero-statement-refused": Kind(401, "OMERO.web is not believed"),
+    "omero-session-gone": Kind(401, "Session in OMERO has ended"),
+    "omero-person-refused": Kind(403, "Not by OMERO"),
     "not-allowed": Kind(403, "Not allowed"),
     "no-csrf-token": Kind(403, "Not from our page"),
     "wrong-origin": Kind(403, "From another page"),
@@ -237,6 +286,10 @@ PROBLEMS: dict[str, Kind] = {
     "table-unusable": Kind(409, "Table unusable"),
     "too-slow": Kind(408, "Too slow"),
     "person-exists": Kind(409, "Person exists"),
+    "omero-not-configured": Kind(409, "No OMERO"),
+    "omero-not-installed": Kind(409, "OMERO's client is missing"),
+    "omero-grant-not-needed": Kind(409, "Not needed"),
+    "not-of-omero": Kind(409, "Not of OMERO"),
     "link-used": Kind(410, "Link used"),
     "picture-not-kept": Kind(410, "Picture gone"),
     "result-gone": Kind(410, "Result gone"),
@@ -250,6 +303,8 @@ PROBLEMS: dict[str, Kind] = {
     "invalid": Kind(422, "Request does not fit"),
     "key-reused": Kind(422, "Idempotency-Key used for something else"),
     "nothing-selected": Kind(422, "Nothing selected"),
+    "omero-mixed": Kind(422, "Images of OMERO and of folders"),
+    "publish-not-in-omero": Kind(422, "Not for folders"),
     "wish-refused": Kind(422, "Refused"),
     "unknown-site": Kind(422, "No such site"),
     "unknown-workflow": Kind(422, "No such workflow"),
@@ -259,6 +314,12 @@ PROBLEMS: dict[str, Kind] = {
     "too-many-wishes": Kind(429, "Too much is waited for"),
     "internal": Kind(500, "Internal error"),
     "reconciling": Kind(503, "Restoring from a backup"),
+    "omero-unreachable": Kind(503, "OMERO away"),
+    "omero-busy": Kind(503, "OMERO busy"),
+    "omero-interrupted": Kind(503, "OMERO away"),
+    "omero-certificate": Kind(503, "OMERO not trusted"),
+    "omero-failed": Kind(503, "OMERO failed"),
+    "omero-no-worker": Kind(503, "No worker"),
     "store-unusable": Kind(503, "Database away"),
 }
 """Every code that the service itself answers with. A worker's own codes have that of ``wish-refused``."""

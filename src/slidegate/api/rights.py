@@ -41,6 +41,7 @@ _TABLE: dict[str, tuple[Scope, Scope, Scope, Scope]] = {
     "runs.delete":     (_NONE,  _OWN,       _GROUP, _ALL),
     "results.see":     (_GROUP, _GROUP,     _GROUP, _ALL),
     "tokens.use":      (_OWN,   _OWN,       _OWN,   _OWN),
+    "omero.grant":     (_NONE,  _OWN,       _OWN,   _OWN),
     "webhooks.use":    (_NONE,  _OWN,       _OWN,   _OWN),
     "people.see":      (_NONE,  _NONE,      _GROUP, _ALL),
     "people.change":   (_NONE,  _NONE,      _NONE,  _ALL),

@@ -93,6 +93,35 @@ class SignInAsked(Shape):
     password: Text
 
 
+class OmeroStatement(Shape):
+    """What an OMERO.web says of who has logged in there: a JWT by EdDSA, which is believed once."""
+
+    statement: Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_readable)]
+
+
+class OmeroSession(Shape):
+    """The key of a session in OMERO."""
+
+    session: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
+
+
+class GrantAsked(Shape):
+    """One's password in OMERO."""
+
+    password: Text = Field(min_length=1)
+
+
+class GrantSaid(Said):
+    """Whether slidegate may act for a person in OMERO; null for what there is not."""
+
+    omero: str | None = Field(description="The OMERO that this server knows.")
+    name: str | None = Field(description="The login name that the person has there.")
+    needed: bool = Field(description="Whether the person's images are not analysed without it.")
+    granted: bool
+    granted_at: float | None = AT
+    ends_at: float | None = AT
+
+
 class PasswordChange(Shape):
     """The password that one has, and the one to have."""
 
@@ -111,6 +140,7 @@ class SessionSaid(Said):
     has_password: bool = Field(description="Whether there is one here that the person can change.")
     may: list[str] = Field(examples=[["runs.see", "runs.launch"]])
     embedded: bool
+    omero: str | None = Field(description="The login name in OMERO of who has come from there.")
 
 
 # sites and workflows
@@ -197,6 +227,19 @@ class DescribeAsked(Shape):
     images: list[Image] = Field(min_length=1, max_length=500)
 
 
+class PublishAsked(Shape):
+    """What is written into OMERO besides tables and files."""
+
+    objects: Literal["sample", "all-on-duplicate"] = Field(
+        default="sample",
+        description="Some of the outlines as ROIs; or all of them, on a duplicate of the image.",
+    )
+    labels: Literal["none", "attachment", "image"] = Field(
+        default="none", description="Whether label images are attached, or become images."
+    )
+    tags: list[Annotated[Text, StringConstraints(min_length=1)]] = Field(default=[], max_length=20)
+
+
 class LaunchAsked(Shape):
     """A workflow, images, and parameters. Those that are left out have their defaults."""
 
@@ -214,6 +257,9 @@ class LaunchAsked(Shape):
     images: list[Image] = Field(max_length=100_000)
     parameters: Parameters = Field(default_factory=dict)
     again: bool = Field(default=False, description="Make another run even if there is an equal one.")
+    publish: PublishAsked | None = Field(
+        default=None, description="How results are written into OMERO; for images of OMERO only."
+    )
 
 
 class EstimateAsked(Shape):
@@ -351,6 +397,23 @@ class TasksSaid(Said):
 
     items: list[TaskSaid]
     next: int | None
+
+
+class ImageTaskSaid(TaskSaid):
+    """One image of a run, found by the image."""
+
+    run: str = Field(examples=[RUN])
+    person: str
+    workflow: str
+    version: str
+    title: str
+    at: float = AT
+
+
+class ImageTasksSaid(Said):
+    """What was done with images, newest first, at most 50 for each."""
+
+    items: list[ImageTaskSaid]
 
 
 class EventSaid(Said):

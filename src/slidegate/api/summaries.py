@@ -11,7 +11,7 @@ from slidegate.api.guard import Who
 from slidegate.api.parts import ApiParts
 from slidegate.api.words import event_words
 from slidegate.domain.causes import why_queued
-from slidegate.domain.shelf_names import name_in
+from slidegate.domain.shelf_names import OMERO, name_of
 from slidegate.domain.states import FINISHED
 from slidegate.domain.text import last_lines, plain
 from slidegate.domain.values import Digest
@@ -101,7 +101,7 @@ def task_summary(
         "task": row["id"],
         "number": row["number"],
         "name": plain(row["name"]),
-        "image": name_in(roots, row["image"]) or plain(row["name"]),
+        "image": name_of(roots, row["source"], row["image"]) or plain(row["name"]),
         "state": state,
         "wanted": str(row["wanted"]),
         "words": task_words(state, row["error"], row["trouble"], str(row["wanted"]), waiting),
@@ -120,6 +120,20 @@ def task_summary(
     }
 
 
+def image_task(parts: ApiParts, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Task that was found by its image, with what it belongs to.
+
+    Parameters
+    ----------
+    row
+        Of :meth:`slidegate.store.pages.Pages.image_tasks`.
+    """
+    log = log_end(parts.cache, row["attempt_key"]) if row["state"] == "failed" else ()
+    of_run = {name: row[name] for name in ("run", "person", "workflow", "version", "at")}
+    title = parts.releases.title(Digest(row["release"])) or row["workflow"]
+    return task_summary(row, parts.settings.shelves, log, parts.clock()) | of_run | {"title": title}
+
+
 def _task_left(row: Mapping[str, Any], now: float) -> float | None:
     since, done, total = row.get("since"), row["done"], row["total"]
     if str(row["state"]) in _ENDED or not since or not done or not total or done > total or now <= since:
@@ -128,8 +142,8 @@ def _task_left(row: Mapping[str, Any], now: float) -> float | None:
 
 
 def _result_summary(where: str | None) -> dict[str, Any] | None:
-    """Return what the workflow summed up, where its results still lie."""
-    if where is None:
+    """Return what the workflow summed up, where its results still lie on this computer."""
+    if where is None or where.startswith(f"{OMERO}:"):
         return None
     try:
         descriptor = os.open(Path(where) / "summary.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -69,6 +69,18 @@ class NothingSelected(BadRequest):
     code = "nothing-selected"
 
 
+class MixedSources(BadRequest):
+    """Images of OMERO and of folders are not mixed in one run: ask for two."""
+
+    code = "omero-mixed"
+
+
+class OmeroNotInstalled(BadRequest):
+    """What talks to OMERO is not installed: pip install slidegate[omero]."""
+
+    code = "omero-not-installed"
+
+
 class RunStillActive(BadRequest):
     """The run is still active: cancel it first."""
 

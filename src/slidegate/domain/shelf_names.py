@@ -21,6 +21,7 @@ _CHOICE = re.compile("(?:series|z|t)=[0-9]{1,9}(?:,(?:series|z|t)=[0-9]{1,9}){0,
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MOST = 4096
 _PART_BYTES = 255
+_NUMBER = re.compile("[1-9][0-9]{0,17}")
 
 
 class BadImageName(BadRequest):
@@ -94,6 +95,33 @@ def name_in(roots: Mapping[str, PurePath], image: str) -> str | None:
             parts = PurePath(path).relative_to(roots[shelf]).parts
             return ShelfName(shelf, parts, choice).text if all(map(is_shown, parts)) else None
     return None
+
+
+def in_omero(name: str) -> str | None:
+    """Return what an image is called in OMERO (``12``, or ``12#z=3,t=0``); None for one of another shelf.
+
+    Raises
+    ------
+    BadImageName
+        It is no name, or leads into OMERO and is no number.
+    """
+    place = parse_shelf_name(name)
+    if place.shelf != OMERO:
+        return None
+    if len(place.parts) != 1 or not _NUMBER.fullmatch(place.parts[0]):
+        raise BadImageName("An image in OMERO is written omero:12, by its number.")
+    return place.parts[0] + (f"#{place.choice}" if place.choice else "")
+
+
+def name_of(roots: Mapping[str, PurePath], source: str, image: str) -> str | None:
+    """Return what an image of a source is called outside; None for one of a folder that is on no shelf.
+
+    Parameters
+    ----------
+    roots
+        See `name_in`.
+    """
+    return f"{OMERO}:{image}" if source == OMERO else name_in(roots, image)
 
 
 def is_shown(name: str) -> bool:

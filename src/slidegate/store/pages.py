@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_,
 
 from slidegate.domain.errors import BadRequest, UnknownRun
 from slidegate.domain.events import Event, event_of
+from slidegate.domain.shelf_names import OMERO
 from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import RunId
 from slidegate.store import tables
@@ -178,6 +179,28 @@ class Pages:
             query = tasks_query(run, state, after_number, limit)
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def image_tasks(
+        self, images: Sequence[str], person: str | None, group: str | None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Return rows of Tasks of images in OMERO, newest Runs first, at most so many for each image.
+
+        Each row is as of `tasks_page`, with ``workflow``, ``version``, ``release`` and ``at`` of its Run.
+
+        Parameters
+        ----------
+        images
+            As they are called there: ``12`` means the image whatever plane of it was chosen, ``12#z=3`` one.
+        person, group
+            Only of Runs of this person, of people of this group.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        with self._database.read() as connection:
+            for image in images:
+                query = image_tasks_query(self._database, image, person, group, limit)
+                for row in connection.execute(query).mappings():
+                    found[row["id"]] = dict(row)
+        return sorted(found.values(), key=lambda row: (-row["at"], row["run"], row["number"]))
+
     def counts(self, run: RunId) -> dict[State, int]:
         """Return how many Tasks of a Run are in each state; nothing for a Run that is gone."""
         return RunRows(self._database).counts(run)
@@ -334,6 +357,22 @@ def tasks_query(run: RunId, state: str | None, after_number: int, limit: int) ->
         conditions.append(_T.c.state == state)
     query = select(_T, s.c.crews).outerjoin(s, s.c.id == _T.c.submission).where(*conditions)
     return query.order_by(_T.c.number).limit(limit)
+
+
+def image_tasks_query(
+    database: Database, image: str, person: str | None, group: str | None, limit: int
+) -> Select[Any]:
+    """Return the query of :meth:`Pages.image_tasks` for one image."""
+    s = tables.submission
+    same = _T.c.image == image
+    if "#" not in image:
+        same = or_(same, database.begins_with(_T.c.image, f"{image}#"))
+    named = ((_R.c.person, person), (_R.c.group, group))
+    of_run = (_R.c.workflow, _R.c.version, _R.c.release, _R.c.at)
+    query = select(_T, s.c.crews, *of_run).join(_R, _R.c.id == _T.c.run)
+    query = query.outerjoin(s, s.c.id == _T.c.submission).where(_T.c.source == OMERO, same)
+    query = query.where(*(column == value for column, value in named if value is not None))
+    return query.order_by(_R.c.at.desc(), _R.c.id, _T.c.number).limit(limit)
 
 
 def events_query(run: RunId, after_seq: int, limit: int) -> Select[Any]:

@@ -256,7 +256,8 @@ def _forget(connection: Connection, person: str) -> None:
     connection.execute(delete(tables.delivery).where(tables.delivery.c.webhook.in_(mine)))
     runs = tables.run
     connection.execute(update(runs).where(runs.c.person == person).values(group=""))
-    for table in (w, tables.session, tables.token, tables.login_link, tables.account):
+    theirs = (tables.session, tables.token, tables.login_link, tables.omero_grant, tables.omero_person)
+    for table in (w, *theirs, tables.account):
         connection.execute(delete(table).where(table.c.person == person))
 
 

@@ -29,11 +29,12 @@ _NOTE_USE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whom a secret proves, and what they are now."""
+    """Whom a token proves, what they are now, and the OMERO.web that had vouched for them, if one had."""
 
     person: str
     role: str
     group: str
+    web: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Session:
         What the person is now.
     csrf
         What a page must show beside the cookie to change anything.
+    web
+        The OMERO.web that has vouched for the person; None where none has.
     """
 
     person: str
@@ -54,6 +57,7 @@ class Session:
     csrf: str
     created_at: float
     ends_at: float
+    web: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,15 @@ class Sessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, person: str, now: float, seconds: float) -> tuple[str, Session]:
+    def begin(self, person: str, now: float, seconds: float, web: str | None = None) -> tuple[str, Session]:
         """Sign a person in.
 
         Parameters
         ----------
         seconds
             After how long without use the session ends.
+        web
+            The OMERO.web that has vouched for the person, if one has: the session ends with the trust in it.
 
         Returns
         -------
@@ -97,12 +103,12 @@ class Sessions:
             if account is None:
                 raise UnknownPerson(f"{person!r} has no active account.")
             ends_at = now + min(seconds, LONGEST_SECONDS)
-            made = Session(person, account.role, account.group, csrf, now, ends_at)
+            made = Session(person, account.role, account.group, csrf, now, ends_at, web)
             connection.execute(delete(_S).where(_S.c.ends_at <= now))
             connection.execute(
                 insert(_S).values(
                     digest=digest_of_secret(secret), person=person, csrf=csrf, created_at=now,
-                    ends_at=made.ends_at, seconds=seconds,
+                    ends_at=made.ends_at, seconds=seconds, web=web,
                 )
             )  # fmt: skip
         return secret, made
@@ -122,7 +128,7 @@ class Sessions:
                 connection.execute(update(_S).where(where).values(ends_at=ends_at))
         else:
             ends_at = row["ends_at"]
-        same = ("person", "role", "group", "csrf", "created_at")
+        same = ("person", "role", "group", "csrf", "created_at", "web")
         return Session(**{name: row[name] for name in same}, ends_at=ends_at)
 
     def end(self, secret: str) -> None:
@@ -142,8 +148,15 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def make(self, person: str, name: str, now: float, ends_at: float | None = None) -> str:
+    def make(
+        self, person: str, name: str, now: float, ends_at: float | None = None, web: str | None = None
+    ) -> str:
         """Make a token: ``sg_`` and 43 signs, which are kept nowhere.
+
+        Parameters
+        ----------
+        web
+            The OMERO.web that has vouched for the person who makes it: it ends with the trust in it.
 
         Raises
         ------
@@ -155,7 +168,7 @@ class Tokens:
         if not name.strip() or not name.isprintable() or len(name) > 100:
             raise BadRequest(f"A token cannot be called {name!r}: take up to 100 letters that can be read.")
         secret = "sg_" + secrets.token_urlsafe(32)
-        values = {"person": person, "name": name, "at": now, "ends_at": ends_at}
+        values = {"person": person, "name": name, "at": now, "ends_at": ends_at, "web": web}
         with self._database.write() as connection:
             if connection.execute(_active(person)).first() is None:
                 raise UnknownPerson(f"{person!r} has no active account.")
@@ -175,7 +188,7 @@ class Tokens:
         if row["used_at"] is None or now - row["used_at"] > _NOTE_USE_SECONDS:
             with self._database.write() as connection:
                 connection.execute(update(_T).where(where).values(used_at=now))
-        return Holder(row["person"], row["role"], row["group"])
+        return Holder(row["person"], row["role"], row["group"], row["web"])
 
     def all(self, person: str) -> list[Token]:
         """Return a person's tokens, oldest first."""

@@ -8,6 +8,7 @@ from slidegate.store.database import Database
 from slidegate.store.history import History
 from slidegate.store.images import KnownImages
 from slidegate.store.offers import Offers
+from slidegate.store.omero import OmeroGrants, OmeroPeople, OmeroWebs
 from slidegate.store.pages import Pages
 from slidegate.store.people import People
 from slidegate.store.queue import Queue
@@ -42,6 +43,9 @@ class Store:
         What people are at sites.
     accounts, sessions, tokens, login_links
         Who may sign in, and what proves that somebody has.
+    omero_people, omero_webs, omero_grants
+        Who of OMERO is who here, which OMERO.webs are believed when they say so, and who has granted a
+        session there.
     wishes
         What people want of sources and sites.
     offers
@@ -68,6 +72,9 @@ class Store:
         self.sessions = Sessions(database)
         self.tokens = Tokens(database)
         self.login_links = LoginLinks(database)
+        self.omero_people = OmeroPeople(database)
+        self.omero_webs = OmeroWebs(database)
+        self.omero_grants = OmeroGrants(database)
         self.wishes = Wishes(database)
         self.offers = Offers(database)
         self.pages = Pages(database)

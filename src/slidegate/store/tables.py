@@ -110,6 +110,7 @@ Index("task_queue", task.c.state, task.c.not_before)
 Index("task_claim", task.c.claimable, task.c.person, task.c.not_before, task.c.run, task.c.number)
 Index("task_state", task.c.run, task.c.state, task.c.number)
 Index("task_name", task.c.name, task.c.run, postgresql_ops={"name": "text_pattern_ops"})
+Index("task_image", task.c.source, task.c.image, postgresql_ops={"image": "text_pattern_ops"})
 _HELD = text("owner IS NOT NULL")
 Index("task_owner", task.c.owner, sqlite_where=_HELD, postgresql_where=_HELD)
 Index("task_submission", task.c.submission)
@@ -314,6 +315,8 @@ session = Table(
     Column("created_at", Double, nullable=False),
     Column("ends_at", Double, nullable=False),
     Column("seconds", Double, nullable=False),
+    # the OMERO.web that vouched for the person, where one did: what it began ends with the trust in it
+    Column("web", String(40)),
 )
 Index("session_person", session.c.person)
 
@@ -327,6 +330,8 @@ token = Table(
     Column("at", Double, nullable=False),
     Column("ends_at", Double),
     Column("used_at", Double),
+    # as for sessions: that of the session in which it was made
+    Column("web", String(40)),
     UniqueConstraint("digest", name="token_digest"),
 )
 Index("token_person", token.c.person)
@@ -402,4 +407,50 @@ reconcile = Table(
     metadata,
     Column("site", Text, primary_key=True),
     Column("since", Double, nullable=False),
+)
+
+# Who of OMERO is who here. OMERO gives a number to nobody a second time, but a login name it does.
+omero_person = Table(
+    "omero_person",
+    metadata,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("person", Text, ForeignKey("person.name"), nullable=False),
+    UniqueConstraint("person", name="omero_person_person"),
+)
+
+# OMERO.webs that are believed when they say who somebody is, and their public keys.
+omero_web = Table(
+    "omero_web",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+# What they have said, until it would not be believed any more for its age: nothing is believed twice.
+omero_statement = Table(
+    "omero_statement",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("ends_at", Double, nullable=False),
+)
+Index("omero_statement_end", omero_statement.c.ends_at)
+
+# The sessions in OMERO that people have granted; their keys are the worker's alone, and not here.
+omero_grant = Table(
+    "omero_grant",
+    metadata,
+    Column("person", Text, ForeignKey("person.name"), primary_key=True),
+    Column("granted_at", Double, nullable=False),
+    Column("ends_at", Double),
+)
+
+# Public keys of the worker, by what is sealed for it with them.
+sealing = Table(
+    "sealing",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("key", String(64), nullable=False),
+    Column("at", Double, nullable=False),
 )

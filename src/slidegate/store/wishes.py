@@ -21,9 +21,14 @@ from slidegate.store import tables
 from slidegate.store.database import FAR_SECONDS, Database
 from slidegate.store.leases import serve, stand_in_line
 
-KINDS = ("browse", "describe", "thumbnail", "launch", "preview", "log", "units", "picture", "delete")
+KINDS = (
+    "browse", "describe", "thumbnail", "launch", "preview", "log", "units", "picture", "delete",
+    "omero-grant", "omero-revoke",
+)  # fmt: skip
 CHANGING = frozenset({"launch", "preview", "delete"})
 """Wishes that begin or end something: not handed out while a restored store is being reconciled."""
+SECRET = frozenset({"omero-grant"})
+"""Wishes that hold a secret, sealed for a worker: it is taken out of the store when they have ended."""
 _W = tables.wish
 _T = tables.turn
 _QUEUE = "wish"
@@ -273,9 +278,8 @@ class Wishes:
             return connection.execute(delete(_W).where(_W.c.ended_at < before, not_(kept))).rowcount
 
     def _end(self, held: HeldWish, now: float, values: dict[str, Any]) -> bool:
-        return self._write(
-            held, {**values, "ended_at": now, "trouble": None, "owner": None, "lease_until": None}
-        )
+        ended = {**values, "ended_at": now, "trouble": None, "owner": None, "lease_until": None}
+        return self._write(held, ended | ({"body": {}} if held.wish.kind in SECRET else {}))
 
     def _write(self, held: HeldWish, values: Mapping[str, Any]) -> bool:
         where = (_W.c.id == held.wish.id, _W.c.owner == held.owner, _W.c.lease_token == held.token)

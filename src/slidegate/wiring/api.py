@@ -88,20 +88,26 @@ def open_api(settings: Settings, embedded: bool) -> Iterator["ApiParts"]:
     from slidegate.api.app import ApiParts, ApiSettings
     from slidegate.cache import Cache
     from slidegate.store import Store
+    from slidegate.wiring.omero_people import asking
 
     make_home(settings)
     store = Store.open(settings.database)
+    host = settings.omero_host
     try:
         yield ApiParts(
             store=store,
             cache=Cache(settings.cache, int(settings.cache_gb * 1e9)),
             clock=time.time,
+            omero=None if host is None else asking(host, settings.omero_port, settings.omero_ca),
             settings=ApiSettings(
                 embedded=embedded,
                 public_url=None if embedded else settings.public_url,
                 pages=PAGES,
                 shelves={name: folder.resolve() for name, folder in settings.shelves.items()},
                 allow_private_webhooks=settings.allow_private_webhooks,
+                omero_host=host,
+                omero_role=settings.omero_role,
+                omero_grants=settings.omero_account is None,
             ),
         )
     finally:

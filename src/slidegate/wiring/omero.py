@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_config_path
 
-from slidegate.domain.errors import BadRequest, SlidegateError
+from slidegate.domain.errors import BadRequest, MixedSources, OmeroNotInstalled, SlidegateError
 from slidegate.domain.values import RunId
 from slidegate.sources.base import ImageSource, Publication, Published, ResultSink
 from slidegate.sources.folder import FolderSink, FolderSource
@@ -38,18 +38,6 @@ class OtherOmero(BadRequest):
     """Results were to go to another OMERO than the one that you have logged in at."""
 
     code = "omero-other-server"
-
-
-class OmeroNotInstalled(BadRequest):
-    """What talks to OMERO is not installed: pip install slidegate[omero]."""
-
-    code = "omero-not-installed"
-
-
-class MixedSources(BadRequest):
-    """Images of OMERO and of folders are not mixed in one run: ask for two."""
-
-    code = "omero-mixed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ LAUNCH = {"workflow": "count", "site": "local", "images": ["a:1.tif"]}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "GET /v1/session": {},
     "POST /v1/session": {"json": {"person": "nobody", "password": "nothing at all"}},
+    "POST /v1/session/omero": {"json": {"statement": "a.b.c"}},
     "DELETE /v1/session": {},
     "POST /v1/session/password": {"json": {"current": PASSWORD, "new": PASSWORD}},
     "GET /login": {"params": {"link": "x"}},
@@ -30,6 +31,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "GET /v1/browse": {},
     "POST /v1/images/describe": {"json": {"images": ["a:1.tif"]}},
     "GET /v1/images/thumbnail": {"params": {"image": "a:1.tif"}},
+    "GET /v1/images/tasks": {"params": {"image": "omero:1"}},
+    "GET /v1/omero/grant": {},
+    "POST /v1/omero/grant": {"json": {"password": "theirs in OMERO"}},
+    "DELETE /v1/omero/grant": {},
     "GET /v1/wishes/{wish}": {},
     "POST /v1/launches": {"json": LAUNCH, "headers": KEY},
     "GET /v1/launches": {},

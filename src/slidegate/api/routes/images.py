@@ -11,9 +11,11 @@ from slidegate.api import shapes
 from slidegate.api.asking import accepted, answer_of, ask_and_wait, refusal
 from slidegate.api.guard import Allowed, Who, parts_of
 from slidegate.api.problems import PictureGone
-from slidegate.api.replies import ACCEPTED, problems
+from slidegate.api.replies import ACCEPTED, kept, problems
+from slidegate.api.routes.runs import whose_runs
+from slidegate.api.summaries import image_task
 from slidegate.cache import Cache
-from slidegate.domain.shelf_names import parse_shelf_name
+from slidegate.domain.shelf_names import BadImageName, in_omero, parse_shelf_name
 
 router = APIRouter(tags=["images"])
 SEE = Allowed("images.see", changes=False)
@@ -46,6 +48,29 @@ async def describe_images(
     seconds = parts_of(request).settings.wait_seconds
     body = {"images": asked.images}
     return answer_of(await ask_and_wait(request, who, "describe", body, seconds, _DESCRIBE_FRESH))
+
+
+@router.get(
+    "/v1/images/tasks",
+    response_model=shapes.ImageTasksSaid,
+    responses=problems("bad-image-name", "not-allowed"),
+)
+def image_tasks(
+    request: Request,
+    who: Annotated[Who, Depends(Allowed("runs.see"))],
+    image: Annotated[
+        list[shapes.Image], Query(min_length=1, max_length=100, description="omero:12; several, if needed.")
+    ],
+) -> Response:
+    """List what was and is done with images in OMERO, as far as one may see it, newest first."""
+    parts = parts_of(request)
+    numbers = [in_omero(one) for one in image]
+    if None in numbers:
+        raise BadImageName("Only images in OMERO are found so: they are written omero:12.")
+    whose = whose_runs(parts, who, None, None)
+    asked = [number for number in dict.fromkeys(numbers) if number is not None]
+    rows = [] if whose is None else parts.store.pages.image_tasks(asked, *whose)
+    return kept(request, {"items": [image_task(parts, row) for row in rows]})
 
 
 @router.get(

@@ -13,14 +13,14 @@ from slidegate.api import shapes
 from slidegate.api.asking import accepted, ask_and_wait, wish_view
 from slidegate.api.estimates import estimate
 from slidegate.api.guard import Allowed, Who, parts_of
-from slidegate.api.parts import ApiParts
-from slidegate.api.problems import NoKey, ParameterProblem, request_id
+from slidegate.api.parts import ApiParts, ApiSettings
+from slidegate.api.problems import NoKey, NotBesideFolders, OmeroNotConfigured, ParameterProblem, request_id
 from slidegate.api.replies import ACCEPTED, problems, said
 from slidegate.api.routes.workflows import choose, offers_for, queue_at
 from slidegate.api.summaries import site_of
-from slidegate.domain.errors import BadRequest, NothingSelected
+from slidegate.domain.errors import BadRequest, MixedSources, NothingSelected
 from slidegate.domain.parameters import check
-from slidegate.domain.shelf_names import parse_shelf_name
+from slidegate.domain.shelf_names import in_omero
 from slidegate.store.offers import Offer
 
 router = APIRouter(tags=["launching"])
@@ -30,6 +30,7 @@ _DESCRIBED = 200
 _FRESH = 300.0
 _PROBLEMS = (
     "bad-parameter", "unknown-workflow", "unknown-site", "nothing-selected", "bad-image-name", "bad-request",
+    "omero-mixed", "omero-not-configured",
 )  # fmt: skip
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 
@@ -52,29 +53,37 @@ def checked(
     return offer
 
 
-def check_images(images: Sequence[str], most: int) -> list[str]:
-    """Return images, each once.
+def check_images(images: Sequence[str], settings: ApiSettings) -> tuple[list[str], bool]:
+    """Return images, each once, and whether they are in OMERO.
 
     Raises
     ------
-    NothingSelected, BadImageName
+    NothingSelected, BadImageName, OmeroNotConfigured
+    MixedSources
+        Some are in OMERO, and others are not.
     BadRequest
         There are too many.
     """
     if not images:
         raise NothingSelected
-    if len(images) > most:
-        raise BadRequest(f"A run takes at most {most} images.")
-    for image in images:
-        parse_shelf_name(image)
-    return list(dict.fromkeys(images))
+    if len(images) > settings.most_images:
+        raise BadRequest(f"A run takes at most {settings.most_images} images.")
+    found = {in_omero(image) is not None for image in images}
+    if len(found) > 1:
+        raise MixedSources
+    if True in found and settings.omero_host is None:
+        raise OmeroNotConfigured
+    return list(dict.fromkeys(images)), True in found
 
 
 @router.post(
     "/v1/launches",
     status_code=202,
     response_model=shapes.WishSaid,
-    responses={**ACCEPTED, **problems(*_PROBLEMS, "no-idempotency-key", "key-reused")},
+    responses={
+        **ACCEPTED,
+        **problems(*_PROBLEMS, "no-idempotency-key", "key-reused", "publish-not-in-omero"),
+    },
 )
 def launch(
     asked: shapes.LaunchAsked,
@@ -87,8 +96,11 @@ def launch(
     if idempotency_key is None:
         raise NoKey
     offer = checked(parts, who, asked.workflow, asked.version, asked.site, asked.parameters)
-    body = asked.model_dump() | {
-        "images": check_images(asked.images, parts.settings.most_images),
+    images, are_in_omero = check_images(asked.images, parts.settings)
+    if asked.publish is not None and not are_in_omero:
+        raise NotBesideFolders
+    body = asked.model_dump(exclude=None if asked.publish else {"publish"}) | {
+        "images": images,
         "version": asked.version or offer.release.version,
         "request": request_id(request),
     }
@@ -114,7 +126,7 @@ async def estimate_launch(
 ) -> Response:
     """Estimate how much a launch would be and how long it may take."""
     parts = parts_of(request)
-    images = check_images(asked.images, parts.settings.most_images)
+    images, _ = check_images(asked.images, parts.settings)
     offer = await run_in_threadpool(
         checked, parts, who, asked.workflow, asked.version, asked.site, asked.parameters
     )

@@ -41,7 +41,7 @@ def list_runs(
 ) -> Response:
     """List the runs that one may see, newest first."""
     parts = parts_of(request)
-    whose = _whose(parts, who, who.person if mine else person, group)
+    whose = whose_runs(parts, who, who.person if mine else person, group)
     rows: list[RunRow] = []
     further = None
     if whose is not None:
@@ -50,7 +50,7 @@ def list_runs(
     return kept(request, {"items": items, "next": further})
 
 
-def _whose(
+def whose_runs(
     parts: ApiParts, who: Who, person: str | None, group: str | None
 ) -> tuple[str | None, str | None] | None:
     """Return the person and the group whose Runs are asked for, as far as one may see them."""

@@ -40,8 +40,8 @@ def sign_in(asked: shapes.SignInAsked, request: Request) -> Response:
     request.state.person = asked.person
     method = parts.sign_in or parts.accounts
     Throttle(parts.limits).check(method, asked.person, asked.password, address_of(request))
-    _end_former(parts, request)
-    return _begin(parts, asked.person, said)
+    end_former(parts, request)
+    return begin_session(parts, asked.person, said)
 
 
 @router.delete("/v1/session", status_code=204, response_class=Response)
@@ -77,7 +77,7 @@ def change_password(
     parts.store.accounts.set_password(who.person, kept)
     if who.secret is None:
         return said(_shown(parts, who))
-    return _begin(parts, who.person, said)
+    return begin_session(parts, who.person, said, who.web)
 
 
 @router.get("/login", include_in_schema=False, dependencies=PUBLIC)
@@ -92,21 +92,33 @@ def follow_link(request: Request, link: Annotated[str, Query(max_length=200)]) -
             return RedirectResponse("/?problem=link-used", 303)
         raise LinkUsed
     request.state.person = person
-    _end_former(parts, request)
-    return _begin(parts, person, lambda _shown: RedirectResponse("/", 303))
+    end_former(parts, request)
+    return begin_session(parts, person, lambda _shown: RedirectResponse("/", 303))
 
 
-def _end_former(parts: ApiParts, request: Request) -> None:
+def end_former(parts: ApiParts, request: Request) -> None:
     """End the session of the cookie that came along: nobody goes on with a secret from before signing in."""
     former = request.cookies.get(COOKIE)
     if former:
         parts.store.sessions.end(former)
 
 
-def _begin(parts: ApiParts, person: str, answer_with: Callable[[dict[str, object]], Response]) -> Response:
-    secret, session = parts.store.sessions.begin(person, parts.clock(), parts.settings.session_seconds)
-    account = parts.store.accounts.get(person)
-    who = Who(person, account.role, account.group, session.csrf, session.ends_at, secret)
+def begin_session(
+    parts: ApiParts,
+    person: str,
+    answer_with: Callable[[dict[str, object]], Response],
+    web: str | None = None,
+) -> Response:
+    """Sign a person in: return an answer that says who they are, and sets the cookie.
+
+    Parameters
+    ----------
+    web
+        The OMERO.web that has vouched for them, if one has.
+    """
+    seconds = parts.settings.session_seconds
+    secret, session = parts.store.sessions.begin(person, parts.clock(), seconds, web)
+    who = Who(person, session.role, session.group, session.csrf, session.ends_at, secret, web)
     answer = answer_with(_shown(parts, who))
     answer.set_cookie(
         COOKIE, secret, path="/", secure=parts.settings.secure, httponly=True, samesite="lax",
@@ -116,6 +128,7 @@ def _begin(parts: ApiParts, person: str, answer_with: Callable[[dict[str, object
 
 
 def _shown(parts: ApiParts, who: Who) -> dict[str, object]:
+    known = parts.store.omero_people.get(who.person)
     return {
         "person": who.person,
         "role": who.role,
@@ -125,4 +138,5 @@ def _shown(parts: ApiParts, who: Who) -> dict[str, object]:
         "has_password": parts.store.accounts.get(who.person).has_password,
         "may": may(who.role),
         "embedded": parts.settings.embedded,
+        "omero": None if known is None else known.name,
     }

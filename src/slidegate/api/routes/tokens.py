@@ -33,7 +33,7 @@ def make_token(asked: shapes.TokenAsked, request: Request, who: Annotated[Who, D
     now = parts.clock()
     ends = None if asked.days is None else now + asked.days * _DAY
     request.state.target = asked.name
-    return said({"token": parts.store.tokens.make(who.person, asked.name, now, ends)}, 201)
+    return said({"token": parts.store.tokens.make(who.person, asked.name, now, ends, who.web)}, 201)
 
 
 @router.delete(
