@@ -40,6 +40,11 @@ def task_id(run: RunId, number: int) -> TaskId:
     return TaskId(f"{run}.{number}")
 
 
+def kept_result(run: RunId, task: TaskId, output: Digest) -> Digest:
+    """Return how the cache calls its copy of a result that was published where the pages cannot read it."""
+    return digest_of(["kept-result", run, task, output])
+
+
 def run_of(task: TaskId) -> RunId:
     """Return the name of the Run that a Task belongs to."""
     return RunId(task.rpartition(".")[0])

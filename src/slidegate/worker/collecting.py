@@ -3,16 +3,20 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from slidegate.domain.events import Artifact, Collected, Published
+from slidegate.domain.run import kept_result
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, RunId, TaskId, canonical_json
 from slidegate.sites.errors import Gone
 from slidegate.sites.transfer import fetch_tree
 from slidegate.sites.trees import Entry, tree_digest
 from slidegate.sources.base import Output, Publication, part_of
-from slidegate.sources.errors import ResultDamagedError
+from slidegate.sources.errors import ResultDamagedError, SourceError
+from slidegate.sources.folder import FolderSink
 from slidegate.store.queue import Claim
 from slidegate.worker.holding import Holding
 from slidegate.worker.logs import keep_log
@@ -91,12 +95,24 @@ def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
         facts=_facts(run),
     )
     try:
-        published = tools.sinks(run["out"]).publish(publication, folder)
+        published = tools.sink(run["out"], run["person"]).publish(publication, folder)
     except ResultDamagedError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    if tools.acting is not None and tools.acting.serves(run["out"]):
+        _keep_copy(tools, publication, folder)
     tools.append(claim, Published(claim.task, State.PUBLISHING, published.where))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_copy(tools: Tools, publication: Publication, folder: Path) -> None:
+    """Keep a result that lies in OMERO for the pages, too; they do without where the disk takes no more."""
+    if tools.cache is None:
+        return
+    name = kept_result(publication.run, publication.task, publication.tree)
+    with suppress(OSError, SourceError), tools.cache.making() as made:
+        kept = FolderSink(made).publish(publication, folder)
+        tools.cache.keep_tree(Path(kept.where), name)
 
 
 def _facts(run: Mapping[str, Any]) -> dict[str, str]:

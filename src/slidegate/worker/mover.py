@@ -176,6 +176,9 @@ class Mover:
             space = self._tools.pace_at(self._tools.store.runs.run(claim.run)["site"]).space_seconds
             if space:
                 return self._tools.clock() + space, trouble_of(error)
+        acting = self._tools.acting
+        if acting is not None and acting.waits_for(error, tries):
+            return self._tools.clock() + self._tools.pace.pause(tries, error.transient), trouble_of(error)
         if error.transient and (patient or tries < self._tools.pace.tries):
             return self._tools.clock() + self._tools.pace.pause(tries, True), trouble_of(error)
         self._fail(claim, error)

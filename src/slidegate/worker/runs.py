@@ -17,7 +17,7 @@ from slidegate.domain.errors import (
 )
 from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, RunRequested
 from slidegate.domain.parameters import complete
-from slidegate.domain.run import identity, run_id, task_id
+from slidegate.domain.run import identity, kept_result, run_id, task_id
 from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import (
     Digest,
@@ -136,7 +136,7 @@ class Runs:
         hello = self._tools.gate(site).hello()
         release = choose_release(hello, workflow, self.preferred if site == "local" else {})
         values = complete(release.schema, parameters)
-        found = self._tools.source(ImageRef(source, ""))
+        found = self._tools.source(ImageRef(source, ""), person)
         chosen = Selection.of([ref for where in images for ref in found.find(where)])
         if not len(chosen):
             raise NothingSelected
@@ -237,9 +237,12 @@ class Runs:
 
     def _publish_at(self, run: RunId, out: str) -> int:
         """Let all results of a Run lie at a place; return how many must go there anew."""
-        if self._store.runs.run(run)["out"] != out:
+        row = self._store.runs.run(run)
+        there: set[TaskId] = set()
+        if row["out"] != out:
             self._append(run, [OutChosen(out)])
-        there = {published.task for published in self._tools.sinks(out).find_published(run)}
+        if row["out"] == out or not self._is_beside(row["out"], out):
+            there = {one.task for one in self._tools.sink(out, row["person"]).find_published(run)}
         events: list[Event] = [
             CollectAgain(TaskId(task["id"]), State.SUCCEEDED)
             for task in self._store.runs.tasks(run)
@@ -247,6 +250,11 @@ class Runs:
         ]
         self._append(run, events)
         return len(events)
+
+    def _is_beside(self, before: str, out: str) -> bool:
+        """Say whether results lie beside the images already, and only more of them is wanted there now."""
+        acting = self._tools.acting
+        return acting is not None and acting.serves(before) and acting.serves(out)
 
     def _append(self, run: RunId, events: Sequence[Event]) -> None:
         if events:
@@ -328,21 +336,41 @@ class Runs:
         RunStillActive
             It has to be cancelled first. Nothing was removed.
         """
-        tasks = self._store.runs.tasks(self._store.runs.run(run)["id"])
+        row = self._store.runs.run(run)
+        tasks = self._store.runs.tasks(run)
         if run in self._store.runs.unfinished():
             raise RunStillActive
         removed = [f"run {run}: {len(tasks)} tasks and their history"]
         for out in self._outs(run) if results else ():
-            sink = self._tools.sinks(out)
-            for one in sink.find_published(run):
-                sink.undo(one)
-                removed.append(f"results in {one.where}")
+            removed += self._remove_results(run, out, row["person"])
         for task in tasks:
+            self._remove_copy(run, task)
             for number in range(1, task["attempt"] + 1):
                 key = attempt_key(run, TaskId(task["id"]), number)
                 shutil.rmtree(self._tools.places.fetched(key), ignore_errors=True)
                 (self._tools.places.logs / key).unlink(missing_ok=True)
         self._store.runs.delete(run)
+        return tuple(removed)
+
+    def _remove_copy(self, run: RunId, task: Mapping[str, Any]) -> None:
+        """Remove the copy of a Task's result that the pages have."""
+        cache = self._tools.cache
+        if cache is not None and task["output"] is not None:
+            kept = cache.tree(kept_result(run, TaskId(task["id"]), Digest(task["output"])))
+            if kept is not None:
+                shutil.rmtree(kept, ignore_errors=True)
+
+    def _remove_results(self, run: RunId, out: str, person: str) -> tuple[str, ...]:
+        """Remove what was published at a place; return what that was, in words."""
+        acting = self._tools.acting
+        if acting is not None and acting.serves(out):
+            count = acting.undo(run, out, person)
+            return (f"{count} results, tables and files in OMERO",) if count else ()
+        sink = self._tools.sink(out, person)
+        removed = []
+        for one in sink.find_published(run):
+            sink.undo(one)
+            removed.append(f"results in {one.where}")
         return tuple(removed)
 
     def _outs(self, run: RunId) -> tuple[str, ...]:

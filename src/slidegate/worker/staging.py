@@ -30,12 +30,16 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
     ------
     ImageChanged
         The image is not the one that the Run was asked for.
+    SlidegateError
+        The Run's person may not read it any more, or not have results written.
     InOtherHands
         Another worker of this computer stages the same image just now.
     """
     row = claim.row
     ref = ref_of(row)
-    source = tools.source(ref)
+    run = tools.store.runs.run(claim.run)
+    tools.check_rights(run["person"], [ref], run["out"])
+    source = tools.source(ref, run["person"])
     fingerprint = source.fingerprint(ref)
     with tools.places.alone(digest_of([ref.source, ref.image, fingerprint])) as alone:
         if not alone:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every step of a worker needs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -17,6 +17,7 @@ from slidegate.sources.base import ImageSource, ResultSink
 from slidegate.store import Store
 from slidegate.store.history import Held
 from slidegate.store.queue import Claim
+from slidegate.worker.acting import Acting
 from slidegate.worker.errors import DataKeepsVanishing
 from slidegate.worker.gates import LiveGates
 from slidegate.worker.holding import Clock, Holding
@@ -93,9 +94,9 @@ class Tools:
     Attributes
     ----------
     sources
-        ImageSources by name.
+        ImageSources by name, for those that are the same for everybody.
     sinks
-        Makes the ResultSink that ``out`` of a Run names.
+        Makes the ResultSink that ``out`` of a Run names, likewise.
     gates
         Gates by what Runs call them: ``local``, or site and key.
     paces
@@ -104,6 +105,8 @@ class Tools:
         How patient a worker is with all others that are on other computers: those named by site and key.
     cache
         Where the pages find images and logs; None without pages.
+    acting
+        Where people have rights of their own; None where there is no such place.
     """
 
     store: Store
@@ -116,13 +119,38 @@ class Tools:
     paces: Mapping[str, Pace] = field(default_factory=dict)
     pace_afar: Pace | None = None
     cache: Cache | None = None
+    acting: Acting | None = None
 
-    def source(self, ref: ImageRef) -> ImageSource:
-        """Return the source of an image."""
+    def source(self, ref: ImageRef, person: str) -> ImageSource:
+        """Return the source of an image, which reads it for a person."""
+        if self.acting is not None and ref.source == self.acting.name:
+            return self.acting.source(person)
         found = self.sources.get(ref.source)
         if found is None:
             raise UnknownSource
         return found
+
+    def sink(self, out: str, person: str) -> ResultSink:
+        """Return what writes results of a person's Run to the place that the Run names."""
+        if self.acting is not None and self.acting.serves(out):
+            return self.acting.sink(out, person)
+        return self.sinks(out)
+
+    def check_rights(self, person: str, images: Collection[ImageRef], out: str) -> None:
+        """Ask whether a person may still read images, and have results written where a Run says.
+
+        Nothing is asked where rights are not people's own.
+
+        Raises
+        ------
+        SlidegateError
+            What keeps the person from the first of them.
+        """
+        if self.acting is None:
+            return
+        mine = [image for image in images if image.source == self.acting.name]
+        for refusal in self.acting.refusals(person, mine, self.acting.serves(out)).values():
+            raise refusal
 
     def gate(self, site: str) -> Gate:
         """Return the gate of a site."""
@@ -139,6 +167,8 @@ class Tools:
     def hang_up(self, quiet_seconds: float = 0.0) -> None:
         """Close the channels to all sites, after a last look at their records; asking opens others.
 
+        Sessions of people that were not used for some minutes end, too; all of them without `quiet_seconds`.
+
         Parameters
         ----------
         quiet_seconds
@@ -149,6 +179,8 @@ class Tools:
         SiteError
             A site's record was not as it should be.
         """
+        if self.acting is not None:
+            self.acting.hang_up(all_of_it=not quiet_seconds)
         if isinstance(self.gates, LiveGates):
             quiet: Iterable[Gate] = self.gates.quiet(quiet_seconds)
         else:

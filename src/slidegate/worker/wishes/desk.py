@@ -8,14 +8,17 @@ from threading import Event
 from typing import Any
 
 from slidegate.cache import Cache
+from slidegate.domain.shelf_names import in_omero
+from slidegate.domain.values import ImageRef
 from slidegate.sites import Gate
 from slidegate.sources.shelves import Shelves
 from slidegate.store.wishes import HeldWish, Wishes
+from slidegate.worker.acting import Acting
 from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.renewing import Clock, Renewing
 from slidegate.worker.runs import Runs
 from slidegate.worker.tools import Tools
-from slidegate.worker.wishes.errors import BadWish
+from slidegate.worker.wishes.errors import BadWish, OmeroNotServed
 
 _NOTE_SECONDS = 0.25
 
@@ -45,6 +48,25 @@ class Desk:
     gate_at: Callable[[str, str], str]
     runs: Runs
     preview: Gate
+
+    def image(self, name: str) -> ImageRef:
+        """Return the image of a name; that it can be read is not looked at.
+
+        Raises
+        ------
+        BadImageName, ImageNotFoundError, ImageUnreadableError, NotAnImageError
+            There is no such image on a shelf.
+        OmeroNotServed
+        """
+        number = in_omero(name)
+        return self.shelves.image(name) if number is None else ImageRef(self.acting.name, number)
+
+    @property
+    def acting(self) -> Acting:
+        """What reads and writes in OMERO; OmeroNotServed is raised where there is none."""
+        if self.tools.acting is None:
+            raise OmeroNotServed
+        return self.tools.acting
 
 
 class Asked(Renewing):

@@ -11,6 +11,24 @@ class BadWish(BadRequest):
     code = "bad-wish"
 
 
+class OmeroNotServed(BadRequest):
+    """No OMERO is known here: whoever looks after slidegate names one in the setting omero_host."""
+
+    code = "omero-not-configured"
+
+
+class OmeroNotBrowsed(BadRequest):
+    """Images in OMERO are chosen in OMERO.web: select them there, and then Run on cluster."""
+
+    code = "omero-not-browsed"
+
+
+class ImagesRefused(BadRequest):
+    """Some of the images cannot be used."""
+
+    code = "images-refused"
+
+
 class PictureGone(SlidegateError):
     """The image was changed or removed since it was analysed, and the site does not keep it any more."""
 

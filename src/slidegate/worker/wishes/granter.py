@@ -18,6 +18,7 @@ from slidegate.worker.telling import in_words, trouble_of
 from slidegate.worker.wishes.asking import delete, launch, request_of
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.following import log_of, units
+from slidegate.worker.wishes.granting import grant_omero, revoke_omero
 from slidegate.worker.wishes.looking import browse, describe, thumbnail
 from slidegate.worker.wishes.pictures import picture
 from slidegate.worker.wishes.previewing import preview
@@ -36,6 +37,8 @@ GRANTS: dict[str, Grant] = {
     "units": units,
     "picture": picture,
     "delete": delete,
+    "omero-grant": grant_omero,
+    "omero-revoke": revoke_omero,
 }
 QUICK = ("browse", "describe", "log", "units")
 """What somebody looks at a page and waits for: worth a thread that does nothing else."""

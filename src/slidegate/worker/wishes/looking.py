@@ -2,17 +2,19 @@
 """What people look at before they ask for a Run: folders, what images say of themselves, small pictures."""
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from slidegate.domain.errors import SlidegateError
-from slidegate.domain.shelf_names import parse_shelf_name, shown
+from slidegate.domain.shelf_names import OMERO, parse_shelf_name, shown
 from slidegate.domain.values import ImageRef, canonical_json, digest_of
-from slidegate.sources.base import CONVERTER, Overview
+from slidegate.sources.base import CONVERTER, ImageInfo, Overview
 from slidegate.sources.overview import compose, jpeg, smaller
 from slidegate.sources.shelves import Entry
 from slidegate.worker.telling import in_words
 from slidegate.worker.wishes.desk import Asked, Desk
-from slidegate.worker.wishes.errors import BadWish
+from slidegate.worker.wishes.errors import BadWish, OmeroNotBrowsed
 
 _MOST_IMAGES = 500
 _SIDES = (256, 1024)
@@ -21,7 +23,10 @@ _PAINTED = "1"  # counted up when the same image would get another picture
 
 def browse(desk: Desk, asked: Asked) -> dict[str, Any]:
     """List a folder of a shelf; without one, the shelves."""
-    listing = desk.shelves.list(asked.text("at", ""))
+    at = asked.text("at", "")
+    if at.partition(":")[0] == OMERO:
+        raise OmeroNotBrowsed
+    listing = desk.shelves.list(at)
     return {
         "at": listing.at,
         "trail": [_folder(entry) for entry in listing.trail],
@@ -38,42 +43,69 @@ def _folder(entry: Entry) -> dict[str, str]:
 def describe(desk: Desk, asked: Asked) -> dict[str, Any]:
     """Say what images say of themselves; of one that cannot be used, why."""
     names = asked.texts("images", _MOST_IMAGES)
+    refusals = _refusals(desk, asked.person, names)
     found = []
     for number, name in enumerate(names):
         asked.note("reading images", number, len(names))
-        found.append(_described(desk, name))
+        found.append(_described(desk, asked.person, name, refusals.get(name)))
     return {"images": found}
 
 
-def _described(desk: Desk, name: str) -> dict[str, Any]:
+def _refusals(desk: Desk, person: str, names: Sequence[str]) -> dict[str, SlidegateError]:
+    """Return why images in OMERO cannot be used by a person, asked of all at once."""
+    refs = {}
+    for name in names:
+        with suppress(SlidegateError):  # said for that image when it is described
+            refs[name] = desk.image(name)
+    acting = desk.tools.acting
+    mine = {ref for ref in refs.values() if acting is not None and ref.source == acting.name}
+    if acting is None or not mine:
+        return {}
     try:
-        ref = desk.shelves.image(name)
+        found = acting.refusals(person, mine, writing=True)
+    except SlidegateError as error:
+        found = dict.fromkeys(mine, error)
+    return {name: found[ref] for name, ref in refs.items() if ref in found}
+
+
+def _described(desk: Desk, person: str, name: str, refusal: SlidegateError | None) -> dict[str, Any]:
+    try:
+        if refusal is not None:
+            raise refusal
+        ref = desk.image(name)
         place = parse_shelf_name(name)
+        if place.shelf == OMERO:  # which knows a name, and answers without opening a file
+            info = desk.tools.source(ref, person).describe(ref)
+            return {"image": name, "name": info.name, **_said(info)}
         people = shown(place.parts[-1]) + (f"#{place.choice}" if place.choice else "")
-        return {"image": name, "name": people, **_about(desk, ref)}
+        return {"image": name, "name": people, **_about(desk, person, ref)}
     except Exception as error:  # noqa: BLE001  (one image that breaks keeps no other from being described)
         known: SlidegateError = in_words(error, "describing an image")
-        return {"image": name, "problem": {"code": known.code, "message": known.message}}
+        problem = {"code": known.code, "message": known.message, "passes": known.transient}
+        return {"image": name, "problem": problem}
 
 
-def _about(desk: Desk, ref: ImageRef) -> dict[str, Any]:
+def _about(desk: Desk, person: str, ref: ImageRef) -> dict[str, Any]:
     """Return what is known of an image, read only if it changed since it was read last."""
-    source = desk.tools.source(ref)
+    source = desk.tools.source(ref, person)
     fingerprint = source.fingerprint(ref)
     note = f"descriptions/{digest_of([ref.source, ref.image, fingerprint, CONVERTER])}.json"
     known = desk.cache.note(note)
     if known is not None:
         return known
-    info = source.describe(ref)
-    found = {
+    found = _said(source.describe(ref))
+    desk.cache.put(note, canonical_json(found))
+    return found
+
+
+def _said(info: ImageInfo) -> dict[str, Any]:
+    return {
         "shape": list(info.shape),
         "dtype": info.dtype,
         "channels": list(info.channels),
         "pixel_size_um": info.pixel_size_um,
         "bytes": info.bytes,
     }
-    desk.cache.put(note, canonical_json(found))
-    return found
 
 
 def thumbnail(desk: Desk, asked: Asked) -> dict[str, Any]:
@@ -81,8 +113,8 @@ def thumbnail(desk: Desk, asked: Asked) -> dict[str, Any]:
     side = asked.body.get("side")
     if side not in _SIDES or side is True:
         raise BadWish(f"A thumbnail has a side of {' or '.join(map(str, _SIDES))} pixels.")
-    ref = desk.shelves.image(asked.text("image"))
-    source = desk.tools.source(ref)
+    ref = desk.image(asked.text("image"))
+    source = desk.tools.source(ref, asked.person)
     fingerprint = source.fingerprint(ref)
     digests = {
         size: digest_of([ref.source, ref.image, fingerprint, CONVERTER, _PAINTED, size]) for size in _SIDES

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slidegate.domain.errors import SlidegateError
+from slidegate.domain.run import kept_result
 from slidegate.domain.values import Digest, RunId, TaskId
 from slidegate.sites.errors import Gone
 from slidegate.sites.transfer import fetch_tree
@@ -17,7 +18,7 @@ from slidegate.sources.errors import SourceError
 from slidegate.worker.collecting import outputs_of
 from slidegate.worker.errors import NoSpaceHere
 from slidegate.worker.room import free_bytes
-from slidegate.worker.tools import Tools, ref_of
+from slidegate.worker.tools import ref_of
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.errors import PictureGone
 
@@ -32,7 +33,7 @@ def picture(desk: Desk, asked: Asked) -> dict[str, Any]:
     tree = None if row["input"] is None else Digest(row["input"])
     if tree is None or desk.cache.tree(tree) is None:
         tree = _made(desk, asked, row, tree)
-    return {"tree": tree, "labels": _has_labels(tools, row)}
+    return {"tree": tree, "labels": _has_labels(desk, row)}
 
 
 def _made(desk: Desk, asked: Asked, row: Mapping[str, Any], wanted: Digest | None) -> Digest:
@@ -65,7 +66,7 @@ def _made(desk: Desk, asked: Asked, row: Mapping[str, Any], wanted: Digest | Non
 def _convert(desk: Desk, asked: Asked, row: Mapping[str, Any], folder: Path) -> Digest:
     """Convert the image as it is now; returns its Tree."""
     ref = ref_of(row)
-    source = desk.tools.source(ref)
+    source = desk.tools.source(ref, asked.person)
     fingerprint = source.fingerprint(ref)
     source.stage(ref, folder, lambda done, total: asked.note("converting", done, total))
     entries = describe_folder(folder)
@@ -74,13 +75,13 @@ def _convert(desk: Desk, asked: Asked, row: Mapping[str, Any], folder: Path) -> 
     return tree
 
 
-def _has_labels(tools: Tools, row: Mapping[str, Any]) -> bool:
-    """Say whether a label image lies with the result that was published."""
+def _has_labels(desk: Desk, row: Mapping[str, Any]) -> bool:
+    """Say whether a label image lies with the result that was published, or with the copy of it here."""
     if row["published"] is None:
         return False
-    outputs = outputs_of(tools, tools.store.runs.run(RunId(row["run"])))
+    outputs = outputs_of(desk.tools, desk.tools.store.runs.run(RunId(row["run"])))
+    kept = desk.cache.tree(kept_result(row["run"], row["id"], row["output"]))
+    where = kept or Path(row["published"])
     with suppress(OSError):
-        return any(
-            (Path(row["published"]) / one.path).is_dir() for one in outputs.values() if one.type == "labels"
-        )
+        return any((where / one.path).is_dir() for one in outputs.values() if one.type == "labels")
     return False

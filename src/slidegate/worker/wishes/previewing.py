@@ -81,8 +81,8 @@ def preview(desk: Desk, asked: Asked) -> dict[str, Any]:
     workflow = asked.text("workflow")
     if asked.body.get("version"):
         workflow = f"{workflow}@{asked.text('version')}"
-    ref = desk.shelves.image(asked.text("image"))
-    source = desk.tools.source(ref)
+    ref = desk.image(asked.text("image"))
+    source = desk.tools.source(ref, asked.person)
     bounds = _bounds(asked.body.get("region"), source.describe(ref).shape)
     asked.note("getting ready")
     release = choose_release(gate.hello(), workflow, desk.runs.preferred)
