@@ -51,10 +51,17 @@ class CountedSource(FolderSource):
         self._traffic.read += Path(ref.image).stat().st_size
         return super().content_digest(ref, progress)
 
-    def stage(self, ref: ImageRef, folder: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    def stage(
+        self,
+        ref: ImageRef,
+        folder: Path,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        parts: Path | None = None,
+    ) -> None:
         self._traffic.read += Path(ref.image).stat().st_size
         self._traffic.staged += 1
-        super().stage(ref, folder, progress)
+        super().stage(ref, folder, progress, parts=parts)
 
 
 class CountedLink:

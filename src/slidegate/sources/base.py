@@ -173,10 +173,15 @@ class ImageSource(Protocol):
         """Return a SHA-256 (64 hex) of all that determines the staged image; reads the image once."""
         ...
 
-    def stage(self, ref: ImageRef, folder: Path, progress: Progress | None = None) -> None:
+    def stage(
+        self, ref: ImageRef, folder: Path, progress: Progress | None = None, *, parts: Path | None = None
+    ) -> None:
         """Write the image as OME-Zarr 0.5 to `folder`, which appears whole or not at all.
 
-        `folder` must be absent or empty. Equal images give equal bytes.
+        `folder` must be absent or empty. Equal images give equal bytes. `parts` is a folder on the same disk
+        for this image and fingerprint alone: a source from which images come slowly keeps there what it has
+        when the work ends early, however it ends, and goes on from there when it is called again. It is gone
+        when the image is whole. A source whose images lie here needs none.
         """
         ...
 

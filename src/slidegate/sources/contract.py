@@ -184,6 +184,25 @@ class ImageSourceContract:
         else:
             raise AssertionError("progress was not reported")
 
+    def test_staging_that_ended_early_is_gone_on_with_to_the_same_bytes(self, tmp_path: Path) -> None:
+        arranged = self.arrange(tmp_path)
+        ref = arranged.source.find(arranged.where)[0]
+        arranged.source.stage(ref, tmp_path / "once")
+        target, parts = tmp_path / "place" / "staged", tmp_path / "place" / "parts"
+
+        def interrupt(done: int, total: int) -> None:
+            raise Interrupted
+
+        try:
+            arranged.source.stage(ref, target, interrupt, parts=parts)
+        except Interrupted:
+            assert not target.exists()
+        else:
+            raise AssertionError("progress was not reported")
+        arranged.source.stage(ref, target, parts=parts)
+        assert contents(target) == contents(tmp_path / "once")
+        assert list(target.parent.iterdir()) == [target]
+
     def test_staging_over_something_else_is_refused_and_leaves_it(self, tmp_path: Path) -> None:
         arranged = self.arrange(tmp_path)
         ref = arranged.source.find(arranged.where)[0]

@@ -150,13 +150,17 @@ class FolderSource:
         whole = entries[0][2] if one_file else digest_of({"tree": 1, "entries": entries})
         return text_digest(whole, choice.text) if choice.text else whole
 
-    def stage(self, ref: ImageRef, folder: Path, progress: Progress | None = None) -> None:
+    def stage(
+        self, ref: ImageRef, folder: Path, progress: Progress | None = None, *, parts: Path | None = None
+    ) -> None:
         """Write the image as OME-Zarr 0.5 to `folder`, absent or empty before, whole or untouched after.
 
         Parameters
         ----------
         progress
             Called with (bytes of pixels written, all of them).
+        parts
+            Not needed here: to read an image again is as fast as to go on.
 
         Raises
         ------

@@ -136,9 +136,9 @@ def test_a_connection_that_is_lost_is_made_again(
 def test_a_server_that_never_sends_a_tile_is_asked_over_a_new_connection(
     source, images, tmp_path, small_tiles, pocket_omero_faults, monkeypatch
 ):
-    from slidegate.sources.omero import pixels
+    from slidegate.sources.omero import lanes
 
-    monkeypatch.setattr(pixels, "_ANSWER_S", 0.4)
+    monkeypatch.setattr(lanes, "_ANSWER_S", 0.4)
     pocket_omero_faults.set(delay={"RawPixelsStore.getTile": 3.0})
     threading.Timer(0.3, pocket_omero_faults.clear).start()
     begin = time.monotonic()

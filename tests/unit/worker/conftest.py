@@ -45,7 +45,9 @@ class Source:
     def content_digest(self, ref: ImageRef, progress: object = None) -> str:
         return "c" * 64
 
-    def stage(self, ref: ImageRef, folder: Path, progress: object = None) -> None:
+    def stage(
+        self, ref: ImageRef, folder: Path, progress: object = None, *, parts: Path | None = None
+    ) -> None:
         self.staged.append(ref)
 
 

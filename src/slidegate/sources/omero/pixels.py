@@ -7,34 +7,22 @@ here they are taken as they are, big-endian, and swapped while they are put in p
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-import Ice
 import numpy as np
-import omero
 
-from slidegate.domain.errors import SlidegateError
 from slidegate.sources.errors import DamagedImageError
 
-from .connection import Connection, speaking
-from .errors import OmeroBusyError, OmeroSessionGoneError
-
-Connect = Callable[[], Connection]
-T = TypeVar("T")
+from .connection import speaking
+from .lanes import CONNECTIONS, PATIENCE_S, Connect, Lane, Lanes
 
 TILE = 1024
 """Side of a tile in pixels: a whole part of a shard, and far below the size of a message."""
-CONNECTIONS = 4
-PATIENCE_S = 120.0
-_PAUSE_S = (0.1, 10.0)
-_ANSWER_S = 120.0  # a server that has not sent a tile by then is asked over a new connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +50,8 @@ class Tiles:
     """The pixels of one plane of all channels; made by `reading`. One thread at a time."""
 
     def __init__(self, connect: Connect, plane: Plane, connections: int, patience_s: float) -> None:
-        self._connect, self._plane, self._patience_s = connect, plane, patience_s
-        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="omero-tiles")
-        self._lanes: queue.LifoQueue[_Lane] = queue.LifoQueue()
-        for _ in range(connections):
-            self._lanes.put(_Lane(connect, plane))
-        self._ending = threading.Event()
+        self._plane = plane
+        self._lanes = Lanes(lambda: _TileLane(connect, plane), connections, patience_s)
 
     def levels(self) -> list[tuple[int, int]]:
         """Return the (y, x) shapes of the levels, the full size first.
@@ -77,7 +61,7 @@ class Tiles:
         OmeroError
             It failed again and again.
         """
-        return self._kept_at(lambda lane: lane.levels())
+        return self._lanes.ask(lambda lane: lane.levels())
 
     def read(self, c: int, y0: int, y1: int, x0: int, x1: int, level: int = 0) -> np.ndarray:
         """Read a half-open region of a channel, in pixels of `level`, as a (y, x) array in native byte order.
@@ -96,101 +80,65 @@ class Tiles:
         """
         region = np.empty((y1 - y0, x1 - x0), self._plane.dtype)
         waiting = [
-            self._pool.submit(self._fill, region, (y0, x0), c, tile, level) for tile in _tiles(y0, y1, x0, x1)
+            self._lanes.submit(partial(self._fill, region, (y0, x0), c, tile, level))
+            for tile in _tiles(y0, y1, x0, x1)
         ]
         _join(waiting)
         return region
 
     def close(self) -> None:
         """End all connections. Safe to repeat."""
-        self._ending.set()
-        self._pool.shutdown(cancel_futures=True)
-        while not self._lanes.empty():
-            self._lanes.get().close()
+        self._lanes.close()
 
     def _fill(
-        self, region: np.ndarray, corner: tuple[int, int], c: int, tile: tuple[int, int, int, int], level: int
+        self,
+        region: np.ndarray,
+        corner: tuple[int, int],
+        c: int,
+        tile: tuple[int, int, int, int],
+        level: int,
+        lane: _TileLane,
     ) -> None:
         y0, y1, x0, x1 = tile
-        found = self._kept_at(lambda lane: lane.tile(c, y0, y1, x0, x1, level))
+        found = lane.tile(c, y0, y1, x0, x1, level)
         region[y0 - corner[0] : y1 - corner[0], x0 - corner[1] : x1 - corner[1]] = found
 
-    def _kept_at(self, ask: Callable[[_Lane], T]) -> T:
-        """Ask over a free connection, again and again as long as that can help."""
-        lane = self._lanes.get()
-        until = time.monotonic() + self._patience_s
-        pause = _PAUSE_S[0]
-        try:
-            while True:
-                try:
-                    return ask(lane)
-                except SlidegateError as error:
-                    if not isinstance(error, OmeroBusyError):
-                        lane.close()
-                    gone = isinstance(error, OmeroSessionGoneError) and lane.was_open
-                    if not (error.transient or gone) or time.monotonic() + pause > until:
-                        raise
-                    if self._ending.wait(pause):
-                        raise
-                pause = min(2 * pause, _PAUSE_S[1])
-        finally:
-            self._lanes.put(lane)
 
-
-class _Lane:
-    """One connection and what reads on it; both are made when they are needed."""
+class _TileLane(Lane):
+    """Reads tiles over one connection."""
 
     def __init__(self, connect: Connect, plane: Plane) -> None:
-        self._connect, self._plane = connect, plane
-        self._connection: Connection | None = None
-        self._store: Any = None
+        super().__init__(connect, plane.group)
+        self._plane = plane
         self._levels: list[tuple[int, int]] = []
         self._level = 0
-        self.was_open = False
 
     def levels(self) -> list[tuple[int, int]]:
         """The (y, x) shapes of the levels, the full size first."""
-        self._open()
+        self.service()
         return self._levels
 
     def tile(self, c: int, y0: int, y1: int, x0: int, x1: int, level: int) -> np.ndarray:
         """One tile as it came: big-endian."""
-        self._open()
-        plane = self._plane
+        store, plane = self.service(), self._plane
         with speaking():
             if level != self._level:
-                self._store.setResolutionLevel(len(self._levels) - 1 - level, self._context)
+                store.setResolutionLevel(len(self._levels) - 1 - level, self.context)
                 self._level = level
-            sent = self._store.getTile(plane.z, c, plane.t, x0, y0, x1 - x0, y1 - y0, self._context)
+            sent = store.getTile(plane.z, c, plane.t, x0, y0, x1 - x0, y1 - y0, self.context)
         if len(sent) != (y1 - y0) * (x1 - x0) * plane.dtype.itemsize:
             raise DamagedImageError("OMERO sent a tile of another size")
         return np.frombuffer(sent, plane.dtype.newbyteorder(">")).reshape(y1 - y0, x1 - x0)
 
-    def close(self) -> None:
-        """End the connection, in whatever state it is."""
-        store, self._store = self._store, None
-        connection, self._connection = self._connection, None
-        if store is not None:
-            with suppress(Ice.Exception, omero.ClientError):
-                store.close(self._context)
-        if connection is not None:
-            connection.close()
+    def begin(self, session: Any) -> Any:
+        """See Lane."""
+        return session.createRawPixelsStore(self.context)
 
-    def _open(self) -> None:
-        if self._store is not None:
-            return
-        self.was_open = False  # a session that is gone already when a connection is made will not come back
-        self.close()
-        self._connection = self._connect()
-        self.was_open = True
-        self._context = self._connection.context(self._plane.group)
-        with speaking():
-            made = self._connection.client.getSession().createRawPixelsStore(self._context)
-            store = made.ice_invocationTimeout(int(_ANSWER_S * 1000))
-            store.setPixelsId(self._plane.pixels, True, self._context)
-            found = store.getResolutionDescriptions(self._context)
-        self._levels = [(one.sizeY, one.sizeX) for one in found]
-        self._store, self._level = store, 0
+    def choose(self, service: Any) -> None:
+        """See Lane."""
+        service.setPixelsId(self._plane.pixels, True, self.context)
+        found = service.getResolutionDescriptions(self.context)
+        self._levels, self._level = [(one.sizeY, one.sizeX) for one in found], 0
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from slidegate.domain.values import ImageRef
 from slidegate.sources.base import Progress, text_digest
 
 from .connection import speaking
-from .pixels import Connect
+from .lanes import Connect
 from .source import OmeroSource
 
 

@@ -12,14 +12,16 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 import numpy as np
 import omero.sys
+from omero.constants.permissions import BINARYACCESS
 from slidegate_analysis.images import write_image
 from slidegate_analysis.images.arrays import writing
 from slidegate_analysis.images.image import check_bounds
@@ -53,7 +55,9 @@ from slidegate.sources.overview import overview
 
 from .connection import EVERY_GROUP, Connection, speaking
 from .errors import OmeroLabelImageError, OmeroNotFoundError, OmeroPlaneNeededError, OmeroSessionGoneError
-from .pixels import CONNECTIONS, PATIENCE_S, Connect, Plane, Tiles, reading
+from .lanes import CONNECTIONS, PATIENCE_S, Connect, Lanes
+from .originals import FileLane, Read, original_of, reading_original
+from .pixels import Plane, Tiles, reading
 
 __all__ = ["OmeroSource"]
 
@@ -102,6 +106,33 @@ _SERIES = "select i.series from Image i where i.id = :id"
 _HASH = re.compile("[0-9a-f]{32,128}")
 
 
+class Told:
+    """Tells of several things, one after the other, as of one.
+
+    Parameters
+    ----------
+    progress
+        Is told.
+    total
+        What all of it counts for.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def part(self, share: float) -> Progress:
+        """Return what is told of the next thing, which is so much (0 to 1) of what is left."""
+        begin = self._done
+        length = int((self._total - begin) * share)
+
+        def tell(done: int, total: int) -> None:
+            self._done = begin + length * done // total
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+        return tell
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """An image as OMERO tells of it, checked."""
@@ -115,6 +146,9 @@ class _Found:
     choice: str
     marks: tuple[str, ...]
     """What OMERO changes when it changes the image."""
+
+    file_permitted: bool
+    """Whether OMERO lets the person have the file of the image."""
 
     @property
     def bytes(self) -> int:
@@ -226,26 +260,41 @@ class OmeroSource:
             return text_digest("files", *said, *plane, str(series), *hashes)
         return text_digest("pixels", *said, self._pixels_digest(found, progress))
 
-    def stage(self, ref: ImageRef, folder: Path, progress: Progress | None = None) -> None:
+    def stage(
+        self, ref: ImageRef, folder: Path, progress: Progress | None = None, *, parts: Path | None = None
+    ) -> None:
         """Write the image as OME-Zarr 0.5 to `folder`, absent or empty before, whole or untouched after.
 
-        Tiles are asked for over several connections at once, and again where OMERO or the network fails for
-        a while.
+        Pixels are asked for over several connections at once, and again where OMERO or the network fails for
+        a while. Where the one file of an image is fewer bytes than its pixels, and OMERO lets the person have
+        it, that is read in their place, compared with them, and removed; what is written does not depend on
+        it.
 
         Parameters
         ----------
         progress
-            Called with (bytes of pixels written, all of them).
+            Called with (bytes of pixels written, all of them); what reading a file takes is counted in.
+        parts
+            See `ImageSource.stage`.
 
         Raises
         ------
         SourceError
             The image is unfit, OMERO failed for too long, the disk is full, or the image changed meanwhile;
-            nothing is left behind.
+            nothing is left behind but what `parts` holds.
         """
         found = self._found(ref)
-        y, x = found.shape[1:]
-        self._write(found, (0, y, 0, x), folder, progress)
+        told = Told(progress, found.bytes)
+        folder = folder.absolute()
+        with translated():
+            with writing():
+                folder.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                _scratch(folder, parts) as scratch,
+                self._reading(found) as tiles,
+                self._best(found, tiles, scratch, told) as read,
+            ):
+                self._write(found, read, found.shape, folder, told.part(1.0), parts and parts / "image")
         try:
             if _fingerprint(self._patiently(lambda: self._found(ref))) != _fingerprint(found):
                 raise ImageChangedError
@@ -282,29 +331,62 @@ class OmeroSource:
         SourceError
             The region does not lie inside the image; the image is unfit; OMERO failed for too long.
         """
-        self._write(self._found(ref), region, folder, None)
-
-    def _write(
-        self, found: _Found, region: tuple[int, int, int, int], folder: Path, progress: Progress | None
-    ) -> None:
+        found = self._found(ref)
         y0, y1, x0, x1 = region
+        shape = (found.shape[0], y1 - y0, x1 - x0)
         folder = folder.absolute()
         with translated():
             check_bounds(found.shape[1:], y0, y1, x0, x1)
             with writing():
                 folder.parent.mkdir(parents=True, exist_ok=True)
             with self._reading(found) as tiles:
-                write_image(
-                    folder,
-                    (found.shape[0], y1 - y0, x1 - x0),
-                    found.plane.dtype,
+                self._write(
+                    found,
                     lambda c, top, bottom, left, right: tiles.read(
                         c, y0 + top, y0 + bottom, x0 + left, x0 + right
                     ),
-                    channels=found.channels,
-                    pixel_size_um=found.pixel_size_um,
-                    progress=progress,
+                    shape,
+                    folder,
                 )
+
+    def _write(
+        self,
+        found: _Found,
+        read: Read,
+        shape: tuple[int, int, int],
+        folder: Path,
+        progress: Progress | None = None,
+        parts: Path | None = None,
+    ) -> None:
+        write_image(
+            folder,
+            shape,
+            found.plane.dtype,
+            read,
+            channels=found.channels,
+            pixel_size_um=found.pixel_size_um,
+            progress=progress,
+            parts=parts,
+        )
+
+    @contextmanager
+    def _best(self, found: _Found, tiles: Tiles, scratch: Path, told: Told) -> Iterator[Read]:
+        """Yield what reads an image in the fewest bytes."""
+        original = None
+        if found.file_permitted:
+            group = found.plane.group
+            original = self._answer(lambda one: original_of(one, found.image, group, found.bytes))
+        if original is None:
+            yield tiles.read
+            return
+        file = original
+        lanes = Lanes(lambda: FileLane(self._connect, file), self._connections, self._patience_s)
+        share = told.part(original.size / (original.size + found.bytes))
+        with (
+            closing(lanes),
+            reading_original(lanes, original, found.plane, found.shape, tiles, scratch, share) as read,
+        ):
+            yield read
 
     def _pixels_digest(self, found: _Found, progress: Progress | None) -> str:
         digest = hashlib.sha256()
@@ -405,7 +487,8 @@ def _checked(image: int, choice: Choice, pixels: Any, database: str) -> _Found:
     group = pixels.image.details.group.id.val
     plane = Plane(pixels.id.val, group, z, t, np.dtype(kind))
     marks = (database, str(pixels.id.val), str(pixels.details.updateEvent.id.val), _text(pixels.sha1))
-    return _Found(image, name, plane, shape, tuple(labels), size, choice.text, marks)
+    permitted = not pixels.image.details.permissions.isRestricted(BINARYACCESS)
+    return _Found(image, name, plane, shape, tuple(labels), size, choice.text, marks, permitted)
 
 
 def _fingerprint(found: _Found) -> str:
@@ -421,6 +504,23 @@ def _pixels(found: _Found, tiles: Tiles) -> Pixels:
 
     coarser = tuple(Level(shape, at(level)) for level, shape in enumerate(tiles.levels()) if level)
     return Pixels(found.shape, found.plane.dtype, found.channels, found.pixel_size_um, tiles.read, coarser)
+
+
+@contextmanager
+def _scratch(folder: Path, parts: Path | None) -> Iterator[Path]:
+    """Make a folder that nobody else can read, for as long as it is needed; `parts` stays if that fails."""
+    if parts is None:
+        with writing():
+            made = Path(mkdtemp(prefix=f"{folder.name}.original-", dir=folder.parent))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return
+    with writing():
+        parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    yield parts
+    shutil.rmtree(parts, ignore_errors=True)
 
 
 def _place(where: str) -> tuple[str, int, Choice]:
