@@ -202,6 +202,7 @@ class Server:
             connections, sessions, rights = Connections(), Sessions(state), Rights(state)
             begun.callback(sessions.close_all)
             rights.read_only = self.faults.read_only
+            rights.settings = config = defaults(self.home)
             runner = Runner(self.home / "scripts")
             house = House(
                 folder=self.home,
@@ -212,7 +213,7 @@ class Server:
                 passwords=passwords,
                 sessions=sessions,
                 faults=self.faults,
-                config=defaults(self.home),
+                config=config,
                 connections=connections,
                 images=images,
                 files=files,

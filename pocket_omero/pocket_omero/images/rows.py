@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Fileset", "Home", "container", "info_of", "new_fileset", "new_image", "new_plate", "word"]
 
 
-_HASHED = 16 << 20  # larger files of the folder have no digest: reading them all would take too long
+_HASHED = 1 << 30  # larger files of the folder have no digest: reading them all would take too long
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import omero.all  # noqa: F401  (fills omero.model)
+from omero.constants.permissions import BINARYACCESS
 from omero.model import PermissionsI
 
 from pocket_omero.errors import Forbidden, Invalid
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 _LINK, _EDIT, _DELETE, _ANNOTATE = "link", "edit", "delete", "annotate"
 _RIGHT = {_LINK: "w", _EDIT: "w", _DELETE: "w", _ANNOTATE: "a"}
 _SHARED = (levels.SYSTEM_GROUP, levels.USER_GROUP)  # what is in these groups is there for everybody
+_WITH_FILES = {"Image", "Plate", "OriginalFile", "FileAnnotation"}
 _PRIVILEGE_OF = {
     "Experimenter": "ModifyUser",
     "ExperimenterGroup": "ModifyGroup",
@@ -47,11 +49,20 @@ class Rights:
     ----------
     state
         Where people, groups and data are.
+
+    Attributes
+    ----------
+    read_only
+        Whether nobody may write.
+    settings
+        Those of the server. omero.policy.binary_access keeps files from everybody ("-write"), or from those
+        who may only look ("-read").
     """
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.read_only = False
+        self.settings: Mapping[str, str] = {}
 
     # Who calls
 
@@ -256,7 +267,14 @@ class Rights:
             answers = [can(caller, row) for can in (*tests, self.can_chgrp, self.can_chown)]
             caller.told[key] = [not answer for answer in answers]
         made._restrictions = list(caller.told[key])
+        if row.kind in _WITH_FILES and not self.may_download(caller, row):
+            made._extendedRestrictions = [BINARYACCESS]
         return made
+
+    def may_download(self, caller: Caller, row: Row) -> bool:
+        """Whether the policy lets `caller` have the bytes behind an image, file or attachment."""
+        policy = self.settings.get("omero.policy.binary_access", "")
+        return "-write" not in policy and ("-read" not in policy or self.can_edit(caller, row))
 
     # What is written
 

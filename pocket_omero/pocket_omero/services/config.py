@@ -57,6 +57,7 @@ _DEFAULTS = {
     "omero.pixeldata.max_plane_height": "3192",
     "omero.pixeldata.max_plane_width": "3192",
     "omero.pixeldata.max_projection_bytes": "268435456",
+    "omero.policy.binary_access": "+read,+write,+image",
     "omero.router.insecure": "",  # no port without TLS: clients stay where they are
     "omero.scripts.timeout": "3600000",
     "omero.security.password_required": "true",

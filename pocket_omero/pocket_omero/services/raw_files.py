@@ -50,6 +50,9 @@ class RawFiles(Stateful, omero.api.RawFileStore, name="RawFileStore"):
         """Read at most `length` bytes; fewer at the end of the file, none behind it."""
         if position < 0 or length < 0 or length > _ANSWER:
             raise WrongUse(f"{length} bytes from {position} on cannot be read at once")
+        row, _ = self._file()
+        if not self.house.rights.may_download(self.caller(current), row):
+            raise Forbidden("the policy keeps the bytes of this file from this person")
         with self._present().open("rb") as file:
             file.seek(position)
             return file.read(length)

@@ -96,3 +96,27 @@ def test_bytes_that_are_not_there_cannot_be_written(alice: Client, position: int
         pytest.raises(omero.ApiUsageException, match="cannot be written"),
     ):
         proxy.write(b"four", position, length)
+
+
+@pytest.mark.parametrize(
+    ("policy", "permitted"), [("+read,+write,+image", "alice bob"), ("-read,+write", "alice"), ("-write", "")]
+)
+def test_the_policy_keeps_files_from_people_and_clients_are_told(
+    server: Server, alice: Client, bob: Client, policy: str, permitted: str
+) -> None:
+    [row] = [row for row in server.house.state.all("OriginalFile") if row["name"] == "uint8.tif"]
+    before = server.house.config["omero.policy.binary_access"]
+    server.house.config["omero.policy.binary_access"] = policy
+    try:
+        for name, client in (("alice", alice), ("bob", bob)):
+            seen = client.sf.getQueryService().get("OriginalFile", row.id)
+            told = seen.details.permissions.isRestricted(omero.constants.permissions.BINARYACCESS)
+            with store(client, row.id) as proxy:
+                if name in permitted.split():
+                    assert (len(proxy.read(0, 8)), told) == (8, False)
+                    continue
+                with pytest.raises(omero.SecurityViolation):
+                    proxy.read(0, 8)
+                assert told
+    finally:
+        server.house.config["omero.policy.binary_access"] = before
