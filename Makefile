@@ -8,12 +8,13 @@ ARGS ?=
 WORKERS ?= $(shell expr $$(nproc) + 1)
 WORKFLOWS := $(VENV)/share/slidegate/workflows
 PAGES := src/slidegate/api/pages/index.html
-WEB := $(shell find web/src web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts -type f 2>/dev/null)
+ELEMENTS := omero_web/omero_slidegate/static/omero_slidegate/slidegate.js
+WEB := $(shell find web/src web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts web/vite.omero.config.ts -type f 2>/dev/null)
 SOURCES := $(shell find analysis/slidegate_analysis workflows -type f -not -name '*.pyc' 2>/dev/null)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install install-dev wheels demo demo-cluster test test-fast lint audit bench proof clean
+.PHONY: help install install-dev wheels demo demo-cluster demo-omero test test-fast lint audit bench bench-readers proof clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
@@ -31,9 +32,10 @@ $(VENV)/.zeroc-ice: $(VENV)/.python scripts/build-zeroc-ice $(wildcard scripts/z
 	$(BIN)/python scripts/build-zeroc-ice --install
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed $(VENV)/.zeroc-ice pocket_omero/pyproject.toml
+$(VENV)/.installed-dev: $(VENV)/.installed $(VENV)/.zeroc-ice pocket_omero/pyproject.toml \
+  omero_web/pyproject.toml
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --progress-bar on -e gate -e analysis \
-	  -e 'pocket_omero[web,tables,clients]' -e '.[pages,omero,dev]'
+	  -e 'pocket_omero[web,tables,clients]' -e omero_web -e '.[pages,omero,dev]'
 	@touch $@
 
 # What a site installs without internet: the workflow's files and every wheel of its Runtime, hashed.
@@ -50,15 +52,19 @@ $(PAGES): web/node_modules/.installed $(WEB)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web run --silent build
 	@touch $@
 
+$(ELEMENTS): web/node_modules/.installed $(WEB)
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web run --silent build:omero
+	@touch $@
+
 install: $(VENV)/.installed $(WORKFLOWS)/.bundled $(PAGES)  ## the slidegate command, in .venv
 	@echo "installed: $(BIN)/slidegate"
 
-install-dev: install $(VENV)/.installed-dev  ## and what the tests need
+install-dev: install $(VENV)/.installed-dev $(ELEMENTS)  ## and what the tests need
 	@:
 
-wheels: install  ## what is installed elsewhere, in dist/
+wheels: install $(ELEMENTS)  ## what is installed elsewhere, in dist/
 	rm -rf dist
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist ./gate ./analysis ./pocket_omero .
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist ./gate ./analysis ./pocket_omero ./omero_web .
 
 demo: install  ## find nuclei on a real image and on a synthetic slide, and show the results
 	$(BIN)/python scripts/demo $(ARGS)
@@ -66,6 +72,9 @@ demo: install  ## find nuclei on a real image and on a synthetic slide, and show
 demo-cluster: install  ## the same on a Slurm cluster behind sshd, started here (needs root or subordinate ids)
 	scripts/system-packages
 	$(BIN)/python scripts/demo-cluster $(ARGS)
+
+demo-omero: install-dev  ## choose images in OMERO.web, click, and find the results beside them, on this computer
+	$(BIN)/python scripts/demo-omero $(ARGS)
 
 test: install-dev  ## everything, from nothing
 	scripts/system-packages
@@ -88,9 +97,12 @@ audit: install-dev  ## ask whether a dependency has a known vulnerability (needs
 bench: install-dev  ## every figure, full size; each is a ratio measured in one run
 	$(BIN)/python benchmarks/all.py $(ARGS)
 
+bench-readers: install-dev  ## what 1, 10 and 100 jobs that read planes mean for those who use OMERO.web meanwhile
+	$(BIN)/python benchmarks/readers.py $(ARGS)
+
 proof: install-dev  ## the long forms of the proofs
 	scripts/system-packages
 	$(BIN)/python benchmarks/all.py --proof $(ARGS)
 
 clean:  ## remove what was built (not your runs)
-	rm -rf $(VENV) build dist web/node_modules src/slidegate/api/pages .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist web/node_modules src/slidegate/api/pages $(dir $(ELEMENTS))slidegate.js $(dir $(ELEMENTS))assets .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,9 +15,14 @@ ROOMS = [
     "scripts",
     "benchmarks",
     "pocket_omero/pocket_omero",
+    "omero_web/omero_slidegate",
 ]
 # what is made of OMERO's own parts has their licence
-GPL = re.compile("pocket_omero/|scripts/zeroc-ice/|benchmarks/pocket_")
+LICENCES = {
+    "AGPL-3.0-or-later": re.compile("omero_web/"),
+    "GPL-2.0-or-later": re.compile("pocket_omero/|scripts/zeroc-ice/|benchmarks/pocket_"),
+    "BSD-3-Clause": re.compile(""),
+}
 MODULE_LINES = 500
 FUNCTION_LINES = 60
 COLUMNS = 110
@@ -67,7 +72,8 @@ def test_a_module_and_its_functions_are_small_enough_to_read_at_one_sitting(path
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_names_its_licence_in_its_first_lines(path: Path) -> None:
     head = "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:2])
-    licence = "GPL-2.0-or-later" if GPL.match(path.relative_to(ROOT).as_posix()) else "BSD-3-Clause"
+    name = path.relative_to(ROOT).as_posix()
+    licence = next(licence for licence, made in LICENCES.items() if made.match(name))
     assert f"SPDX-License-Identifier: {licence}" in head
 
 
