@@ -4,7 +4,9 @@
 import type {
   Costs,
   Estimate,
+  Grant,
   ImageFacts,
+  ImageTask,
   LaunchBody,
   Listing,
   Note,
@@ -19,6 +21,7 @@ import type {
   RunEvent,
   RunFilter,
   RunSummary,
+  Selection,
   Session,
   Site,
   Task,
@@ -67,6 +70,15 @@ export const SIGNED_OUT = "sg-signed-out";
 
 type Progress = (wish: Wish) => void;
 
+/** How a server is reached through an app of OMERO.web. */
+export interface Proxy {
+  /** The name of the cookie that unsafe requests show (Django's). */
+  csrfCookie: string;
+}
+
+const LOOK_MS = 3000;
+const LOST_MS = 8000;
+
 interface Ask {
   body?: unknown;
   headers?: Record<string, string>;
@@ -79,6 +91,9 @@ const clients = new Map<string, Api>();
 export class Api {
   private csrf: string | null = null;
   private tags = new Map<string, { tag: string; value: unknown }>();
+  private proxy: Proxy | null = null;
+  /** Since when the server does not answer; null where it did when it was last asked. */
+  private silent: number | null = null;
 
   private constructor(readonly base: string) {}
 
@@ -88,6 +103,15 @@ export class Api {
     let client = clients.get(plain);
     if (!client) clients.set(plain, (client = new Api(plain)));
     return client;
+  }
+
+  /**
+   * Reach the server through an app of OMERO.web: that one knows who asks, and no stream is held open, because it
+   * serves few requests at once.
+   */
+  through(proxy: Proxy): this {
+    this.proxy = proxy;
+    return this;
   }
 
   url(path: string, query: Record<string, string | number | boolean | undefined | null> = {}): string {
@@ -102,7 +126,8 @@ export class Api {
   async fetch(method: string, url: string, ask: Ask = {}): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/json", ...ask.headers };
     if (ask.body !== undefined) headers["Content-Type"] = "application/json";
-    if (method !== "GET" && this.csrf) headers["X-CSRF-Token"] = this.csrf;
+    if (this.proxy) Object.assign(headers, proved(this.proxy, method));
+    else if (method !== "GET" && this.csrf) headers["X-CSRF-Token"] = this.csrf;
     let response: Response;
     try {
       response = await fetch(url, {
@@ -114,6 +139,7 @@ export class Api {
       });
     } catch (thrown) {
       if (ask.signal?.aborted) throw thrown;
+      this.silent ??= performance.now();
       throw new Problem(
         0,
         "no-answer",
@@ -121,22 +147,27 @@ export class Api {
         "Nothing was lost. Check your network, and try again.",
       );
     }
-    if (response.ok || response.status === 304) return response;
-    const problem = await this.problem(response);
-    if (response.status === 401 && !url.endsWith("/v1/session"))
+    if (response.status < 502) this.silent = null;
+    else this.silent ??= performance.now();
+    const elsewhere = this.proxy !== null && response.redirected; // to the page where one signs in to OMERO.web
+    if ((response.ok && !elsewhere) || response.status === 304) return response;
+    const problem = elsewhere ? signedOut() : await this.problem(response);
+    if (problem.status === 401 && !url.endsWith("/v1/session"))
       window.dispatchEvent(new CustomEvent(SIGNED_OUT));
     throw problem;
   }
 
   private async problem(response: Response): Promise<Problem> {
-    let body: Partial<ProblemBody> = {};
+    let body: Partial<ProblemBody> & { message?: string } = {};
     try {
-      body = (await response.json()) as Partial<ProblemBody>;
+      body = (await response.json()) as typeof body;
     } catch {
       // a proxy's page: the status has to do
     }
     const wait = response.headers.get("Retry-After");
     let detail = typeof body.detail === "string" ? body.detail : "";
+    if (response.status === 403 && this.proxy && body.message)
+      detail = "This page is too old, or another person signed in meanwhile: load it again.";
     if (response.status === 429 && wait && !detail)
       detail = `Too many requests at once. Try again in ${wait} seconds.`;
     return new Problem(
@@ -372,6 +403,7 @@ export class Api {
     heard: (run: RunSummary | null) => void,
     lost: (lost: boolean) => void = () => undefined,
   ): () => void {
+    if (this.proxy) return this.look(() => heard(null), lost);
     const url = this.url("events", "run" in what ? { run: what.run } : { runs: 1 });
     let polling: ReturnType<typeof setInterval> | undefined;
     let source: EventSource | null = null;
@@ -406,8 +438,8 @@ export class Api {
       );
       source.addEventListener("gone", () => heard(null));
       source.onerror = () => {
-        polling ??= setInterval(() => heard(null), 3000);
-        told ??= setTimeout(() => lost(true), 8000);
+        polling ??= setInterval(() => heard(null), LOOK_MS);
+        told ??= setTimeout(() => lost(true), LOST_MS);
         if (source?.readyState === EventSource.CLOSED && !stopped) again = setTimeout(open, 10_000);
       };
     };
@@ -421,6 +453,57 @@ export class Api {
       clearTimeout(again);
       source?.close();
     };
+  }
+
+  /** Say every few seconds that something may have changed, as long as somebody looks at the page. */
+  private look(heard: () => void, lost: (lost: boolean) => void): () => void {
+    let timer: ReturnType<typeof setInterval> | undefined;
+    const look = (): void => {
+      heard();
+      lost(this.silent !== null && performance.now() - this.silent > LOST_MS);
+    };
+    const seen = (): void => {
+      clearInterval(timer);
+      if (!document.hidden) timer = setInterval(look, LOOK_MS);
+    };
+    const again = (): void => {
+      seen();
+      if (!document.hidden) look();
+    };
+    document.addEventListener("visibilitychange", again);
+    seen();
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", again);
+    };
+  }
+
+  // --- OMERO
+  /** The images of a selection, and what keeps some of them from being used. */
+  async selection(url: string, signal?: AbortSignal): Promise<Selection> {
+    return (await (await this.fetch("GET", url, { signal })).json()) as Selection;
+  }
+
+  /** What was done with images: their Tasks, newest first. */
+  async imageTasks(images: string[], signal?: AbortSignal): Promise<ImageTask[]> {
+    const query = images.map((image) => `image=${encodeURIComponent(image)}`).join("&");
+    const response = await this.fetch("GET", `${this.url("images/tasks")}?${query}`, { signal });
+    return ((await response.json()) as { items: ImageTask[] }).items;
+  }
+
+  /** What one has granted, and whether that is needed. */
+  omeroGrant(): Promise<Grant> {
+    return this.get("omero/grant");
+  }
+
+  /** Let slidegate open a session of one's own in OMERO. Throws Problem. */
+  async grant(password: string): Promise<void> {
+    await this.answer(await this.fetch("POST", this.url("omero/grant"), { body: { password } }));
+  }
+
+  async revoke(): Promise<void> {
+    const response = await this.fetch("DELETE", this.url("omero/grant"));
+    if (response.status !== 204) await this.answer(response);
   }
 
   // --- one's own account
@@ -470,6 +553,18 @@ export class Api {
     return this.get("audit", { person, before, limit: 50 });
   }
 }
+
+/** What shows Django that a request comes from its own page. */
+function proved(proxy: Proxy, method: string): Record<string, string> {
+  const headers: Record<string, string> = { "X-Requested-With": "XMLHttpRequest" };
+  const found = document.cookie.split("; ").find((each) => each.startsWith(`${proxy.csrfCookie}=`));
+  if (method !== "GET" && found)
+    headers["X-CSRFToken"] = decodeURIComponent(found.slice(proxy.csrfCookie.length + 1));
+  return headers;
+}
+
+const signedOut = (): Problem =>
+  new Problem(401, "not-signed-in", "You are signed out.", "Sign in to OMERO.web again.");
 
 /** Wait; throws when the signal is given. */
 export function pausing(milliseconds: number, signal?: AbortSignal): Promise<void> {

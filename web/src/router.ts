@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/** Which page an address means. Elements never read the address: they ask to go somewhere with `go`. */
+/**
+ * Which page an address means. Elements never read the address: they ask to go somewhere with `go`, and link to
+ * `address(path)`.
+ */
 
 export type Place =
   | { page: "home" | "launch" | "runs" | "account" | "administration" | "missing" }
@@ -19,6 +22,16 @@ export function placeOf(path: string): Place {
   return { page: "missing" };
 }
 
+let addressOf = (path: string): string => path;
+
+/** Say where the pages are for a browser, where that is not the top of their server. Once, before any is drawn. */
+export function pagesAre(at: (path: string) => string): void {
+  addressOf = at;
+}
+
+/** The address of one of our pages, by its path. */
+export const address = (path: string): string => addressOf(path);
+
 /** Ask whoever embeds the element to show another page: an event `sg-go` with `{path}`. */
 export function go(from: EventTarget, path: string): void {
   from.dispatchEvent(new CustomEvent("sg-go", { detail: { path }, bubbles: true, composed: true }));
@@ -26,6 +39,9 @@ export function go(from: EventTarget, path: string): void {
 
 export const paths = {
   run: (run: string): string => `/runs/${encodeURIComponent(run)}`,
+  /** A new Run like another one; `only` those of its images that are in a state. */
+  again: (run: string, only = ""): string =>
+    `/launch?step=settings&from=${encodeURIComponent(run)}${only ? `&only=${only}` : ""}`,
   results: (run: string, number: number): string => `/runs/${encodeURIComponent(run)}/results/${number}`,
 };
 

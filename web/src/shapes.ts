@@ -128,12 +128,21 @@ export interface Estimate {
   basis: string;
 }
 
+/** What becomes of results in OMERO. */
+export interface Publish {
+  objects: "sample" | "all-on-duplicate";
+  labels: "none" | "attachment" | "image";
+  tags: string[];
+}
+
 export interface LaunchBody {
   workflow: string;
   version?: string;
   site: string;
   images: string[];
   parameters: Parameters;
+  /** For images of OMERO only. */
+  publish?: Publish;
   again: boolean;
 }
 
@@ -268,6 +277,51 @@ export interface RunFilter {
   image?: string;
   cursor?: string;
   limit?: number;
+}
+
+/** An image that somebody selected in OMERO.web. */
+export interface SelectedImage {
+  /** "omero:12" */
+  image: string;
+  name: string;
+  /** The number of its group. */
+  group: number;
+  dataset: string;
+  width?: number;
+  height?: number;
+  channels?: number;
+  usable: boolean;
+  why: string;
+  /** Of how many planes one has to be chosen. */
+  planes?: { z: number; t: number } | null;
+}
+
+export interface Selection {
+  images: SelectedImage[];
+  groups: { id: number; name: string; usable: number; images: number }[];
+}
+
+/** What was done with an image. */
+export interface ImageTask extends Task {
+  run: string;
+  person: string;
+  workflow: string;
+  version: string;
+  title: string;
+  at: number;
+}
+
+/** Whether slidegate may work in OMERO in one's name. */
+export interface Grant {
+  /** The OMERO that the server knows. */
+  omero: string | null;
+  /** One's login name there. */
+  name: string | null;
+  /** It needs a session of one's own for that. */
+  needed: boolean;
+  granted: boolean;
+  granted_at: number | null;
+  ends_at: number | null;
 }
 
 export interface Token {

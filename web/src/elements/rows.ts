@@ -37,12 +37,12 @@ export class SgRows extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    window.addEventListener("scroll", this.#scrolled, { passive: true });
+    window.addEventListener("scroll", this.#scrolled, { passive: true, capture: true }); // whatever scrolls
     window.addEventListener("resize", this.#scrolled, { passive: true });
   }
 
   override disconnectedCallback(): void {
-    window.removeEventListener("scroll", this.#scrolled);
+    window.removeEventListener("scroll", this.#scrolled, { capture: true });
     window.removeEventListener("resize", this.#scrolled);
     super.disconnectedCallback();
   }

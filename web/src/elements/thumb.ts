@@ -55,6 +55,13 @@ export function pictureOf(
   return made;
 }
 
+let elsewhere = (_image: string): string | null => null;
+
+/** Say where small pictures are that are made elsewhere already, by the name of an image; null for the others. */
+export function picturesAre(at: (image: string) => string | null): void {
+  elsewhere = at;
+}
+
 /** Show the small picture at once and the large one when it is there; throws Problem when there is neither. */
 export async function overviewOf(
   base: string,
@@ -127,6 +134,8 @@ export class SgThumb extends LitElement {
   @state() private address = "";
   @state() private failed = false;
   private asked = "";
+  /** What is made elsewhere could not be shown. */
+  private spurned = false;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -141,7 +150,7 @@ export class SgThumb extends LitElement {
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("image") && this.asked && this.asked !== this.image) {
       this.address = "";
-      this.failed = false;
+      this.failed = this.spurned = false;
       this.load();
     }
   }
@@ -151,6 +160,11 @@ export class SgThumb extends LitElement {
     if (this.asked === image) return;
     this.asked = image;
     this.dispatchEvent(new CustomEvent("sg-visible", { bubbles: true, composed: true, detail: { image } }));
+    const made = this.spurned ? null : elsewhere(image);
+    if (made) {
+      this.address = made;
+      return;
+    }
     pictureOf(this.base, image, this.side, () => this.isConnected && this.image === image).then(
       (address) => {
         if (this.asked === image) this.address = address;
@@ -163,8 +177,17 @@ export class SgThumb extends LitElement {
     );
   }
 
+  /** It is no picture, or not for this person: slidegate makes one. */
+  #broken(): void {
+    if (this.spurned) return;
+    this.spurned = true;
+    this.address = this.asked = "";
+    this.load();
+  }
+
   override render(): TemplateResult {
-    if (this.address) return html`<img src=${this.address} alt="" draggable="false" />`;
+    if (this.address)
+      return html`<img src=${this.address} alt="" draggable="false" @error=${this.#broken} />`;
     return html`<span class=${this.failed ? "" : "on-its-way"}>${icon("image", 28)}</span>`;
   }
 }

@@ -1,105 +1,32 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Choosing images, a workflow and its settings, and launching: two steps, with what is chosen always in view. */
-import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { customElement, property, query, state } from "lit/decorators.js";
-import { Api, Problem, type Estimate, type LaunchBody, type Workflow } from "../api.ts";
-import { shared } from "../elements/base.ts";
-import "../elements/dialog.ts";
-import type { SgDialog } from "../elements/dialog.ts";
-import "../elements/form.ts";
-import type { SgForm } from "../elements/form.ts";
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import type { Task } from "../api.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
-import { pagesOf } from "../listed.ts";
 import { entitle, go, paths } from "../router.ts";
-import { ago } from "../words.ts";
 import "./browser.ts";
-import { Choice } from "./choice.ts";
 import { keep, kept } from "./chosen.ts";
-import { Facts } from "./facts.ts";
 import { forecast } from "./forecast.ts";
-import { launch, type Launched, type Launching } from "./once.ts";
-import "./preview.ts";
-import { stated, type Stated } from "./stated.ts";
-import { style } from "./style.ts";
+import { LaunchPage } from "./page.ts";
+import { stated } from "./stated.ts";
 import "./tray.ts";
 
-const MOST = 5000;
-const AGAIN = 5000;
-const FAULTY = "Some settings need your attention.";
-
-/**
- * `step` "settings" shows the second step; `from` takes images and settings of a Run, `only` those images that are in a state.
- * Asks to go on with `sg-go`.
- */
+/** `step` "settings" shows the second step. Asks to go on with `sg-go`. */
 @customElement("sg-launch")
-export class SgLaunch extends LitElement {
-  static override styles = [shared, style];
-
-  @property() base = "";
-  @property() from = "";
-  @property() only = "";
+export class SgLaunch extends LaunchPage {
   @property() step = "";
   @state() private at = "";
   @state() private chosen: ReadonlyMap<string, string> = kept();
-  @state() private estimate: Estimate | null = null;
-  @state() private problem: Problem | null = null;
-  @state() private failed: Problem | null = null;
-  @state() private launching: Launching | null = null;
-  @state() private known: Launched | null = null;
-  @query("sg-form") private form?: SgForm;
-  @query("sg-dialog") private knownDialog!: SgDialog;
-  private readonly choice: Choice = new Choice(this, () => this.api);
-  private facts!: Facts;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private again: ReturnType<typeof setTimeout> | undefined;
-  private asked = "";
-
-  private get api(): Api {
-    return Api.at(this.base);
-  }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.facts = new Facts(this.base);
-    this.facts.addEventListener("change", () => this.requestUpdate());
     this.facts.want(this.chosen.keys());
-    void this.#begin();
   }
 
-  override disconnectedCallback(): void {
-    clearTimeout(this.timer);
-    clearTimeout(this.again);
-    this.facts.stop();
-    super.disconnectedCallback();
-  }
-
-  async #begin(): Promise<void> {
-    clearTimeout(this.again);
-    try {
-      await this.choice.begin();
-      const first = this.choice.offered[0];
-      if (this.from) await this.#like(this.from);
-      else if (first) await this.choice.choose(first.name);
-      this.problem = null;
-    } catch (thrown) {
-      this.problem = Problem.from(thrown);
-    }
-    const passes = this.problem ? this.problem.passes : !this.choice.offered.length;
-    if (passes && this.isConnected) this.again = setTimeout(() => void this.#begin(), AGAIN);
-  }
-
-  /** Take images and settings of a Run. */
-  async #like(run: string): Promise<void> {
-    this.choice.like(await this.api.run(run));
-    const chosen = new Map<string, string>();
-    const state = this.only || undefined;
-    const pages = pagesOf((after) => this.api.tasks(run, { limit: 200, state, after }));
-    for await (const page of pages) {
-      for (const task of page) chosen.set(task.image, task.name);
-      if (chosen.size >= MOST) break;
-    }
-    this.#choose(chosen);
+  protected override take(tasks: Task[]): void {
+    this.#choose(new Map(tasks.map((task) => [task.image, task.name])));
   }
 
   #choose(chosen: ReadonlyMap<string, string>): void {
@@ -108,25 +35,13 @@ export class SgLaunch extends LitElement {
     keep(chosen);
   }
 
-  get #usable(): ReadonlyMap<string, string> {
+  protected override get usable(): ReadonlyMap<string, string> {
     return new Map([...this.chosen].filter(([image]) => !this.facts.get(image)?.problem));
-  }
-
-  get #body(): LaunchBody {
-    const { name, site, workflow, values } = this.choice;
-    return {
-      workflow: name,
-      version: workflow?.version ?? "",
-      site,
-      images: [...this.#usable.keys()],
-      parameters: values,
-      again: false,
-    };
   }
 
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("step") && changed.get("step") !== undefined) window.scrollTo(0, 0);
-    if (this.step === "settings" && this.choice.settled) this.#estimateSoon();
+    if (this.step === "settings" && this.choice.settled) this.estimateSoon();
     if (this.hasUpdated && changed.has("step"))
       entitle(this, this.step === "settings" ? "Settings" : "Choose images");
   }
@@ -136,66 +51,7 @@ export class SgLaunch extends LitElement {
       this.renderRoot.querySelector<HTMLElement>("h1")?.focus();
   }
 
-  #estimateSoon(): void {
-    const { again: _again, ...body } = this.#body;
-    const asked = JSON.stringify(body);
-    if (asked === this.asked || !body.images.length || !body.version || this.#faulty) return;
-    this.asked = asked;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.api.estimate(body).then(
-        (estimate) => {
-          if (this.asked === asked) this.estimate = estimate;
-        },
-        () => (this.estimate = null),
-      );
-    }, 350);
-  }
-
-  get #faulty(): boolean {
-    return Object.keys(this.choice.faults).length > 0;
-  }
-
-  /** Why this cannot be launched; empty where it can. */
-  get #reason(): string {
-    if (this.launching) return "Launching…";
-    if (!this.#usable.size) return "Choose at least one image.";
-    if (!this.choice.workflow)
-      return this.choice.flows?.length ? "Choose a workflow." : "No workflow can be used at the moment.";
-    if (!this.choice.settled) return "Looking up your settings…";
-    return this.#faulty ? FAULTY : "";
-  }
-
-  async #launch(again = false): Promise<void> {
-    if (this.launching) return;
-    if (this.form && !(await this.form.check())) {
-      this.choice.input(this.choice.values, this.form.faults);
-      return;
-    }
-    if (this.#reason) return;
-    this.failed = null;
-    try {
-      const answer = await launch(this.api, { ...this.#body, again }, (now) => (this.launching = now));
-      this.launching = null;
-      if (answer.outcome === "created" || again) this.#leave(answer.run);
-      else {
-        this.known = answer;
-        await this.updateComplete;
-        await this.knownDialog.show();
-      }
-    } catch (thrown) {
-      const problem = Problem.from(thrown);
-      this.launching = null;
-      this.failed = problem;
-      if (problem.errors.length) {
-        this.choice.refuse(problem.errors);
-        await this.updateComplete;
-        await this.form?.check();
-      }
-    }
-  }
-
-  #leave(run: string): void {
+  protected override leave(run: string): void {
     this.#choose(new Map());
     go(this, paths.run(run));
   }
@@ -227,154 +83,26 @@ export class SgLaunch extends LitElement {
     this.#choose(event.detail.chosen);
   }
 
-  #flows(): TemplateResult {
-    const { choice } = this;
-    if (!choice.offered.length)
-      return html`<sg-notice kind="warn" heading="No workflow can be used yet"
-        >slidegate is still setting up, or no place to compute was heard of yet. Wait a minute and look again.
-        <button slot="do" @click=${() => void this.#begin()}>
-          ${icon("again", 16)} Look again
-        </button></sg-notice
-      >`;
-    return html`<div class="flows" role="radiogroup" aria-labelledby="w">
-        ${choice.offered.map(
-          (each) =>
-            html`<label class="flow"
-              ><input
-                type="radio"
-                name="flow"
-                .checked=${each.name === choice.name}
-                @change=${() => void choice.choose(each.name)}
-              /><b>${each.title}</b>
-              <p>${each.description}</p></label
-            >`,
-        )}
-      </div>
-      ${this.#where()}`;
-  }
-
-  #where(): TemplateResult {
-    const { choice } = this;
-    const { there, place, site } = choice;
-    const title = choice.titleOf(site);
-    const pick = (event: Event): void => choice.runAt((event.target as HTMLSelectElement).value);
-    return html`<div class="where">
-      ${
-        there.length > 1
-          ? html`<label for="site">Where it runs</label
-              ><select id="site" @change=${pick}>
-                ${there.map((flow) => html`<option value=${flow.site} ?selected=${flow.site === site}>${choice.titleOf(flow.site)}</option>`)}
-              </select>`
-          : html`<p class="small"><span class="muted">Runs on</span> <b>${title}</b></p>`
-      }
-      ${place?.trouble ? html`<sg-notice kind="warn" heading="${title} does not answer at the moment">${place.trouble} ${place.heard_at ? `Last heard ${ago(place.heard_at)}.` : ""} You can launch anyway: the run starts when it answers again.</sg-notice>` : nothing}
-    </div>`;
-  }
-
-  #form(flow: Workflow, said: Stated): TemplateResult {
-    const { choice } = this;
-    const filled =
-      choice.filled === "last"
-        ? "These are the settings that you used last time."
-        : "These are the settings of the earlier run.";
-    return html`<section class="card" aria-labelledby="s">
-      <h2 id="s">Settings</h2>
-      ${choice.filled ? html`<div class="used"><span>${filled}</span><button class="quiet" @click=${() => choice.defaults()}>Use the defaults</button></div>` : nothing}
-      <sg-form
-        .schema=${flow.schema}
-        .values=${choice.values}
-        .refused=${choice.refused}
-        .suggest=${{ channel: said.channels }}
-        .placeholders=${said.placeholders}
-        .doubts=${said.doubts}
-        @sg-input=${(event: CustomEvent<Pick<Choice, "values" | "faults">>) => choice.input(event.detail.values, event.detail.faults)}
-      ></sg-form>
-    </section>`;
-  }
-
-  #settings(said: Stated): TemplateResult {
-    const { choice } = this;
-    const flow = choice.settled ? choice.workflow : null;
-    return html`<div class="two">
-      <div>
-        <section class="card" aria-labelledby="w">
-          <h2 id="w">Workflow</h2>
-          ${choice.flows ? this.#flows() : nothing}
-        </section>
-        ${flow ? this.#form(flow, said) : nothing}
-      </div>
-      ${
-        flow
-          ? html`<section class="card" aria-labelledby="p">
-              <div>
-                <h2 id="p">Preview</h2>
-                <p class="muted small">See what these settings find, before they run on everything.</p>
-              </div>
-              <sg-preview
-                base=${this.base}
-                .workflow=${flow}
-                .parameters=${choice.values}
-                .images=${this.#usable}
-                .facts=${this.facts}
-                blocked=${this.#faulty ? FAULTY : ""}
-                @sg-refused=${(event: CustomEvent<Pick<Problem, "errors">>) => choice.refuse(event.detail.errors)}
-              ></sg-preview>
-            </section>`
-          : nothing
-      }
-    </div>`;
-  }
-
-  #known(): TemplateResult {
-    const dialog = (): SgDialog => this.knownDialog;
-    return html`<sg-dialog heading="You have run exactly this before">
-      <p>
-        The same images with the same settings
-        ${this.known?.outcome === "finished" ? "have been run, and the results are there" : this.known?.outcome === "resumed" ? "are being run right now" : "were run before, and that run goes on now"}.
-        Running them again would give the same answer.
-      </p>
-      <button
-        slot="do"
-        @click=${() => {
-          dialog().close();
-          void this.#launch(true);
-        }}
-      >
-        Run again even so
-      </button>
-      <button
-        slot="do"
-        class="primary"
-        @click=${() => {
-          dialog().close();
-          this.#leave(this.known!.run);
-        }}
-      >
-        Show that run
-      </button>
-    </sg-dialog>`;
-  }
-
   override render(): TemplateResult {
     const second = this.step === "settings";
     const { workflow, values } = this.choice;
-    const said = stated(this.#usable, (image) => this.facts.get(image), workflow?.schema, values);
+    const said = stated(this.usable, (image) => this.facts.get(image), workflow?.schema, values);
     return html`${this.#title()}
-      ${this.problem && second ? html`<div class="open">${trouble(this.problem, () => void this.#begin())}</div>` : nothing}
+      ${this.problem && second ? html`<div class="open">${trouble(this.problem, () => void this.begin())}</div>` : nothing}
       ${this.failed && !this.failed.errors.length ? html`<div class="open">${trouble(this.failed)}</div>` : nothing}
-      ${second ? this.#settings(said) : this.#images()}
+      ${second ? this.settings(said) : this.#images()}
       <sg-tray
         base=${this.base}
         .chosen=${this.chosen}
         .facts=${this.facts}
         ?settings=${second}
-        reason=${this.#reason}
+        reason=${this.reason}
         doubt=${said.doubt}
         forecast=${forecast(this.estimate)}
         .launching=${this.launching}
         @sg-chosen=${this.#chose}
-        @sg-launch=${() => void this.#launch()}
+        @sg-launch=${() => void this.launch()}
       ></sg-tray>
-      ${this.#known()}`;
+      ${this.knownBefore()}`;
   }
 }

@@ -95,6 +95,8 @@ export class SgTray extends LitElement {
   @property({ attribute: false }) facts!: Facts;
   /** The step of the settings: what is chosen can be launched. */
   @property({ type: Boolean }) settings = false;
+  /** There is no step before: the images were chosen elsewhere. */
+  @property({ type: Boolean }) alone = false;
   /** Why it cannot be launched; empty where it can. */
   @property() reason = "";
   /** What speaks against launching it, though it can be. */
@@ -155,7 +157,7 @@ export class SgTray extends LitElement {
           Continue ${icon("right", 16)}
         </button>`;
     }
-    return html`<button @click=${() => go(this, "/launch")}>${icon("left", 16)} Images</button>
+    return html`${this.alone ? nothing : html`<button @click=${() => go(this, "/launch")}>${icon("left", 16)} Images</button>`}
       <button
         class="primary large"
         aria-disabled=${this.reason ? "true" : "false"}

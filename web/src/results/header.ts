@@ -3,7 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Task } from "../api.ts";
 import { icon } from "../elements/icon.ts";
-import { paths } from "../router.ts";
+import { address, paths } from "../router.ts";
 import { count, shortName } from "../words.ts";
 import type { Picture } from "./reader.ts";
 
@@ -31,7 +31,7 @@ export function header(top: Top): TemplateResult {
     <div class="names">
       <a
         class="back"
-        href=${paths.run(top.run)}
+        href=${address(paths.run(top.run))}
         @click=${(event: MouseEvent) => top.go(event, paths.run(top.run))}
         >${icon("left", 16)} The run</a
       >
@@ -58,7 +58,7 @@ function step(top: Top, number: number, words: string, sign: "left" | "right"): 
     class="button"
     aria-label=${words}
     aria-disabled=${there ? "false" : "true"}
-    href=${there ? path : nothing}
+    href=${there ? address(path) : nothing}
     role="link"
     @click=${(event: MouseEvent) => there && top.go(event, path)}
     >${icon(sign, 16)}</a

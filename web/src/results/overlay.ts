@@ -3,7 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Problem, Wish } from "../api.ts";
 import { icon } from "../elements/icon.ts";
-import { paths } from "../router.ts";
+import { address, paths } from "../router.ts";
 import { count } from "../words.ts";
 import { RAMP, type Shown } from "./compose.ts";
 import { type Nuclei, shown } from "./nuclei.ts";
@@ -157,6 +157,8 @@ export function waiting(wish: Wish | null): TemplateResult {
 /** Instead of the page, where there is nothing at this address. */
 export function nowhere(problem: Problem, run: string): TemplateResult {
   return html`<sg-notice kind="empty" sign="search" heading="There are no results here"
-    >${problem.message}<a slot="do" class="button" href=${paths.run(run)}>Go to the run</a></sg-notice
+    >${problem.message}<a slot="do" class="button" href=${address(paths.run(run))}
+      >Go to the run</a
+    ></sg-notice
   >`;
 }

@@ -7,6 +7,7 @@ import { shared } from "../elements/base.ts";
 import "../elements/dialog.ts";
 import type { SgDialog } from "../elements/dialog.ts";
 import { trouble } from "../elements/small.ts";
+import { address, paths } from "../router.ts";
 import { exactly, inTitles, moment, sentence, taskWord } from "../words.ts";
 
 @customElement("sg-run-log")
@@ -75,7 +76,7 @@ export class SgLog extends LitElement {
   /** The way to other settings, which may be what is needed. */
   #mend(): TemplateResult | typeof nothing {
     if (!this.of?.may.includes("again")) return nothing;
-    const to = `/launch?step=settings&from=${encodeURIComponent(this.run)}&only=failed`;
+    const to = address(paths.again(this.run, "failed"));
     const one = this.of.counts.failed === 1;
     return html`<a slot="do" class="button" href=${to}
       >Run ${one ? "this image" : "the failed images"} with other settings</a

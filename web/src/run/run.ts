@@ -9,7 +9,7 @@ import type { SgDialog } from "../elements/dialog.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import "../elements/tabs.ts";
-import { entitle, go, paths } from "../router.ts";
+import { address, entitle, go, paths } from "../router.ts";
 import { heard, remaining, shares, standing, stateWord } from "../runs/summary.ts";
 import { ended, exactly, many, moment } from "../words.ts";
 import "./facts.ts";
@@ -223,10 +223,10 @@ export class SgRun extends LitElement {
     const bad = (run.counts.failed ?? 0) + (run.counts.cancelled ?? 0);
     const may = (what: string): boolean => run.may.includes(what);
     return html`<div class="do">
-      ${run.tasks === 1 && run.counts.succeeded === 1 ? html`<a class="button primary" href=${paths.results(run.run, 1)}>Show the results</a>` : nothing}
+      ${run.tasks === 1 && run.counts.succeeded === 1 ? html`<a class="button primary" href=${address(paths.results(run.run, 1))}>Show the results</a>` : nothing}
       ${may("retry") && bad ? html`<button @click=${() => void this.#act("Starting again…", () => this.api.retry(run.run))}>${icon("again", 16)} Try ${run.counts.failed ? "the failed" : "the cancelled"} again</button>` : nothing}
       ${may("cancel") ? html`<button @click=${() => this.cancelDialog.show()}>${icon("stop", 16)} Cancel</button>` : nothing}
-      ${may("again") ? html`<a class="button" href="/launch?step=settings&from=${encodeURIComponent(run.run)}">${icon("plus", 16)} Run again</a>` : nothing}
+      ${may("again") ? html`<a class="button" href=${address(paths.again(run.run))}>${icon("plus", 16)} Run again</a>` : nothing}
       ${may("delete") ? html`<button class="quiet danger" @click=${() => this.deleteDialog.show()}>${icon("bin", 16)} Delete</button>` : nothing}
     </div>`;
   }
@@ -314,7 +314,10 @@ export class SgRun extends LitElement {
     if (this.problem && !this.what) {
       return this.problem.status === 404
         ? html`<sg-notice kind="empty" sign="search" heading="This run is not here"
-            >It may have been deleted, or it belongs to somebody else.<a slot="do" class="button" href="/runs"
+            >It may have been deleted, or it belongs to somebody else.<a
+              slot="do"
+              class="button"
+              href=${address("/runs")}
               >Go to your runs</a
             ></sg-notice
           >`
@@ -324,7 +327,7 @@ export class SgRun extends LitElement {
     if (!run) return html``;
     const [word, tone] = stateWord(run);
     return html`<nav class="trail" aria-label="Where you are">
-        <a href="/runs">Runs</a>${icon("right", 14)}<span>${run.title || run.workflow}</span>
+        <a href=${address("/runs")}>Runs</a>${icon("right", 14)}<span>${run.title || run.workflow}</span>
       </nav>
       <div class="head">
         <div>

@@ -6,7 +6,7 @@ import type { Run, Task } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import "../elements/thumb.ts";
-import { paths } from "../router.ts";
+import { address, paths } from "../router.ts";
 import { count, ended, headline, inTitles, left, meaning, sentence, taskWord } from "../words.ts";
 
 /** Fires `sg-log` and `sg-watch` with {task}. */
@@ -164,7 +164,7 @@ export class SgTaskRow extends LitElement {
     const { task } = this;
     const [word, tone] = taskWord(task.state, task.wanted);
     const done = task.state === "succeeded" && task.published;
-    const results = paths.results(this.run, task.number);
+    const results = address(paths.results(this.run, task.number));
     return html`<div class="row ${this.watched ? "watched" : ""}">
       <sg-thumb base=${this.base} image=${task.image}></sg-thumb>
       <div class="what">

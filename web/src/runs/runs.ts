@@ -8,7 +8,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import { Listed } from "../listed.ts";
-import { paths } from "../router.ts";
+import { address, paths } from "../router.ts";
 import { count, ended, exactly, moment, sentence } from "../words.ts";
 import { heard, images, remaining, standing, stateWord } from "./summary.ts";
 
@@ -146,6 +146,8 @@ export class SgRuns extends LitElement {
   @property() group = "";
   /** The person may launch Runs. */
   @property({ type: Boolean }) launches = false;
+  /** Where Runs are launched elsewhere: how. */
+  @property() how = "";
   /** There is nobody else. */
   @property({ type: Boolean }) alone = false;
   @state() private filter: RunFilter = keptFilter();
@@ -308,7 +310,7 @@ export class SgRuns extends LitElement {
     const [word, tone] = stateWord(run);
     const over = ended(run.state);
     const left = remaining(run);
-    return html`<a class="run" href=${paths.run(run.run)}>
+    return html`<a class="run" href=${address(paths.run(run.run))}>
       <span
         ><b>${run.title || run.workflow}</b>
         <span class="meta"
@@ -334,6 +336,7 @@ export class SgRuns extends LitElement {
         </button></sg-notice
       >`;
     }
+    if (this.how) return html`<sg-notice kind="empty" heading="No runs yet">${this.how}</sg-notice>`;
     if (!this.launches) {
       return html`<sg-notice kind="empty" heading="No runs yet"
         >When somebody of your group launches one, it appears here: choose “All I may see”.</sg-notice
@@ -343,7 +346,7 @@ export class SgRuns extends LitElement {
       >Choose some images and a workflow: the run and its results appear here, and stay.<a
         slot="do"
         class="button primary"
-        href="/launch"
+        href=${address("/launch")}
         >Choose images</a
       ></sg-notice
     >`;
@@ -353,7 +356,7 @@ export class SgRuns extends LitElement {
     const { items, next, problem } = this.list;
     return html`<div class="head">
         <h1>Runs</h1>
-        ${this.launches ? html`<a class="button primary" href="/launch">${icon("plus", 18)} New run</a>` : nothing}
+        ${this.launches ? html`<a class="button primary" href=${address("/launch")}>${icon("plus", 18)} New run</a>` : nothing}
       </div>
       ${this.#filters()} ${trouble(problem, () => void this.#load())}
       ${this.lost && !problem ? html`<p class="lost" role="status">The live connection is interrupted; the page looks every few seconds instead.</p>` : nothing}
