@@ -145,6 +145,7 @@ def questions(store: Store, tasks: int) -> dict[str, Callable[[], Any]]:
         "runs of a workflow": lambda: pages.runs_page(workflow="flow-1", limit=5),
         "runs of a person in a state": lambda: pages.runs_page(person="person-3", state="failed", limit=5),
         "runs of an image": lambda: pages.runs_page(image=f"slide-{tasks // 20}-", limit=5),
+        "tasks of an image in OMERO": lambda: pages.image_tasks(["12"], "person-3", None),
         "a run": lambda: pages.run_row(middle),
         "a run under way": lambda: pages.run_row(active),
         "a run by the beginning of its name": lambda: store.runs.find(active[:8]),

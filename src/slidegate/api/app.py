@@ -46,7 +46,8 @@ _ROUTES = (
 )  # fmt: skip
 _ABOUT = """What people and programs ask of slidegate. Times are seconds since 1970. What goes wrong is said
 as `application/problem+json` with a `code` that never changes. Sign in with `Authorization: Bearer sg_...`,
-or with the cookie of a session and `X-CSRF-Token` for what changes something."""
+or with the cookie of a session and `X-CSRF-Token` for what changes something. What waits for a worker waits
+shorter with `Prefer: wait=1`."""
 
 
 def create_app(parts: ApiParts) -> FastAPI:

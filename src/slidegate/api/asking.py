@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Asking workers for something, and answering with what they said."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from slidegate.api.problems import Refused, request_id
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.text import plain
 from slidegate.store.wishes import Wish
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,4})(?:$|[,;\s])", re.IGNORECASE)
 
 
 async def ask_and_wait(
@@ -28,7 +31,8 @@ async def ask_and_wait(
     Parameters
     ----------
     seconds
-        How long to wait; the wish is returned as it is then.
+        How long to wait, unless the request prefers less (``Prefer: wait=1``, RFC 7240); the wish is
+        returned as it is then.
     fresh_seconds
         How old an answer to the same question may be.
     """
@@ -37,7 +41,8 @@ async def ask_and_wait(
     wish = await run_in_threadpool(
         parts.store.wishes.ask, kind, who.person, asked, parts.clock(), None, fresh_seconds
     )
-    return await parts.waiting.until_ended(wish, seconds)
+    preferred = _WAIT.search(request.headers.get("Prefer", ""))
+    return await parts.waiting.until_ended(wish, min(seconds, int(preferred[1])) if preferred else seconds)
 
 
 def wish_view(wish: Wish) -> dict[str, Any]:

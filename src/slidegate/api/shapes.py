@@ -17,6 +17,12 @@ def _readable(text: str) -> str:
     return text
 
 
+def _tag(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("a tag begins and ends with a letter, and can be read")
+    return text
+
+
 def _plain_json(value: Any, depth: int = 0) -> Any:
     """Refuse what JSON readers understand differently: NaN, half letters, giant numbers, deep nesting."""
     if depth > _MOST_DEPTH:
@@ -237,7 +243,9 @@ class PublishAsked(Shape):
     labels: Literal["none", "attachment", "image"] = Field(
         default="none", description="Whether label images are attached, or become images."
     )
-    tags: list[Annotated[Text, StringConstraints(min_length=1)]] = Field(default=[], max_length=20)
+    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_tag)]] = Field(
+        default=[], max_length=10
+    )
 
 
 class LaunchAsked(Shape):

@@ -3,15 +3,16 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slidegate.api.guard import Who
 from slidegate.api.parts import ApiParts
+from slidegate.api.results.folder import where_of
 from slidegate.api.words import event_words
 from slidegate.domain.causes import why_queued
-from slidegate.domain.shelf_names import OMERO, name_of
+from slidegate.domain.shelf_names import name_of
 from slidegate.domain.states import FINISHED
 from slidegate.domain.text import last_lines, plain
 from slidegate.domain.values import Digest
@@ -78,20 +79,15 @@ def for_whom(shown: Mapping[str, Any], who: Who) -> dict[str, Any]:
     return {**shown, "may": found}
 
 
-def task_summary(
-    row: Mapping[str, Any], roots: Mapping[str, Path], log: Sequence[str], now: float
-) -> dict[str, Any]:
+def task_summary(parts: ApiParts, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a Task as people see it.
 
     Parameters
     ----------
     row
         Of :meth:`slidegate.store.pages.Pages.tasks_page`.
-    roots
-        The folder of each shelf.
-    log
-        The last lines of its log, harmless.
     """
+    log = log_end(parts.cache, row["attempt_key"]) if row["state"] == "failed" else ()
     error = None
     if row["error_code"] is not None:
         error = {"code": plain(row["error_code"]), "message": plain(row["error"] or ""), "log": list(log)}
@@ -101,7 +97,7 @@ def task_summary(
         "task": row["id"],
         "number": row["number"],
         "name": plain(row["name"]),
-        "image": name_of(roots, row["source"], row["image"]) or plain(row["name"]),
+        "image": name_of(parts.settings.shelves, row["source"], row["image"]) or plain(row["name"]),
         "state": state,
         "wanted": str(row["wanted"]),
         "words": task_words(state, row["error"], row["trouble"], str(row["wanted"]), waiting),
@@ -109,14 +105,14 @@ def task_summary(
         "step": None if row["step"] is None else plain(row["step"]),
         "done": row["done"],
         "total": row["total"],
-        "left_seconds": _task_left(row, now),
+        "left_seconds": _task_left(row, parts.clock()),
         "confirmed_at": row["confirmed_at"],
         "trouble": None if row["trouble"] is None else plain(row["trouble"]),
         "waits": waiting,
         "error": error,
         "published": row["published"] is not None,
         "usage": row["usage"],
-        "summary": _result_summary(row["published"]),
+        "summary": _result_summary(where_of(row, parts.cache)) if row["published"] else None,
     }
 
 
@@ -128,10 +124,9 @@ def image_task(parts: ApiParts, row: Mapping[str, Any]) -> dict[str, Any]:
     row
         Of :meth:`slidegate.store.pages.Pages.image_tasks`.
     """
-    log = log_end(parts.cache, row["attempt_key"]) if row["state"] == "failed" else ()
     of_run = {name: row[name] for name in ("run", "person", "workflow", "version", "at")}
     title = parts.releases.title(Digest(row["release"])) or row["workflow"]
-    return task_summary(row, parts.settings.shelves, log, parts.clock()) | of_run | {"title": title}
+    return task_summary(parts, row) | of_run | {"title": title}
 
 
 def _task_left(row: Mapping[str, Any], now: float) -> float | None:
@@ -141,12 +136,12 @@ def _task_left(row: Mapping[str, Any], now: float) -> float | None:
     return round(float((now - since) * (total - done) / done), 1)
 
 
-def _result_summary(where: str | None) -> dict[str, Any] | None:
+def _result_summary(where: Path | None) -> dict[str, Any] | None:
     """Return what the workflow summed up, where its results still lie on this computer."""
-    if where is None or where.startswith(f"{OMERO}:"):
+    if where is None:
         return None
     try:
-        descriptor = os.open(Path(where) / "summary.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(where / "summary.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             found = json.loads(file.read(_SUMMARY_BYTES))
     except (OSError, ValueError, RecursionError):

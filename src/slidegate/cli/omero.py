@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 from slidegate.cli.omero_check import check as check_omero
 from slidegate.cli.omero_login import login, logout
 from slidegate.cli.omero_undo import undo
+from slidegate.cli.omero_web import web
 
 omero = typer.Typer(no_args_is_help=True, help="The OMERO that images come from.")
 config = typer.Typer(no_args_is_help=True, help="OMERO's configuration, as it is desired.")
@@ -18,6 +19,7 @@ omero.command()(login)
 omero.command()(logout)
 omero.command()(undo)
 omero.add_typer(config, name="config")
+omero.add_typer(web, name="web")
 
 
 class _OneForErrors(TyperCommand):

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from slidegate.api.results.errors import NoResultYet, NoSuchFile, ResultChanged, ResultGone
+from slidegate.cache import Cache
+from slidegate.domain.run import kept_result
+from slidegate.domain.shelf_names import OMERO
 
 MARKER = ".slidegate.json"
 MAX_MARKER_BYTES = 64 * 2**20
@@ -75,13 +78,28 @@ class Result:
         return [one for name, one in self.entries.items() if name == path or name.startswith(f"{path}/")]
 
 
+def where_of(row: Mapping[str, Any], cache: Cache | None) -> Path | None:
+    """Return the folder of a Task's published result; None where it is in OMERO, and no copy is kept."""
+    if not str(row["published"]).startswith(f"{OMERO}:"):
+        return Path(str(row["published"]))
+    if cache is None or row["output"] is None:
+        return None
+    return cache.tree(kept_result(row["run"], row["id"], row["output"]))
+
+
 class Results:
     """Finds and opens published results; remembers which files were seen to be whole.
 
     Safe to use from several threads.
+
+    Parameters
+    ----------
+    cache
+        Where workers keep a copy of what was published in OMERO; None where there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Cache | None = None) -> None:
+        self._cache = cache
         self._lock = threading.Lock()
         self._markers: OrderedDict[tuple[str, int, int, int], Result] = OrderedDict()
         self._whole: OrderedDict[tuple[int, int, int, int, int, str], None] = OrderedDict()
@@ -94,13 +112,14 @@ class Results:
         NoResultYet
             Nothing was published.
         ResultGone
-            Its folder, or its marker, is not there or is another one's; or it lies in OMERO.
+            Its folder, or its marker, is not there or is another one's; or it lies in OMERO, and no copy of
+            it is kept any more.
         """
         if not row["published"]:
             raise NoResultYet
-        if str(row["published"]).startswith("omero:"):
-            raise ResultGone("The results lie in OMERO, beside the image; they are looked at there.")
-        where = Path(str(row["published"]))
+        where = where_of(row, self._cache)
+        if where is None:
+            raise ResultGone("The results lie in OMERO, beside the image; here no copy is kept any more.")
         with _folder(where) as handle, _file(handle, MARKER) as file:
             seen = os.fstat(file.fileno())
             key = (str(where), seen.st_ino, seen.st_mtime_ns, seen.st_size)

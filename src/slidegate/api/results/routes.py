@@ -76,7 +76,7 @@ class Reading:
         self.store = store
         self.cache = cache
         self.clock = clock
-        self.results = Results()
+        self.results = Results(cache)
         self.pictures = Pictures()
 
     def row(self, run: str, number: int) -> Mapping[str, Any]:

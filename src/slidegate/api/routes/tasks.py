@@ -12,7 +12,7 @@ from slidegate.api.asking import answer_of, ask_and_wait
 from slidegate.api.guard import OnRun, Who, parts_of
 from slidegate.api.problems import UnknownTask
 from slidegate.api.replies import ACCEPTED, kept, problems
-from slidegate.api.summaries import log_end, task_summary
+from slidegate.api.summaries import task_summary
 from slidegate.domain.errors import UnknownRun
 from slidegate.domain.run import task_id
 from slidegate.domain.values import RunId, TaskId
@@ -40,11 +40,7 @@ def list_tasks(
     """List the images of a run by number."""
     parts = parts_of(request)
     rows = parts.store.pages.tasks_page(RunId(run), state, after, limit)
-    now = parts.clock()
-    items = []
-    for row in rows:
-        log = log_end(parts.cache, row["attempt_key"]) if row["state"] == "failed" else ()
-        items.append(task_summary(row, parts.settings.shelves, log, now))
+    items = [task_summary(parts, row) for row in rows]
     return kept(request, {"items": items, "next": rows[-1]["number"] if len(rows) == limit else None})
 
 
