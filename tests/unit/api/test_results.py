@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from slidegate_analysis.images import create_labels, open_image
+from sqlalchemy import update
 
-from slidegate.api.results.errors import ResultGone
-from slidegate.api.results.folder import Results
-from slidegate.store import Store
+from slidegate.domain.run import kept_result
+from slidegate.domain.values import RunId
+from slidegate.store import Store, tables
 from tests.finished import Computed, Finished, draw, finish
 from tests.unit.api.service import Service, serving
 
@@ -174,10 +175,26 @@ def test_a_folder_that_is_gone_or_of_another_result_gives_nothing(place: Place) 
     problem(place.ada.get(f"{at}files"), 410, "result-gone")
 
 
-def test_results_in_omero_are_said_to_lie_there() -> None:
-    row = {"run": "r", "id": "t", "published": "omero:omero.example.org/image/12/r/t"}
-    with pytest.raises(ResultGone, match="OMERO"):
-        Results().of(row)
+def test_results_in_omero_are_shown_from_a_copy_and_said_to_lie_there_without_one(place: Place) -> None:
+    where, at = place.another("in-omero")
+    run = RunId(at.split("/")[3])
+    (task,) = place.store.runs.tasks(run)
+    with place.store.database.write() as connection:
+        connection.execute(
+            update(tables.task)
+            .where(tables.task.c.run == run)
+            .values(source="omero", image="12#z=1,t=0", published=f"omero:omero.example.org/image/12/{run}")
+        )
+    assert "OMERO" in problem(place.ada.get(f"{at}files"), 410, "result-gone")
+    assert place.ada.get(f"/v1/runs/{run}/tasks").json()["items"][0]["summary"] is None
+    place.service.cache.keep_tree(where, kept_result(run, task["id"], task["output"]))
+    assert place.ada.get(f"{at}files").json()["items"]
+    assert place.ada.get(f"{at}table").status_code == 200
+    (shown,) = place.ada.get(f"/v1/runs/{run}/tasks").json()["items"]
+    assert shown["image"] == "omero:12#z=1,t=0"
+    assert shown["summary"]
+    with zipfile.ZipFile(io.BytesIO(place.ada.get(f"{at}archive").content)) as archive:
+        assert {name.split("/")[0] for name in archive.namelist()} == {"omero-12"}
 
 
 def test_an_archive_holds_the_files_of_all_images_in_a_folder_each(place: Place) -> None:

@@ -49,7 +49,7 @@ def zipped(results: Results, chosen: Iterable[Result | str]) -> Iterator[bytes]:
             if isinstance(result, str):
                 missing.append(result)
                 continue
-            folder = _free(result.where.name, taken)
+            folder = _free(result.name, taken)
             for entry in result.entries.values():
                 try:
                     yield from _added(archive, pipe, results, result, entry, folder)

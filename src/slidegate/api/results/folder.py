@@ -49,6 +49,8 @@ class Result:
     ----------
     where
         The folder.
+    name
+        What it is called for people.
     tree
         The digest of all that the site computed: equal for equal results.
     entries
@@ -58,6 +60,7 @@ class Result:
     """
 
     where: Path
+    name: str
     tree: str
     entries: Mapping[str, Entry]
     outputs: Mapping[str, tuple[str, str]]
@@ -80,11 +83,15 @@ class Result:
 
 def where_of(row: Mapping[str, Any], cache: Cache | None) -> Path | None:
     """Return the folder of a Task's published result; None where it is in OMERO, and no copy is kept."""
-    if not str(row["published"]).startswith(f"{OMERO}:"):
+    if not _is_in_omero(row):
         return Path(str(row["published"]))
     if cache is None or row["output"] is None:
         return None
     return cache.tree(kept_result(row["run"], row["id"], row["output"]))
+
+
+def _is_in_omero(row: Mapping[str, Any]) -> bool:
+    return str(row["published"]).startswith(f"{OMERO}:")
 
 
 class Results:
@@ -126,7 +133,9 @@ class Results:
             with self._lock:
                 known = self._markers.get(key)
             if known is None:
-                known = _parse(where, file.read(MAX_MARKER_BYTES + 1), str(row["run"]), str(row["id"]))
+                name = f"omero-{row['image'].partition('#')[0]}" if _is_in_omero(row) else where.name
+                content = file.read(MAX_MARKER_BYTES + 1)
+                known = _parse(where, name, content, str(row["run"]), str(row["id"]))
                 self._remember(self._markers, key, known, _MARKERS)
         return known
 
@@ -224,7 +233,7 @@ def _file(folder: int, name: str) -> BufferedReader:
     return os.fdopen(file, "rb")
 
 
-def _parse(where: Path, content: bytes, run: str, task: str) -> Result:
+def _parse(where: Path, name: str, content: bytes, run: str, task: str) -> Result:
     try:
         document = json.loads(content) if len(content) <= MAX_MARKER_BYTES else None
     except (ValueError, RecursionError) as error:
@@ -241,7 +250,7 @@ def _parse(where: Path, content: bytes, run: str, task: str) -> Result:
     roles = {
         str(role): (str(one["type"]), str(one["path"])) for role, one in outputs.items() if _is_output(one)
     }
-    return Result(where, document["tree"], {entry.name: entry for entry in found}, roles)
+    return Result(where, name, document["tree"], {entry.name: entry for entry in found}, roles)
 
 
 def _is_entry(entry: object) -> bool:
