@@ -3,7 +3,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event
@@ -17,7 +18,9 @@ from slidegate.store.wishes import KINDS
 from slidegate.wiring.gateways import Gateways
 from slidegate.wiring.house import tools_of
 from slidegate.wiring.log import make_home, told_in_lines
+from slidegate.wiring.omero import check_installed
 from slidegate.worker import Runs
+from slidegate.worker.acting import Acting
 from slidegate.worker.housekeeping import Chore
 from slidegate.worker.service import Service
 from slidegate.worker.tools import Tools
@@ -25,6 +28,7 @@ from slidegate.worker.wishes.desk import Desk
 from slidegate.worker.wishes.granter import QUICK, Granter
 
 _SWEEP_SECONDS = 60.0
+_KEEP_ALIVE_SECONDS = 60.0
 
 
 def serve_worker(settings: Settings) -> None:
@@ -55,9 +59,10 @@ def make_service(settings: Settings, store: Store) -> Service:
     gateways = Gateways(settings, store, lambda _words: None)
     cache = Cache(settings.cache, int(settings.cache_gb * 1e9))
     shelves = Shelves(settings.shelves)
+    make_acting, chores = acting_in_omero(settings, store)
 
     def make_tools() -> Tools:
-        return replace(tools_of(settings, store, gateways), cache=cache)
+        return replace(tools_of(settings, store, gateways), cache=cache, acting=make_acting())
 
     def make_granter(tools: Tools, owner: str, stop: Event, quick: bool) -> Granter:
         desk = Desk(
@@ -75,5 +80,28 @@ def make_service(settings: Settings, store: Store) -> Service:
         make_tools,
         make_granter,
         allow_private_hooks=settings.allow_private_webhooks,
-        chores=(Chore("cache", _SWEEP_SECONDS, cache.sweep),),
+        chores=(Chore("cache", _SWEEP_SECONDS, cache.sweep), *chores),
     )
+
+
+def acting_in_omero(
+    settings: Settings, store: Store
+) -> tuple[Callable[[], Acting | None], tuple[Chore, ...]]:
+    """Return what makes, for each thread, what acts for people in OMERO; and what has to be done for it.
+
+    Raises
+    ------
+    OmeroNotInstalled
+        The settings name an OMERO, and what talks to it is missing.
+    """
+    if settings.omero_host is None:
+        return (lambda: None), ()
+    check_installed()
+    from slidegate.wiring.acting import ActingInOmero, Granting
+
+    if settings.omero_account is not None:
+        return (lambda: ActingInOmero(settings, store, None)), ()
+    granting = Granting(settings, store)
+    granting.publish_key(time.time())
+    keep_alive = Chore("omero-grants", _KEEP_ALIVE_SECONDS, granting.keep_alive)
+    return (lambda: ActingInOmero(settings, store, granting)), (keep_alive,)

@@ -7,15 +7,17 @@ own once, by their password, which is not kept (`grant`; `Grants` keeps what it 
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import omero
 import omero.sys
 from omero.rtypes import rlist, rlong
+
+from slidegate.sources.errors import SourceError
 
 from .connection import EVERY_GROUP, Connection, Server, speaking
 from .errors import OmeroError, OmeroNotPermittedError, OmeroSessionGoneError
@@ -34,19 +36,40 @@ _USUAL_IDLE_MS = 6_000_000
 class OmeroNotActingError(OmeroError):
     """OMERO does not let slidegate act for this person here.
 
-    Either its account has not the privilege Sudo, or the person is not in the group of the data any more.
+    Either its account has not the privilege Sudo, or the person is not in the group of the data any more, or
+    not known there by the name of the last visit.
     """
 
     code = "omero-not-acting"
 
     def __init__(self) -> None:
-        super().__init__("its account lacks the privilege Sudo, or the person has left the group of the data")
+        super().__init__(
+            "its account lacks the privilege Sudo, or the person has left the group of the data, or OMERO"
+        )
+
+
+class OmeroHiddenError(OmeroNotPermittedError):
+    """The image is not to be seen in OMERO: it was deleted, or the person does not belong to its group now.
+
+    Who was taken out of a group while a run waited can be taken in again; then let the run go on.
+    """
+
+    code = "omero-image-hidden"
 
 
 class OmeroNotWritableError(OmeroError):
-    """OMERO lets the person read the image, but write nothing beside it."""
+    """In the image's group in OMERO, the person may look at images and not write beside them.
+
+    The group's owner can let members annotate; then let the run go on, and nothing is computed again.
+    """
 
     code = "omero-not-writable"
+
+
+class OmeroOtherAccountError(OmeroError):
+    """The account is for another OMERO than the one that is named in the settings."""
+
+    code = "omero-account-elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +124,12 @@ class Sudo:
     ----------
     file
         See `read_account`; it is read each time, so that the password can be changed while this is in use.
+    server
+        The OMERO that the account has to be for, and how it is reached; None: as the file says.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, server: Server | None = None) -> None:
+        self._file, self._server = file, server
 
     @contextmanager
     def acting(self, person: str, group: str, minutes: int = MINUTES) -> Iterator[Connection]:
@@ -132,22 +157,54 @@ class Sudo:
             OMERO does not allow it.
         OmeroError, SecretOpenError, SecretUnreadableError
         """
-        account = read_account(self._file)
-        key = _begin(account, person, group, minutes)
+        key = self.begin(person, group, minutes)
         try:
-            with Connection.join(account.server, key) as connection:
+            with Connection.join(self._account().server, key) as connection:
                 connection.client.enableKeepAlive(_PING_SECONDS)
                 yield connection
         finally:
-            self._end(account, key)
+            with suppress(OmeroError):  # else it ends by itself soon
+                self.end([key])
 
-    def _end(self, account: Account, key: str) -> None:
-        """End a session, whatever happened to the connection that used it; else it ends by itself soon."""
-        with suppress(OmeroError), Connection.login(account.server, account.name, account.password) as own:
-            end_session(own, key)
+    def begin(self, person: str, group: str | None, minutes: int = MINUTES) -> str:
+        """Begin a session of a person; return its key. Who calls this calls `end`.
+
+        Parameters
+        ----------
+        group
+            Name of the group that the data are in; None: the one that the person begins in.
+
+        Raises
+        ------
+        OmeroNotActingError
+            OMERO does not allow it.
+        OmeroError, SecretOpenError, SecretUnreadableError
+        """
+        return _begin(self._account(), person, group, minutes)
+
+    def end(self, keys: Iterable[str]) -> None:
+        """End sessions, whatever happened to the connections that used them.
+
+        Raises
+        ------
+        OmeroError, SecretOpenError, SecretUnreadableError
+            OMERO cannot be asked: the sessions end by themselves soon.
+        """
+        account = self._account()
+        with Connection.login(account.server, account.name, account.password) as own:
+            for key in keys:
+                end_session(own, key)
+
+    def _account(self) -> Account:
+        account = read_account(self._file)
+        if self._server is None:
+            return account
+        if account.server.host != self._server.host:
+            raise OmeroOtherAccountError(f"{account.server.host}, and not {self._server.host}")
+        return replace(account, server=self._server)
 
 
-def _begin(account: Account, person: str, group: str, minutes: int) -> str:
+def _begin(account: Account, person: str, group: str | None, minutes: int) -> str:
     """Begin a session of a person; return its key. The administrator's own session ends at once."""
     principal = omero.sys.Principal(person, group, "User", None)
     live, idle = minutes * _MINUTE_MS, min(minutes, _IDLE_MINUTES) * _MINUTE_MS
@@ -306,15 +363,31 @@ def check_rights(connection: Connection, images: Collection[int], writing: bool)
 
     Raises
     ------
-    OmeroNotPermittedError
+    OmeroHiddenError
         At least one cannot be seen, or is gone.
     OmeroNotWritableError
     """
     found = rights_of(connection, images)
-    hidden = sorted(set(images) - set(found))
-    if hidden:
-        raise OmeroNotPermittedError(f"image {hidden[0]} is gone, or not theirs to see")
-    closed = [right for right in found.values() if writing and not right.writable]
-    if closed:
-        raise OmeroNotWritableError(f"image {closed[0].image} in the group {closed[0].group}")
+    for refusal in refusals_of(found, images, writing).values():
+        raise refusal
     return found
+
+
+def refusals_of(found: Mapping[int, Right], images: Collection[int], writing: bool) -> dict[int, SourceError]:
+    """Return why images cannot be used, by image, for those that cannot.
+
+    Parameters
+    ----------
+    found
+        What `rights_of` said of them.
+    writing
+        Whether results will be written beside the images.
+    """
+    refused: dict[int, SourceError] = {}
+    for image in sorted(set(images)):
+        right = found.get(image)
+        if right is None:
+            refused[image] = OmeroHiddenError(f"image {image}")
+        elif writing and not right.writable:
+            refused[image] = OmeroNotWritableError(f"image {image} in the group {right.group_name}")
+    return refused

@@ -139,6 +139,18 @@ class Connection:
         with speaking():
             return str(self.client.getSession().getAdminService().getEventContext().userName)
 
+    @property
+    def user_id(self) -> int:
+        """The person's number, which is never given to anybody else, as a login name can be.
+
+        Raises
+        ------
+        OmeroError
+            It failed; a repeat is safe.
+        """
+        with speaking():
+            return int(self.client.getSession().getAdminService().getEventContext().userId)
+
     def services(self, name: str) -> Any:
         """Return a stateless service of OMERO by its short name, such as Query, Update, Admin or Roi.
 

@@ -3,9 +3,12 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+
+from slidegate.domain.sealing import public_of, unseal
 
 from .acting import end_session
 from .connection import Connection, Server
@@ -14,7 +17,10 @@ from .private import SecretUnreadableError, read_private, write_private
 
 
 class OmeroNoGrantError(OmeroError):
-    """The person has not granted slidegate a session in OMERO, has taken it back, or it has ended."""
+    """Slidegate may not act for the person in OMERO: that was never permitted, was taken back, or has ended.
+
+    Permit it in the pages, by the password of OMERO, once; what waits for it then goes on by itself.
+    """
 
     code = "omero-no-grant"
 
@@ -74,8 +80,14 @@ class Grants:
         try:
             return Connection.join(server, key)
         except OmeroSessionGoneError:
-            self._file(server, person).unlink(missing_ok=True)
+            self.forget(server, person, key)
             raise OmeroNoGrantError from None
+
+    def forget(self, server: Server, person: str, key: str) -> None:
+        """Forget a session that has ended, unless the person has granted another since. Safe to repeat."""
+        with suppress(OmeroError, SecretUnreadableError):
+            if self.key(server, person) == key:
+                self._file(server, person).unlink(missing_ok=True)
 
     def revoke(self, server: Server, person: str) -> bool:
         """Forget a person's session and end it in OMERO; returns whether there was one. Safe to repeat.
@@ -93,6 +105,15 @@ class Grants:
         finally:
             self._file(server, person).unlink(missing_ok=True)
         return True
+
+    @property
+    def public_key(self) -> bytes:
+        """What passwords are sealed with for this keeper: 32 bytes, for everybody to know."""
+        return public_of(self._secret())
+
+    def unseal(self, letter: str, purpose: str) -> bytes:
+        """Return what somebody sealed with the public key; NotSealedForUs is raised where it was not so."""
+        return unseal(self._secret(), letter, purpose)
 
     def _file(self, server: Server, person: str) -> Path:
         return self._folder / hashlib.sha256(f"{server.host}:{server.port}/{person}".encode()).hexdigest()

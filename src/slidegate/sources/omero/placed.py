@@ -4,8 +4,7 @@
 from slidegate.domain.values import ImageRef
 from slidegate.sources.base import Progress, text_digest
 
-from .connection import speaking
-from .lanes import Connect
+from .connection import Connection, speaking
 from .source import OmeroSource
 
 
@@ -16,12 +15,12 @@ class PlacedSource(OmeroSource):
     image, though: whoever asks for a copy wants them there, and not beside the image that was analysed first.
     """
 
-    def __init__(self, connect: Connect) -> None:
-        super().__init__(connect)
-        self._ask = connect
-
     def content_digest(self, ref: ImageRef, progress: Progress | None = None) -> str:
         """Return a SHA-256 of the image's number, of which OMERO it is, and of all that it holds."""
-        with self._ask() as connection, speaking():
-            where = str(connection.services("Config").getDatabaseUuid())
+        where = self._answer(_which)
         return text_digest("placed", where, ref.image, super().content_digest(ref, progress))
+
+
+def _which(connection: Connection) -> str:
+    with speaking():
+        return str(connection.services("Config").getDatabaseUuid())

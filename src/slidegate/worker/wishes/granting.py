@@ -7,7 +7,6 @@ from typing import Any
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.errors import BadWish
 
-PURPOSE = "omero-grant"
 _FRESH_SECONDS = 600.0
 
 
