@@ -96,7 +96,7 @@ class Web:
     Attributes
     ----------
     url
-        Where it is: ``http://127.0.0.1:4080``, without a slash at its end.
+        Where it is: ``http://127.0.0.1:4080``, with its prefix if it has one, without a slash at its end.
     folder
         What is its own.
     process
@@ -134,6 +134,8 @@ class Web:
         port: int = 0,
         apps: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
+        added: Mapping[str, Sequence[Any]] | None = None,
+        workers: int = 1,
         name: str = "pocket",
     ) -> Web:
         """Configure and start OMERO.web, and wait until it answers.
@@ -149,7 +151,12 @@ class Web:
         apps
             Packages of web apps, beside those of `APPS` that are installed.
         settings
-            More settings by name. Values that are no strings become JSON; they replace what is there.
+            More settings by name. Values that are no strings become JSON; they replace what is there. With
+            ``omero.web.prefix`` it answers below that, as behind a proxy.
+        added
+            More entries of settings that are lists, behind what OMERO.web has there.
+        workers
+            How many processes serve it.
         name
             What the login page calls the server.
 
@@ -160,13 +167,14 @@ class Web:
         """
         known = [app for app in APPS if importlib.util.find_spec(app) is not None]
         apps = [*known, *(app for app in apps if app not in known)]
-        _configure(folder, server, apps, dict(settings or {}), name)
-        environment = _environment(folder)
+        _configure(folder, server, apps, dict(settings or {}), added or {}, name)
+        prefix = str((settings or {}).get("omero.web.prefix", ""))
+        environment = _environment(folder) | ({"SCRIPT_NAME": prefix} if prefix else {})
         _collect(folder, environment, apps)
         listening = socket.create_server((host, port))
         with listening, (folder / "gunicorn.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pocket_omero.web_process", str(listening.fileno())],
+                [sys.executable, "-m", "pocket_omero.web_process", str(listening.fileno()), str(workers)],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -174,7 +182,7 @@ class Web:
                 stderr=log,
                 pass_fds=[listening.fileno()],
             )
-            web = cls(f"http://{host}:{listening.getsockname()[1]}", folder, process)
+            web = cls(f"http://{host}:{listening.getsockname()[1]}{prefix}", folder, process)
         web._answering()
         return web
 
@@ -217,7 +225,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _configure(
-    folder: Path, server: Address, apps: Sequence[str], settings: dict[str, Any], name: str
+    folder: Path,
+    server: Address,
+    apps: Sequence[str],
+    settings: dict[str, Any],
+    more: Mapping[str, Sequence[Any]],
+    name: str,
 ) -> None:
     """Write OMERO.web's configuration, from nothing each time."""
     for place in ("omero/etc/grid", "omero/var", "user", "tmp"):
@@ -239,6 +252,8 @@ def _configure(
             if isinstance(added, list):
                 added = [*(chosen[key] if key in chosen else default(key)), *added]
             chosen[key] = added
+    for key, entries in more.items():
+        chosen[key] = [*(chosen[key] if key in chosen else default(key)), *entries]
     chosen |= settings
     file = folder / "omero/etc/grid/config.xml"
     file.unlink(missing_ok=True)

@@ -17,14 +17,14 @@ THREADS = 8
 class _OmeroWeb(BaseApplication):
     """OMERO.web on an open socket."""
 
-    def __init__(self, socket: int) -> None:
-        self._socket = socket
+    def __init__(self, socket: int, workers: int) -> None:
+        self._socket, self._workers = socket, workers
         super().__init__()
 
     def load_config(self) -> None:
         for name, value in {
             "bind": f"fd://{self._socket}",
-            "workers": 1,
+            "workers": self._workers,
             "threads": THREADS,
             "worker_class": "gthread",
             "timeout": 120,
@@ -48,4 +48,4 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _OmeroWeb(int(sys.argv[1])).run()
+    _OmeroWeb(int(sys.argv[1]), int(sys.argv[2])).run()
