@@ -119,7 +119,7 @@ def make(workflow: Mapping[str, Any], url: str, web: str, ca: str | None) -> str
     """
     template = files("omero_slidegate").joinpath("scripts/Run_on_Cluster.py").read_text("utf-8")
     made = {"url": url, "web": web, "ca": ca, **workflow}
-    said = f"MADE = {pprint.pformat(made, width=100, sort_dicts=False)}\n"
+    said = f"MADE: dict[str, Any] | None = {pprint.pformat(made, width=100, sort_dicts=False)}\n"
     return _MARKS.sub(lambda _: said, template, count=1)
 
 

@@ -8,10 +8,14 @@ Who presses *Run Script* is known to slidegate by the session of the script: sli
 whose it is, and lets it go. No password is asked for, and the session is used for nothing else.
 """
 
+from __future__ import annotations
+
 import re
 import sys
 import time
 import uuid
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import omero
 import omero.scripts as scripts
@@ -19,7 +23,7 @@ import requests
 from omero.rtypes import rbool, rdouble, rlong, rstring, unwrap, wrap
 
 # made: begin
-MADE = None
+MADE: dict[str, Any] | None = None
 # made: end
 
 KINDS = ("Image", "Dataset", "Project")
@@ -40,16 +44,19 @@ ANSWER_S = 30.0
 PATIENCE_S = 8.0
 PAUSES_S = (0.5, 2.0)
 
+Made = Mapping[str, Any]
+Rules = Mapping[str, Any]
+
 
 class Trouble(Exception):  # noqa: N818  (a situation is named as what it is)
     """What is told to the person instead of a link; ``code`` is that of slidegate, where it said one."""
 
-    def __init__(self, words, code=""):
+    def __init__(self, words: str, code: str = "") -> None:
         super().__init__(words)
         self.code = code
 
 
-def name_of(title, taken=()):
+def name_of(title: str, taken: Collection[str] = ()) -> str:
     """Return what a parameter is called in OMERO: words joined by ``_``, which OMERO shows as spaces."""
     plain = re.sub("[^0-9A-Za-z]+", "_", title).strip("_") or "Setting"
     name, number = plain, 1
@@ -59,9 +66,9 @@ def name_of(title, taken=()):
     return name
 
 
-def settings(made):
+def settings(made: Made) -> dict[str, tuple[str, Rules]]:
     """Return the parameters of the workflow: name in OMERO to (name in the schema, its rules), in order."""
-    found = {}
+    found: dict[str, tuple[str, Rules]] = {}
     rules_of = made["schema"].get("properties", {})
     order = sorted(rules_of, key=lambda name: (bool(rules_of[name].get("x-advanced")), place(rules_of[name])))
     reserved = ("Data_Type", "IDs", "Where", "Draw_Objects", "Label_Image", "Tags")
@@ -72,12 +79,12 @@ def settings(made):
     return found
 
 
-def place(rules):
+def place(rules: Rules) -> int:
     """Return where a parameter stands in the form."""
-    return rules.get("x-order", sys.maxsize)
+    return int(rules.get("x-order", sys.maxsize))
 
 
-def inputs(made):
+def inputs(made: Made) -> list[Any]:
     """Return what the script asks for, as OMERO's forms are made of."""
     kinds = [rstring(kind) for kind in KINDS]
     what = "Images, or all images of datasets or of projects; of whatever groups."
@@ -99,14 +106,14 @@ def inputs(made):
     return found + results(made)
 
 
-def typed(title, rules, grouping, optional):
+def typed(title: str, rules: Rules, grouping: str, optional: bool) -> Any:
     """Return one parameter of the workflow as OMERO knows parameters."""
     kind, change, typed_as = {
         "number": (scripts.Double, float, rdouble),
         "integer": (scripts.Long, int, rlong),
         "boolean": (scripts.Bool, bool, rbool),
     }.get(rules["type"], (scripts.String, str, rstring))
-    said = {"optional": optional, "grouping": grouping, "description": described(rules)}
+    said: dict[str, Any] = {"optional": optional, "grouping": grouping, "description": described(rules)}
     limits = {"minimum": "min", "maximum": "max", "default": "default"}
     said.update({ours: change(rules[theirs]) for theirs, ours in limits.items() if theirs in rules})
     if "enum" in rules:
@@ -114,13 +121,13 @@ def typed(title, rules, grouping, optional):
     return kind(title, **said)
 
 
-def described(rules):
+def described(rules: Rules) -> str:
     """Return what is said of a parameter, with its unit."""
     unit = f" In {rules['x-unit']}." if rules.get("x-unit") else ""
-    return (rules.get("description", "") + unit).strip()
+    return f"{rules.get('description', '')}{unit}".strip()
 
 
-def results(made):
+def results(made: Made) -> list[Any]:
     """Return what is asked about results: only of those that the workflow has."""
     kinds = [output.get("type") for output in made["outputs"].values()]
     found = []
@@ -134,7 +141,7 @@ def results(made):
     return [*found, scripts.String("Tags", optional=True, grouping="92", description=tags)]
 
 
-def choice(title, grouping, values, words):
+def choice(title: str, grouping: str, values: Collection[str], words: str) -> Any:
     """Return a parameter with a list to choose from; the first is chosen."""
     options = [rstring(value) for value in values]
     return scripts.String(
@@ -142,7 +149,7 @@ def choice(title, grouping, values, words):
     )
 
 
-def selected(client, kind, ids):
+def selected(client: Any, kind: str, ids: list[int]) -> list[int]:
     """Return the ids of the images that are meant, each once.
 
     Raises
@@ -155,7 +162,7 @@ def selected(client, kind, ids):
         raise Trouble("Nothing is selected. Select images or datasets, or enter their numbers under IDs.")
     query = client.sf.getQueryService()
 
-    def ask(statement):
+    def ask(statement: str) -> list[int]:
         asked = omero.sys.ParametersI().addIds(ids)
         return [row[0] for row in unwrap(query.projection(statement, asked, {"omero.group": "-1"}))]
 
@@ -172,12 +179,12 @@ def selected(client, kind, ids):
     return images
 
 
-def asked_for(made, given, images):
+def asked_for(made: Made, given: Mapping[str, Any], images: list[int]) -> dict[str, Any]:
     """Return what slidegate is asked for."""
     parameters = {name: given[title] for title, (name, _) in settings(made).items() if title in given}
     publish = {
-        "objects": DRAWN.get(given.get("Draw_Objects"), "sample"),
-        "labels": LABELS.get(given.get("Label_Image"), "none"),
+        "objects": DRAWN.get(given.get("Draw_Objects", ""), "sample"),
+        "labels": LABELS.get(given.get("Label_Image", ""), "none"),
         "tags": [tag.strip() for tag in given.get("Tags", "").split(",") if tag.strip()],
     }
     return {
@@ -198,29 +205,31 @@ class Slidegate:
         Where it is, and whose certificates it has.
     """
 
-    def __init__(self, made):
+    def __init__(self, made: Made) -> None:
         self.url = made["url"]
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.verify = made["ca"] or True
 
-    def ask(self, method, path, body=None, headers=None):
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Return the answer; a request that may pass later is repeated: the same request has one effect.
 
         Raises
         ------
         Trouble
         """
-        for pause in (*PAUSES_S, None):
+        for pause in PAUSES_S:
             try:
                 return self._once(method, path, body, headers)
             except Trouble as trouble:
-                if trouble.code not in ("away", "busy") or pause is None:
+                if trouble.code not in ("away", "busy"):
                     raise
             time.sleep(pause)
-        return None
+        return self._once(method, path, body, headers)
 
-    def _once(self, method, path, body, headers):
+    def _once(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> dict[str, Any]:
         try:
             found = self.http.request(
                 method, self.url + path, json=body, headers=headers, timeout=ANSWER_S, allow_redirects=False
@@ -251,7 +260,7 @@ class Slidegate:
             raise Trouble(str(said.get("detail")), "busy" if passing else str(said.get("code", "")))
         return said
 
-    def launch(self, key, body):
+    def launch(self, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Sign in with a session of OMERO, ask for a Run, and return what slidegate says within seconds.
 
         Raises
@@ -271,7 +280,7 @@ class Slidegate:
         finally:
             self.leave(csrf)
 
-    def leave(self, csrf):
+    def leave(self, csrf: Mapping[str, str]) -> None:
         """Sign out. Where that fails, the session ends by itself."""
         try:
             self._once("DELETE", "/v1/session", None, csrf)
@@ -279,13 +288,13 @@ class Slidegate:
             return
 
 
-def reason(error):
+def reason(error: Exception) -> str:
     """Return what an error is, in few words."""
     verified = re.search("certificate verify failed: ([^(]+)", str(error))
     return verified.group(1).strip() if verified else type(error).__name__
 
 
-def told(trouble, made):
+def told(trouble: Trouble, made: Made) -> str:
     """Return what a person is told of a trouble; names of parameters are those of the form."""
     words = str(trouble)
     for title, (name, _) in settings(made).items():
@@ -297,7 +306,7 @@ def told(trouble, made):
     return words
 
 
-def answer(made, wish, count):
+def answer(made: Made, wish: Mapping[str, Any], count: int) -> tuple[str, str]:
     """Return what a person is told, and where the Run is shown.
 
     Raises
@@ -318,7 +327,7 @@ def answer(made, wish, count):
     return words % (title, images, run), f"{pages}#/runs/{run}"
 
 
-def run(client, made):
+def run(client: Any, made: Made) -> int:
     """Do what the form asks for, and say how it went; returns the exit code."""
     try:
         given = client.getInputs(unwrap=True)
@@ -333,7 +342,7 @@ def run(client, made):
     return 0
 
 
-def main():
+def main() -> int:
     """Be a script of OMERO."""
     if MADE is None:
         sys.exit("This file is not complete: python -m omero_slidegate script makes one that is.")
