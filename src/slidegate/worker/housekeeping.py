@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from slidegate.worker.presence import Presence, free_the_dead
+from slidegate.worker.staging import forget_begun
 from slidegate.worker.telling import in_words
 from slidegate.worker.tools import Tools
 
@@ -40,7 +41,7 @@ class Housekeeping:
     ----------
     chores
         Those beside its own, which are: to take over what killed workers had in their hands, and to forget
-        wishes that were granted or refused an hour ago.
+        wishes that were granted or refused an hour ago and what was kept of images whose Tasks have ended.
     """
 
     def __init__(self, tools: Tools, presence: Presence, chores: Sequence[Chore] = ()) -> None:
@@ -48,6 +49,7 @@ class Housekeeping:
         self._clock = tools.clock
         self._chores = (
             Chore("dead", _LOOK_FOR_DEAD_SECONDS, lambda now: free_the_dead(tools, presence, now)),
+            Chore("begun", _SWEEP_SECONDS, lambda _now: forget_begun(tools)),
             Chore("wishes", _SWEEP_SECONDS, lambda now: store.wishes.sweep(now - _WISH_SECONDS)),
             *chores,
         )

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from slidegate.domain.values import AttemptKey, Digest
-from slidegate.store.queue import Claim
+from slidegate.domain.values import AttemptKey, Digest, digest_of
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """Names below ``$SLIDEGATE_HOME``.
 
-    - ``staging/<tree>``: an image on its way to a site; ``staging/<task>.<token>``: being converted
+    - ``staging/<tree>``: an image on its way to a site; ``staging/<task>.<print>``: being converted, as it
+      was at that fingerprint
     - ``collected/<attempt>``: a result on its way to where a person wants it;
       ``collected/<attempt>.<token>``: being fetched
     - ``logs/<attempt>``: the log of an Attempt, for when its site has let go of it
@@ -69,12 +69,21 @@ class Places:
                 path.unlink(missing_ok=True)
             os.close(handle)
 
-    def converting(self, claim: Claim) -> Path:
-        """Where a Task's image is converted under this lease; what earlier leases left is removed."""
-        for left in self.staging.glob(f"{claim.task}.*"):
-            if left.name != f"{claim.task}.{claim.token}":
-                shutil.rmtree(left, ignore_errors=True)
-        return self.staging / f"{claim.task}.{claim.token}"
+    def converting(self, task: str, fingerprint: str) -> Path:
+        """Where a Task's image is converted; what is left of it as it was at other fingerprints is removed.
+
+        The place is the same for every lease: who killed workers leave it to goes on there.
+        """
+        here = self.staging / f"{task}.{digest_of(fingerprint)[:16]}"
+        for left, path in self.begun():
+            if left == task and path != here:
+                shutil.rmtree(path, ignore_errors=True)
+        return here
+
+    def begun(self) -> Iterator[tuple[str, Path]]:
+        """Yield the Tasks whose images are being converted, or were, and where."""
+        for path in sorted(self.staging.glob("*.*")):
+            yield path.name.rpartition(".")[0], path
 
     def converted(self, tree: Digest) -> Path:
         """Where an image lies that was converted to this Tree."""

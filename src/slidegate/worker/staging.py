@@ -5,26 +5,30 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from slidegate.domain.errors import SlidegateError, UnknownRun
 from slidegate.domain.events import Staged
-from slidegate.domain.states import State
-from slidegate.domain.values import Digest, ImageRef, digest_of
+from slidegate.domain.states import FINISHED, State
+from slidegate.domain.values import Digest, ImageRef, TaskId, digest_of
 from slidegate.sites import Gate
 from slidegate.sites.errors import DamagedOnTheWay
 from slidegate.sites.transfer import put_tree
 from slidegate.sites.trees import describe_folder, tree_digest, tree_text
 from slidegate.sources.base import CONVERTER, ImageSource
+from slidegate.sources.errors import DiskFullError
 from slidegate.store.images import StagedImage
 from slidegate.store.queue import Claim
 from slidegate.worker.errors import ImageChanged, InOtherHands
 from slidegate.worker.holding import Holding
 from slidegate.worker.tools import Tools, ref_of
 
+_PARTS = "parts"
+
 
 def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
     """Bring the image of a Task to its Run's site and say so.
 
-    Safe to repeat after being killed anywhere: a conversion that was not finished is thrown away, one that
-    was finished is used, and what the site has of it is not sent again.
+    Safe to repeat after being killed anywhere: a conversion that was not finished goes on from what its
+    source has kept, one that was finished is used, and what the site has of it is not sent again.
 
     Raises
     ------
@@ -110,18 +114,39 @@ def _convert(
     tools: Tools, claim: Claim, source: ImageSource, ref: ImageRef, fingerprint: str, hold: Holding
 ) -> StagedImage:
     """Convert an image into ``staging/<tree>`` and remember what it became."""
-    making = tools.places.converting(claim)
-    shutil.rmtree(making, ignore_errors=True)
-    making.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    making = tools.places.converting(claim.task, fingerprint)
+    making.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in making.iterdir():
+        if left.name != _PARTS:
+            shutil.rmtree(left, ignore_errors=True)
     try:
-        source.stage(ref, making, hold.note("converting"))
-        entries = describe_folder(making)
+        source.stage(ref, making / "image", hold.note("converting"), parts=making / _PARTS)
+        entries = describe_folder(making / "image")
         tree = tree_digest(entries)
-        _adopt(making, tools.places.converted(tree))
-    finally:
+        _adopt(making / "image", tools.places.converted(tree))
         shutil.rmtree(making, ignore_errors=True)
+    except SlidegateError as error:
+        if not error.transient or error.code == DiskFullError.code:  # what is kept takes room from others
+            shutil.rmtree(making, ignore_errors=True)
+        raise
+    finally:
+        with suppress(OSError):  # most sources keep nothing
+            making.rmdir()
     tools.store.images.remember_staged(ref, fingerprint, CONVERTER, tree, entries)
     return StagedImage(tree, entries)
+
+
+def forget_begun(tools: Tools) -> None:
+    """Remove what was kept of images whose Tasks have ended. Safe to repeat."""
+    for task, path in tools.places.begun():
+        if not _goes_on(tools, TaskId(task)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _goes_on(tools: Tools, task: TaskId) -> bool:
+    with suppress(UnknownRun):
+        return State(tools.store.runs.task(task)["state"]) not in FINISHED
+    return False
 
 
 def _adopt(made: Path, target: Path) -> None:

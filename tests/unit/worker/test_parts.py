@@ -15,11 +15,11 @@ from slidegate.domain.parameters import complete
 from slidegate.domain.states import State
 from slidegate.domain.values import AttemptKey
 from slidegate.store import Store
-from slidegate.store.queue import Claim
 from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.holding import Holding
 from slidegate.worker.places import Places
 from slidegate.worker.plans import make_plan
+from slidegate.worker.staging import forget_begun
 from slidegate.worker.tools import Tools
 from tests.unit.domain.histories import request
 from tests.unit.worker.conftest import Clock
@@ -112,23 +112,35 @@ def test_a_plan_names_no_image() -> None:
     assert b"Jane" not in make_plan(RUN, [row(1)]).text
 
 
-def claim(token: int) -> Claim:
-    return Claim("run.1", "me", token, {"id": "run.1"})
-
-
-def test_what_an_earlier_lease_fetched_is_taken_over_and_what_it_converted_is_not(tmp_path: Path) -> None:
+def test_what_an_earlier_lease_had_is_taken_over_but_for_images_that_are_others_now(tmp_path: Path) -> None:
     places = Places(tmp_path)
     key = AttemptKey("a" * 64)
     for folder in (
         places.fetching(key, 1),
-        places.converting(claim(1)),
-        places.converting(claim(1)).parent / "other",
+        places.converting("run.1", "as it is"),
+        places.converting("run.11", "as it was"),
+        places.staging / "other",
     ):
         folder.mkdir(parents=True)
         (folder / "x").write_text("x")
+    (places.converting("run.1", "as it is").with_suffix(".as-it-was")).mkdir()
     assert (places.fetching(key, 2) / "x").is_file()
-    assert not places.converting(claim(2)).exists()
-    assert sorted(path.name for path in places.staging.iterdir()) == ["other"]
+    assert (places.converting("run.1", "as it is") / "x").is_file()
+    assert [task for task, _ in places.begun()] == ["run.1", "run.11"]
+    assert not places.converting("run.1", "changed").exists()
+    assert [task for task, _ in places.begun()] == ["run.11"]
+    assert (places.staging / "other").exists()
+
+
+def test_what_was_kept_of_images_goes_when_their_tasks_have_ended(tools: Tools, store: Store) -> None:
+    asked = request(tasks=2)
+    store.history.request(asked, 1.0)
+    going, ended = (task["id"] for task in store.runs.tasks(asked.run))
+    store.history.append(asked.run, Failed(ended, State.WAITING, "image-unusable", "No."), 2.0)
+    for task in (going, ended, "0123456789ab.1"):
+        tools.places.converting(task, "print").mkdir(parents=True)
+    forget_begun(tools)
+    assert [task for task, _ in tools.places.begun()] == [going]
 
 
 def test_leftovers_are_what_no_unfinished_task_needs(tmp_path: Path) -> None:
