@@ -29,6 +29,16 @@ export function pagesAre(at: (path: string) => string): void {
   addressOf = at;
 }
 
+let imageOf = (_image: string): string => "";
+
+/** Say where images are shown outside of our pages, by their names; empty where they are not. */
+export function imagesAre(at: (image: string) => string): void {
+  imageOf = at;
+}
+
+/** Where an image is shown outside of our pages; empty where it is not. */
+export const imageAddress = (image: string): string => imageOf(image);
+
 /** The address of one of our pages, by its path. */
 export const address = (path: string): string => addressOf(path);
 

@@ -204,6 +204,8 @@ export interface Run extends RunSummary {
   runtime: string | null;
   schema: Schema | null;
   outputs: Record<string, { type: string; path?: string; title?: string }>;
+  /** What becomes of results in OMERO; null where they do not go there. */
+  publish?: Publish | null;
 }
 
 export interface Task {

@@ -10,7 +10,7 @@ import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import { trouble } from "../elements/small.ts";
 import { picturesAre } from "../elements/thumb.ts";
-import { pagesAre } from "../router.ts";
+import { imagesAre, pagesAre } from "../router.ts";
 import tokens from "../tokens.css?inline";
 
 /** The colours, sizes and type of our pages, inside of an element; nothing of what surrounds it comes in. */
@@ -84,6 +84,7 @@ export abstract class OmeroFrame extends LitElement {
     this.known = places.join("\n");
     this.api.through({ csrfCookie: this.csrfCookie });
     pagesAre((path) => this.addressOf(path));
+    imagesAre((image) => (this.showUrl ? numbered(this.showUrl, image) : ""));
     picturesAre((image) => (this.thumbnailUrl ? numbered(this.thumbnailUrl, image) : null));
     void this.begin();
   }
@@ -96,11 +97,6 @@ export abstract class OmeroFrame extends LitElement {
     asked.delete("step");
     const where = this.launchUrl || `${beside}launch/`;
     return asked.size ? `${where.split("?")[0]!}?${asked}` : where;
-  }
-
-  /** The page of OMERO.web that shows an image; empty where that is not known. */
-  protected shown(image: string): string {
-    return this.showUrl ? numbered(this.showUrl, image) : "";
   }
 
   #signedOut = (): void => {

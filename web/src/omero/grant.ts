@@ -118,6 +118,10 @@ export class SgOmeroGrant extends LitElement {
       ${trouble(this.problem)}`;
   }
 
+  protected override updated(): void {
+    this.hidden = !this.grant?.needed;
+  }
+
   override render(): TemplateResult | typeof nothing {
     const { grant } = this;
     if (!grant?.needed) return nothing;

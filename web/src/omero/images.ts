@@ -190,7 +190,7 @@ export class SgOmeroImages extends LitElement {
       <span class="what"
         ><span class="name">${image.name}</span
         ><span class="line">${this.#where(image)}</span
-        >${facts?.shape ? html`<span class="line numbers">${inWords(facts).join(" · ")}</span>` : nothing}${
+        >${facts?.shape ? html`<span class="line numbers">${inWords(facts)[0]}</span>` : nothing}${
           plane && image.planes
             ? html`<span class="planes"
                 >${this.#axis(image, plane, "z", "Plane")}${this.#axis(image, plane, "t", "Time")}</span

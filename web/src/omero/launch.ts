@@ -36,6 +36,7 @@ export class SgOmeroLaunch extends OmeroFrame {
     css`
       .page {
         padding: var(--sg-5) var(--sg-5) 0;
+        min-height: calc(100dvh - 3.5rem);
       }
       .inner {
         max-width: var(--sg-width);
@@ -63,7 +64,7 @@ export class SgOmeroLaunch extends OmeroFrame {
   };
 
   protected override content(): TemplateResult {
-    return html`<div class="inner">
+    return html`<div class="inner" role="main">
       ${
         this.launches
           ? html`<sg-omero-choice
@@ -204,7 +205,7 @@ export class SgOmeroChoice extends LaunchPage {
   #none(): TemplateResult {
     const words = this.from
       ? "The images of that run are not there any more, or you may not use them."
-      : "Select images or datasets in OMERO.web, and choose slidegate from “Open with”.";
+      : "Select images or datasets in OMERO.web, and choose “Run on cluster” from “Open with”.";
     return html`<sg-notice kind="empty" heading="No image is selected">${words}</sg-notice>`;
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Runs, one Run, and results, in OMERO.web: `#/runs`, `#/runs/ID`, `#/runs/ID/results/1`. */
-import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { css, html, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import "../elements/small.ts";
 import { placeOf, type Place } from "../router.ts";
@@ -26,6 +26,7 @@ export class SgOmeroRuns extends OmeroFrame {
     css`
       .page {
         padding: var(--sg-5) var(--sg-5) var(--sg-6);
+        min-height: calc(100dvh - 5.5rem);
       }
       .inner {
         max-width: var(--sg-width);
@@ -92,14 +93,14 @@ export class SgOmeroRuns extends OmeroFrame {
             base=${this.base}
             person=${this.session!.person}
             group=${this.session!.group}
-            how="Select images or datasets in OMERO.web, and choose slidegate from “Open with”: the run appears here, and its results on the images."
+            how="Select images or datasets in OMERO.web, and choose “Run on cluster” from “Open with”: the run appears here, and its results on the images."
           ></sg-runs>
           <sg-omero-grant base=${this.base}></sg-omero-grant>`;
     }
   }
 
   protected override content(): TemplateResult {
-    return html`<div class="inner ${this.place.page === "results" ? "wide" : nothing}" tabindex="-1">
+    return html`<div class="inner ${this.place.page === "results" ? "wide" : ""}" role="main" tabindex="-1">
       ${this.#page()}
     </div>`;
   }

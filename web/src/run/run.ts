@@ -227,7 +227,7 @@ export class SgRun extends LitElement {
       ${may("retry") && bad ? html`<button @click=${() => void this.#act("Starting again…", () => this.api.retry(run.run))}>${icon("again", 16)} Try ${run.counts.failed ? "the failed" : "the cancelled"} again</button>` : nothing}
       ${may("cancel") ? html`<button @click=${() => this.cancelDialog.show()}>${icon("stop", 16)} Cancel</button>` : nothing}
       ${may("again") ? html`<a class="button" href=${address(paths.again(run.run))}>${icon("plus", 16)} Run again</a>` : nothing}
-      ${may("delete") ? html`<button class="quiet danger" @click=${() => this.deleteDialog.show()}>${icon("bin", 16)} Delete</button>` : nothing}
+      ${may("delete") ? html`<button class="quiet danger" @click=${() => this.deleteDialog.show()}>${icon("bin", 16)} ${run.publish ? "Undo or delete" : "Delete"}</button>` : nothing}
     </div>`;
   }
 
@@ -300,8 +300,8 @@ export class SgRun extends LitElement {
           go of. Your images are not touched. This cannot be undone.
         </p>
         <div class="stack" role="radiogroup" aria-label="What is deleted">
-          ${choice(false, "Keep the results", "Tables, label images and reports stay in the results folder.")}
-          ${choice(true, "Delete the results too", "Nothing of this run is left.")}
+          ${choice(false, "Keep the results", run.publish ? "What was written to OMERO stays on the images." : "Tables, label images and reports stay in the results folder.")}
+          ${run.publish ? choice(true, "Undo: take the results out of OMERO too", "Tables, files, ROIs, key-value pairs, tags and images that this run made are removed. What you or others added or changed stays.") : choice(true, "Delete the results too", "Nothing of this run is left.")}
         </div>
         <button slot="do" @click=${() => this.deleteDialog.close()}>Keep the run</button>
         <button slot="do" class="danger primary" @click=${() => void this.#delete()}>

@@ -6,7 +6,7 @@ import type { Run, Task } from "../api.ts";
 import { shared } from "../elements/base.ts";
 import { icon } from "../elements/icon.ts";
 import "../elements/thumb.ts";
-import { address, paths } from "../router.ts";
+import { address, imageAddress, paths } from "../router.ts";
 import { count, ended, headline, inTitles, left, meaning, sentence, taskWord } from "../words.ts";
 
 /** Fires `sg-log` and `sg-watch` with {task}. */
@@ -164,6 +164,7 @@ export class SgTaskRow extends LitElement {
     const { task } = this;
     const [word, tone] = taskWord(task.state, task.wanted);
     const done = task.state === "succeeded" && task.published;
+    const elsewhere = imageAddress(task.image);
     const results = address(paths.results(this.run, task.number));
     return html`<div class="row ${this.watched ? "watched" : ""}">
       <sg-thumb base=${this.base} image=${task.image}></sg-thumb>
@@ -174,6 +175,7 @@ export class SgTaskRow extends LitElement {
       <div class="do">
         ${task.state === "running" && !this.alone ? html`<button class="quiet" aria-pressed=${this.watched ? "true" : "false"} aria-label="Watch ${task.name}" @click=${() => this.#tell("sg-watch")}>${icon("eye", 18)}<span>Watch</span></button>` : nothing}
         ${done ? html`<a class="button" href=${results} aria-label="Results of ${task.name}">Results</a>` : nothing}
+        ${elsewhere ? html`<a class="button quiet" href=${elsewhere} aria-label="${task.name} in OMERO">${icon("image", 18)}<span>In OMERO</span></a>` : nothing}
         <button
           class="quiet"
           aria-label="${task.state === "failed" ? "Why" : "Log"}: ${task.name}"
