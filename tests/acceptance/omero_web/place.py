@@ -145,6 +145,17 @@ class Place:
             [sys.executable, "-P", "-m", "omero_slidegate", *map(str, words)], {**os.environ, **own}
         )
 
+    @contextmanager
+    def store(self) -> Iterator[Any]:
+        """Open what slidegate remembers."""
+        from slidegate.store import Store
+
+        store = Store.open(f"sqlite:///{self.home / 'slidegate.db'}")
+        try:
+            yield store
+        finally:
+            store.close()
+
     def start(self, part: str) -> None:
         """Start the api or the worker."""
         argv = {
@@ -309,10 +320,10 @@ def open_place(
 
 def _trusted(place: Place) -> None:
     """Make the key of OMERO.web, and let slidegate know its public half."""
-    made = place.admin("key", place.folder / "slidegate.key")
-    assert made.returncode == 0, made.stderr
+    from omero_slidegate import keys
+
     public = place.folder / "omero-web.pub"
-    public.write_text(made.stdout)
+    public.write_text(keys.public_key(keys.make_key(place.folder / "slidegate.key")))
     known = place.call("omero", "web", "add", "omero-web", public)
     assert known.returncode == 0, known.stderr
 
