@@ -8,9 +8,14 @@ const PAUSE = 3000;
 /** Until what will not pass in a moment is looked at again; an answer is fresh for as long. */
 const LONG_PAUSE = 30_000;
 
+/** The code of what cannot be done before the person has let slidegate work in OMERO. */
+export const NO_GRANT = "omero-no-grant";
+
 export class Facts extends EventTarget {
   private readonly known = new Map<string, ImageFacts>();
   private readonly wanted = new Set<string>();
+  /** Images that nobody may look at before the person has let slidegate work in OMERO: nothing is wrong with them. */
+  private readonly closed = new Set<string>();
   private working = false;
   private readonly ended = new AbortController();
 
@@ -24,11 +29,18 @@ export class Facts extends EventTarget {
 
   /** Ask for what is not known yet; `change` is fired when some is. */
   want(images: Iterable<string>): void {
-    for (const image of images) if (!this.known.has(image)) this.wanted.add(image);
+    for (const image of images) if (!this.known.has(image) && !this.closed.has(image)) this.wanted.add(image);
     if (!this.working && this.wanted.size) {
       this.working = true;
       setTimeout(() => void this.work(), 60);
     }
+  }
+
+  /** There is a grant now: ask for what nobody could look at without one. */
+  granted(): void {
+    const images = [...this.closed];
+    this.closed.clear();
+    this.want(images);
   }
 
   /** Nobody looks any more. */
@@ -42,7 +54,9 @@ export class Facts extends EventTarget {
       const group = [...this.wanted].slice(0, GROUP);
       try {
         const found = await Api.at(this.base).describe(group, undefined, signal);
-        for (const facts of found) this.known.set(facts.image, facts);
+        for (const facts of found)
+          if (facts.problem?.code === NO_GRANT) this.closed.add(facts.image);
+          else this.known.set(facts.image, facts);
         for (const image of group) this.wanted.delete(image);
         this.#later(found.filter((facts) => facts.problem?.passes).map((facts) => facts.image));
         this.dispatchEvent(new Event("change"));

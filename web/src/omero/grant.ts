@@ -8,7 +8,10 @@ import "../elements/small.ts";
 import { trouble } from "../elements/small.ts";
 import { moment } from "../words.ts";
 
-/** Fires `sg-granted` with {grant} whenever it is known anew. Draws nothing where no session is needed. */
+/**
+ * Fires `sg-granted` with {grant} whenever it is known anew, null where it cannot be. Draws nothing where no session is
+ * needed. `look()` asks again.
+ */
 @customElement("sg-omero-grant")
 export class SgOmeroGrant extends LitElement {
   static override styles = [
@@ -53,17 +56,26 @@ export class SgOmeroGrant extends LitElement {
   }
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("base")) void this.#do(() => Promise.resolve());
+    if (changed.has("base")) void this.look();
   }
 
-  /** Do something, and ask how it stands then. */
+  /** Ask how it stands. */
+  async look(): Promise<void> {
+    try {
+      this.grant = await this.api.omeroGrant();
+    } catch {
+      this.grant = null; // what is asked for next says what is wrong
+    }
+    this.dispatchEvent(new CustomEvent("sg-granted", { detail: { grant: this.grant } }));
+  }
+
+  /** Do something, and ask what that has changed. */
   async #do(what: () => Promise<void>): Promise<void> {
     this.busy = true;
     this.problem = null;
     try {
       await what();
-      this.grant = await this.api.omeroGrant();
-      this.dispatchEvent(new CustomEvent("sg-granted", { detail: { grant: this.grant } }));
+      await this.look();
     } catch (thrown) {
       this.problem = Problem.from(thrown);
     }

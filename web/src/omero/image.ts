@@ -20,6 +20,7 @@ export class SgOmeroImage extends OmeroFrame {
     ...OmeroFrame.styles,
     css`
       .page {
+        padding: var(--sg-3);
         font-size: var(--sg-size-s);
         background: none;
       }
@@ -153,8 +154,8 @@ export class SgOmeroImage extends OmeroFrame {
         >${mine ? nothing : `, by ${task.person}`}
       </p>
       <div class="links">
-        <a href=${address(paths.run(task.run))}>Run</a>
-        ${task.state === "succeeded" && task.published ? html`<a href=${address(paths.results(task.run, task.number))}>Results</a>` : nothing}
+        ${link(address(paths.run(task.run)), "Run", task)}
+        ${task.state === "succeeded" && task.published ? link(address(paths.results(task.run, task.number)), "Results", task) : nothing}
       </div>
     </li>`;
   };
@@ -164,7 +165,9 @@ export class SgOmeroImage extends OmeroFrame {
     const there = this.launchUrl.includes("?")
       ? this.launchUrl
       : `${address("/launch")}?image=${numberOf(this.image)}`;
-    return html`<a class="button primary" href=${there}>${icon("plus", 16)} Run on cluster</a>`;
+    return html`<a class="button primary" href=${there} target="_blank" rel="noopener"
+      >${icon("plus", 16)} Run on cluster</a
+    >`;
   }
 
   #list(): unknown {
@@ -187,6 +190,10 @@ export class SgOmeroImage extends OmeroFrame {
     </section>`;
   }
 }
+
+/** Opens beside OMERO.web's tree, which keeps what is selected in it. */
+const link = (to: string, words: string, of: ImageTask): TemplateResult =>
+  html`<a href=${to} target="_blank" rel="noopener" aria-label="${words} of ${moment(of.at)}">${words}</a>`;
 
 declare global {
   interface HTMLElementTagNameMap {

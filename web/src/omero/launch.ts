@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** Launching on what was selected in OMERO.web: one page, nothing to type. */
 import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { customElement, property, state } from "lit/decorators.js";
+import { customElement, property, query, state } from "lit/decorators.js";
 import {
   Problem,
   type Grant,
@@ -12,6 +12,7 @@ import {
   type Task,
 } from "../api.ts";
 import { trouble } from "../elements/small.ts";
+import { NO_GRANT } from "../launch/facts.ts";
 import { forecast } from "../launch/forecast.ts";
 import { LaunchPage } from "../launch/page.ts";
 import { stated } from "../launch/stated.ts";
@@ -20,6 +21,7 @@ import { go, paths } from "../router.ts";
 import { many } from "../words.ts";
 import { OmeroFrame, numberOf } from "./frame.ts";
 import "./grant.ts";
+import type { SgOmeroGrant } from "./grant.ts";
 import "./images.ts";
 import type { Plane } from "./images.ts";
 import { PLAIN, tagFault } from "./publish.ts";
@@ -117,9 +119,11 @@ export class SgOmeroChoice extends LaunchPage {
   @state() private planes: ReadonlyMap<string, Plane> = new Map();
   @state() private publish: Publish = PLAIN;
   @state() private grant: Grant | null = null;
+  @query("sg-omero-grant") private granting?: SgOmeroGrant;
 
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("selectionUrl") && !this.from) void this.#read([this.selectionUrl]);
+    if (changed.has("failed") && this.failed?.code === NO_GRANT) void this.granting?.look();
     if (this.choice.settled) this.estimateSoon();
   }
 
@@ -158,9 +162,13 @@ export class SgOmeroChoice extends LaunchPage {
 
   /** What is wrong with an image, as far as is known; empty where nothing is. */
   #why(each: SelectedImage): string {
-    return each.usable
-      ? (this.facts.get(this.#named(each))?.problem?.message ?? "")
-      : each.why || "It cannot be used.";
+    if (!each.usable) return each.why || "It cannot be used.";
+    return this.facts.get(this.#named(each))?.problem?.message ?? "";
+  }
+
+  #granted(grant: Grant | null): void {
+    if (grant?.granted && !this.grant?.granted) this.facts.granted();
+    this.grant = grant;
   }
 
   get #stacks(): SelectedImage[] {
@@ -266,7 +274,7 @@ export class SgOmeroChoice extends LaunchPage {
     return html`<h1>Run on cluster</h1>
       <sg-omero-grant
         base=${this.base}
-        @sg-granted=${(event: CustomEvent<{ grant: Grant }>) => (this.grant = event.detail.grant)}
+        @sg-granted=${(event: CustomEvent<{ grant: Grant | null }>) => this.#granted(event.detail.grant)}
       ></sg-omero-grant>
       ${
         unread
