@@ -27,6 +27,8 @@ from slidegate.store import Store, tables
 from tests.finished import Computed, Finished, draw, finish
 from tests.unit.api.service import Service, serving
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 600, 1100
 UNPACK = {
     "": bytes,

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("sqlalchemy", "fastapi", "pydantic", "numpy", "httpx", "rich", "argon2", "uvicorn")
 ROOMS = ("slidegate.worker", "slidegate.sites", "slidegate.sources", "slidegate.local_site", "slidegate_gate")
 

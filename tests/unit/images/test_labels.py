@@ -142,6 +142,7 @@ def _write_part(path: str, part: int) -> None:
             labels.write(y0, x0, picture()[y0:y1, x0:x1])
 
 
+@pytest.mark.slow
 def test_two_processes_write_to_one_label_image_and_lose_nothing(tmp_path):
     create_labels(tmp_path / "two", SHAPE, shard=256, pixel_size_um=0.5)
     context = multiprocessing.get_context("spawn")

@@ -9,6 +9,8 @@ from slidegate.cli import main
 from slidegate.sites.keys import Keys
 from slidegate.sites.registry import Registry, Site
 
+pytestmark = pytest.mark.slow
+
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1uXcVtvMB8GF0m9gbvAtZAtUKfuyqJNvrYvBzYzVgu"
 Typed = tuple[int, str, str]
 

@@ -37,6 +37,7 @@ def measured(pixels: np.ndarray) -> tuple[Outlines, np.ndarray]:
     return outlines, intensities(pixels, (0, 0), outlines, outlines.windows(SHAPE)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dim", "full", "saturated", "bytes"])
 def test_intensities_agree_with_numpy_and_scipy(kind):
     chance = np.random.default_rng(1)

@@ -34,6 +34,7 @@ def test_weights_are_symmetric_and_sum_to_256(sigma):
     assert len(weights) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_smoothing_is_the_exact_convolution_rounded_once(kind):
     pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (40, 31)).astype(kind)

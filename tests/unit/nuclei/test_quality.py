@@ -8,6 +8,8 @@ from slidegate_analysis.nuclei.geometry import geometry_for
 from slidegate_analysis.nuclei.score import score
 from slidegate_analysis.nuclei.synth import PRESETS, Slide
 
+pytestmark = pytest.mark.slow
+
 
 def found_in(image: np.ndarray, diameter_px: float) -> np.ndarray:
     geometry = geometry_for(diameter_px)

@@ -251,6 +251,7 @@ def test_lists_start_as_omero_config_append_starts_them(config_xml: Path, omero_
     assert [each[0] for each in right] == ["Acquisition", "Preview", "a"]
 
 
+@pytest.mark.slow
 def test_omero_web_is_asked_in_a_folder_of_its_own_and_only_for_its_lists(omerodir: Path) -> None:
     defaults = WebDefaults()
     assert defaults("omero.web.apps") == []
@@ -285,6 +286,7 @@ values = texts | st.lists(st.text(max_size=4), max_size=3, unique=True)
 keys = st.sampled_from(["omero.a", "omero.b", "omero.web.apps"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(keys, values, max_size=3), max_size=3))
 def test_whatever_was_applied_before_twice_is_once(steps: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

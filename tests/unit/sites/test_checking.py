@@ -11,6 +11,8 @@ from slidegate.sites.ssh import Patience
 from tests.unit.sites.conftest import Connect
 from tests.unit.sites.sshd import Sshd, free_port
 
+pytestmark = pytest.mark.slow
+
 LAYERS = [
     "ssh", "own key", "channels", "name", "port", "host key", "key", "noise", "gate", "protocol", "audit",
     "key name", "workflows", "limits", "clock", "round trip",

@@ -18,6 +18,8 @@ from slidegate.sites.transfer import fetch_tree, put_tree
 from slidegate.sites.trees import describe_folder, is_name, read_tree, tree_digest, tree_text
 from tests.unit.sites.conftest import Connect
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

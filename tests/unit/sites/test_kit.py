@@ -11,6 +11,7 @@ WORKFLOWS = Path(__file__).parents[2] / "data" / "workflows"
 PYTHON = "/usr/bin/python3"
 
 
+@pytest.mark.slow
 def test_a_kit_is_all_that_a_gate_needs_and_its_page_names_the_commands(tmp_path: Path) -> None:
     kit = tmp_path / "kit"
     assert write_kit(kit, WORKFLOWS, []) == ["count_bytes"]

@@ -245,6 +245,7 @@ def _publish_many(out: str, files: str, start: int) -> None:
         FolderSink(Path(out)).publish(publication, Path(files))
 
 
+@pytest.mark.slow
 def test_two_processes_that_publish_the_same_results_leave_one_of_each(tmp_path, files):
     context = multiprocessing.get_context("spawn")
     workers = [

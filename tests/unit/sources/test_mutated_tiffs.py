@@ -13,6 +13,8 @@ from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import ImageRef
 from slidegate.sources.folder import FolderSource
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "a.ome.tif": {"tile": (64, 64), "compression": "zlib", "metadata": {"axes": "CYX"}},
     "b.tif": {"rowsperstrip": 9, "compression": "lzw", "photometric": "minisblack"},

@@ -98,6 +98,7 @@ def test_a_pyramid_that_makes_no_sense_is_left_alone(tmp_path: Path) -> None:
         assert overview(pixels, 256).pixels.shape == (2, 256, 256)
 
 
+@pytest.mark.slow
 def test_of_a_huge_image_only_small_parts_are_read_at_once() -> None:
     sizes: list[int] = []
 

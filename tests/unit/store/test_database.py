@@ -23,6 +23,8 @@ from slidegate.store.leases import CANCEL, STEPS
 from tests.postgres import Postgres, running
 from tests.unit.domain.histories import request
 
+pytestmark = pytest.mark.slow
+
 EARLIER = Path(__file__).parents[2] / "data" / "store"
 """Rows as slidegate wrote them when its tables were those of an earlier version."""
 

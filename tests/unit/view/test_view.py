@@ -218,6 +218,7 @@ def test_what_is_in_a_table_stays_whole_where_nobody_looks_at_a_terminal(
     assert len(found.getvalue().strip().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_commands_that_need_no_image_do_not_wait_for_what_reads_images(tmp_path: Path) -> None:
     code = "import sys, atexit; sys.argv = ['slidegate', 'key', 'list']; from slidegate.cli import main\n"
     code += "atexit.register(lambda: print('numpy' in sys.modules))\nmain()"
