@@ -409,4 +409,49 @@ MITIGATIONS: dict[str, list[Change]] = {
             "if False:",
         )
     ],
+    "omero-web-forged": [
+        server("api/statements.py", '"strict_aud": True,', '"strict_aud": True, "verify_signature": False,')
+    ],
+    "omero-web-replayed": [
+        server(
+            "api/routes/omero.py",
+            "if not webs.said(found.web, found.jti, now, found.ends_at):",
+            "if False:",
+        )
+    ],
+    "omero-web-old": [server("api/statements.py", "if now >= ends + CLOCKS_SECONDS:", "if False:")],
+    "omero-web-long": [
+        server("api/statements.py", "if not 0 < ends - began <= LONGEST_SECONDS:", "if False:")
+    ],
+    "omero-web-elsewhere": [server("api/statements.py", '"strict_aud": True,', '"verify_aud": False,')],
+    "omero-web-of-others": [
+        server(
+            "api/statements.py",
+            "key = key_of(_issuer(text))",
+            'key = key_of("other" if key_of("other") else _issuer(text))',
+        )
+    ],
+    "stolen-omero-web": [server("api/routes/omero.py", "if account.role == _ADMINISTRATOR:", "if False:")],
+    "omero-namesake": [server("store/omero.py", "columns = (tables.person.c.name, ", "columns = (")],
+    "omero-web-removed": [
+        server("store/omero.py", "for table in (tables.session, tables.token)", "for table in ()")
+    ],
+    "omero-nobody": [
+        server(
+            "api/routes/omero.py",
+            "if found.user_id in _NOBODIES or found.name in _NOBODYS_NAMES:",
+            "if False:",
+        )
+    ],
+    "omero-guessing": [server("api/routes/omero.py", "if error.code in _REFUSALS:", "if False:")],
+    "omero-password-kept": [
+        server("store/wishes.py", '{"body": {}} if held.wish.kind in SECRET else {}', "{}")
+    ],
+    "omero-password-guessed": [
+        server(
+            "api/routes/omero.py",
+            'wait = parts.limits.take("omero-grant", who.person, ONE_PERSON)',
+            "wait = 0.0",
+        )
+    ],
 }

@@ -208,13 +208,13 @@ class OmeroNotConfigured(ApiProblem):
 
 
 class NotOfOmero(ApiProblem):
-    """You have not come here from OMERO, so that nobody knows who you are there: open OMERO.web."""
+    """Who a person is in OMERO is not known here: open OMERO.web, and come from there."""
 
     code = "not-of-omero"
 
 
 class GrantNotNeeded(ApiProblem):
-    """Here slidegate acts for people in OMERO by an account of its own: your password is not needed."""
+    """Here slidegate acts for people in OMERO by an account of its own: no password is needed."""
 
     code = "omero-grant-not-needed"
 

@@ -545,6 +545,7 @@ class PersonSaid(Said):
     group: str
     active: bool
     has_password: bool
+    omero: str | None = Field(description="The login name in OMERO of who has come from there.")
 
 
 class PeopleSaid(Said):

@@ -12,6 +12,7 @@ from slidegate.domain.errors import BadParameter
 
 if TYPE_CHECKING:
     from slidegate.store.accounts import Account
+    from slidegate.store.omero import OmeroPerson
 
 person = typer.Typer(
     no_args_is_help=True, help="Who may sign in, and who may use which site as which account."
@@ -146,7 +147,7 @@ def list_people() -> None:
 
     with open_store() as store:
         names, links = store.people.names(), store.people.links()
-        accounts = store.accounts.all()
+        accounts, in_omero = store.accounts.all(), store.omero_people.all()
     if not names:
         typer.echo("There are no people yet. slidegate person add PERSON adds one.", err=True)
         return
@@ -158,7 +159,7 @@ def list_people() -> None:
         ] or [(name, "-", "-", "-", "-", "-")]
     table("", ["person", "site", "account", "key", "days (UTC)", "today"], rows)
     if accounts:
-        signing_in = [_signs_in(each) for each in accounts]
+        signing_in = [_signs_in(each, in_omero.get(each.person)) for each in accounts]
         table("\nwho may sign in", ["person", "role", "group", "signs in"], signing_in)
 
 
@@ -180,8 +181,11 @@ def remove(
         typer.echo(f"Nothing links {name} to {site}.", err=True)
 
 
-def _signs_in(account: "Account") -> tuple[str, str, str, str]:
-    how = "by password" if account.has_password else "has no password"
+def _signs_in(account: "Account", there: "OmeroPerson | None") -> tuple[str, str, str, str]:
+    ways = ["by password"] if account.has_password else []
+    if there is not None and account.role != "administrator":
+        ways.append(f"by OMERO, as {there.name}")
+    how = ", ".join(ways) or "has no password"
     return account.person, account.role, account.group or "-", how if account.active else "off"
 
 

@@ -2,7 +2,7 @@
 """People: who may sign in, as what."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -14,6 +14,7 @@ from slidegate.api.problems import LastAdministrator, PersonExists
 from slidegate.api.replies import problems, said
 from slidegate.api.rights import Scope, scope
 from slidegate.store.accounts import Account
+from slidegate.store.omero import OmeroPerson
 from slidegate.store.people import UnknownPerson
 
 router = APIRouter(tags=["people"])
@@ -28,7 +29,8 @@ def list_people(request: Request, who: Annotated[Who, Depends(SEE)]) -> Response
     found = parts_of(request).store.accounts.all()
     if scope(who.role, "people.see") != Scope.ALL:
         found = [one for one in found if who.may("people.see", one.person, one.group)]
-    return said({"items": [asdict(one) for one in found]})
+    there = parts_of(request).store.omero_people.all()
+    return said({"items": [_shown(one, there.get(one.person)) for one in found]})
 
 
 @router.post(
@@ -47,7 +49,7 @@ def add_person(asked: shapes.PersonAsked, request: Request, who: Annotated[Who, 
     parts.store.accounts.set(asked.person, asked.role, asked.group, parts.clock())
     if kept is not None:
         parts.store.accounts.set_password(asked.person, kept)
-    return said(asdict(parts.store.accounts.get(asked.person)), 201)
+    return said(_shown(parts.store.accounts.get(asked.person), None), 201)
 
 
 @router.patch(
@@ -72,7 +74,11 @@ def change_person(
         accounts.set_password(person, kept)
     if active != account.active:
         accounts.deactivate(person, active)
-    return said(asdict(accounts.get(person)))
+    return said(_shown(accounts.get(person), parts.store.omero_people.get(person)))
+
+
+def _shown(account: Account, there: OmeroPerson | None) -> dict[str, Any]:
+    return {**asdict(account), "omero": None if there is None else there.name}
 
 
 def _account(parts: ApiParts, person: str) -> Account | None:
