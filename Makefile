@@ -98,7 +98,7 @@ bench: install-dev  ## every figure, full size; each is a ratio measured in one 
 	$(BIN)/python benchmarks/all.py $(ARGS)
 
 bench-readers: install-dev  ## what 1, 10 and 100 jobs that read planes mean for those who use OMERO.web meanwhile
-	$(BIN)/python benchmarks/readers.py $(ARGS)
+	$(BIN)/python benchmarks/readers.py --full $(ARGS)
 
 proof: install-dev  ## the long forms of the proofs
 	scripts/system-packages
