@@ -38,6 +38,8 @@ FORMS: dict[str, tuple[list[str], list[str], list[str] | None]] = {
     "pocket_tiles": ([], ["--full"], None),
     "omero_pixels": ([], ["--full"], None),
     "omero_import": ([], ["--full"], None),
+    "omero_staging": ([], ["--full"], None),
+    "readers": ([], ["--full"], None),
     "slurm_queries": ([], ["--full"], None),
     "ssh_staging": ([], ["--full"], None),
     "history_size": ([], ["--full"], None),

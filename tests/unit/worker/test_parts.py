@@ -2,6 +2,7 @@
 """The small parts of a worker."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from slidegate.domain.events import CollectAgain, Event, Failed, Retried, Staged
 from slidegate.domain.parameters import complete
 from slidegate.domain.states import State
 from slidegate.domain.values import AttemptKey
+from slidegate.sources.errors import DamagedImageError, DiskFullError, StorageFailedError
 from slidegate.store import Store
 from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.holding import Holding
 from slidegate.worker.places import Places
 from slidegate.worker.plans import make_plan
 from slidegate.worker.staging import forget_begun
+from slidegate.worker.staging import stage as stage_task
 from slidegate.worker.tools import Tools
 from tests.unit.domain.histories import request
-from tests.unit.worker.conftest import Clock
+from tests.unit.worker.conftest import Clock, Source
 
 SCHEMA = {
     "type": "object",
@@ -141,6 +144,36 @@ def test_what_was_kept_of_images_goes_when_their_tasks_have_ended(tools: Tools, 
         tools.places.converting(task, "print").mkdir(parents=True)
     forget_begun(tools)
     assert [task for task, _ in tools.places.begun()] == [going]
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (StorageFailedError(), True),
+        (NoLongerWanted(), True),
+        (KeyboardInterrupt(), True),
+        (DiskFullError(), False),
+        (DamagedImageError(), False),
+    ],
+)
+def test_what_a_source_has_kept_stays_as_long_as_going_on_can_help(
+    tools: Tools, store: Store, clock: Clock, source: Source, error: BaseException, kept: bool
+) -> None:
+    def stage(ref: object, folder: Path, progress: object, *, parts: Path) -> None:
+        parts.mkdir(exist_ok=True)
+        (parts / str(len(list(parts.iterdir())))).write_text("a part")
+        raise error
+
+    store.history.request(request(tasks=1), 1.0)
+    source.stage = stage  # type: ignore[method-assign, assignment]
+    held = store.queue.claim("me", clock.now, 100.0)
+    assert held is not None
+    tools = replace(tools, gates={"local": object()})  # type: ignore[dict-item]
+    for _ in range(2):
+        with Holding(store, [held], clock, 100.0) as hold, pytest.raises(type(error)):
+            stage_task(tools, held, hold)
+    found = [path for _, folder in tools.places.begun() for path in folder.glob("parts/*")]
+    assert len(found) == (2 if kept else 0)
 
 
 def test_leftovers_are_what_no_unfinished_task_needs(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 """Images in OMERO, read with the rights of the person who is logged in.
 
 What is written at a site holds pixels, channel labels and the pixel size, and nothing else that OMERO knows
-of an image. Photographs of labels and of whole glasses are never read.
+of an image. Photographs of labels and of whole glasses are never looked at.
 """
 
 from __future__ import annotations
