@@ -37,13 +37,13 @@ _MOST_INTERRUPTIONS = 20
 
 
 class NotOfOmero(BadRequest):
-    """Who a person is in OMERO is not known here: open OMERO.web, and come from there."""
+    """You have not come here from OMERO, so that nobody knows who you are there: open OMERO.web."""
 
     code = "not-of-omero"
 
 
 class GrantNotNeeded(BadRequest):
-    """Here slidegate acts for people in OMERO by an account of its own: no password is needed."""
+    """Here slidegate acts for people in OMERO by an account of its own: your password is not needed."""
 
     code = "omero-grant-not-needed"
 

@@ -366,7 +366,7 @@ def test_who_left_the_group_while_a_run_waited_is_told_and_can_go_on_when_back(o
     try:
         [task] = office.work(run).tasks
         assert (task.state, task.error_code) == (State.FAILED, "omero-image-hidden")
-        assert "does not belong to its group" in task.error
+        assert "no longer, the person" in task.error
         assert office.written(image) == {"Roi": 0}
     finally:
         into(office, "bob", "leaving")

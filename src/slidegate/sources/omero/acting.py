@@ -49,7 +49,7 @@ class OmeroNotActingError(OmeroError):
 
 
 class OmeroHiddenError(OmeroNotPermittedError):
-    """The image is not to be seen in OMERO: it was deleted, or the person does not belong to its group now.
+    """The image is not to be seen in OMERO: it was deleted, or its group is not, or no longer, the person's.
 
     Who was taken out of a group while a run waited can be taken in again; then let the run go on.
     """
@@ -58,9 +58,9 @@ class OmeroHiddenError(OmeroNotPermittedError):
 
 
 class OmeroNotWritableError(OmeroError):
-    """In the image's group in OMERO, the person may look at images and not write beside them.
+    """In the image's group in OMERO the person may look, but not write beside images: its owner can allow it.
 
-    The group's owner can let members annotate; then let the run go on, and nothing is computed again.
+    Then let the run go on; nothing is computed again.
     """
 
     code = "omero-not-writable"

@@ -17,9 +17,9 @@ from .private import SecretUnreadableError, read_private, write_private
 
 
 class OmeroNoGrantError(OmeroError):
-    """Slidegate may not act for the person in OMERO: that was never permitted, was taken back, or has ended.
+    """In OMERO slidegate may not act for you, or not any more: permit it, by your password there, once.
 
-    Permit it in the pages, by the password of OMERO, once; what waits for it then goes on by itself.
+    What waits for it goes on by itself then.
     """
 
     code = "omero-no-grant"
