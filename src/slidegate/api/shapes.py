@@ -358,8 +358,18 @@ class RunsSaid(Said):
     next: str | None
 
 
+class PublishSaid(Said):
+    """What is written into OMERO besides tables and files."""
+
+    objects: Literal["sample", "all-on-duplicate"]
+    labels: Literal["none", "attachment", "image"]
+    tags: list[str]
+
+
 class RunWholeSaid(RunSaid):
     """A run with what it was launched with."""
+
+    publish: PublishSaid | None = Field(description="How results are written into OMERO; null elsewhere.")
 
     parameters: dict[str, Any]
     release: str

@@ -122,6 +122,19 @@ def test_what_is_done_with_an_image_is_found_by_the_image(service: Service) -> N
     assert client.get("/v1/images/tasks", params={"image": "omero:2"}).json() == {"items": []}
 
 
+def test_a_run_says_how_its_results_are_written_into_omero(service: Service) -> None:
+    client = service.by_token(service.person("reader"))
+    run = in_omero(service, "reader", "said", ["51"])
+    assert client.get(f"/v1/runs/{run}").json()["publish"] == {
+        "objects": "sample", "labels": "none", "tags": [],
+    }  # fmt: skip
+    out = "omero:omero.example.org?labels=image&objects=all-on-duplicate&tag=by%20me&tag=counted"
+    service.store.history.append(run, events.OutChosen(out), service.now())
+    assert client.get(f"/v1/runs/{run}").json()["publish"] == ALL | {"tags": ["by me", "counted"]}
+    elsewhere = service.run("reader")
+    assert client.get(f"/v1/runs/{elsewhere}").json()["publish"] is None
+
+
 def test_only_what_one_may_see_is_found(service: Service) -> None:
     service.person("mate", group="team")
     run = in_omero(service, "mate", "theirs", ["31"])

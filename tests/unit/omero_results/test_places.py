@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where results go in OMERO, and as what, is one text: the same for the same wishes."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidegate.sources.omero.errors import OmeroPlaceError
-from slidegate.sources.omero.places import MOST_TAGS, TAG_LENGTH, OmeroPlace
+from slidegate.domain.omero_places import MOST_TAGS, TAG_LENGTH, BadOmeroPlace, OmeroPlace
 
 tags = st.lists(
     st.text(min_size=1, max_size=TAG_LENGTH).filter(lambda tag: tag.isprintable() and tag == tag.strip()),
@@ -50,11 +46,6 @@ def test_wishes_have_one_order_and_what_nobody_asked_for_is_not_said() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_place_is_refused_in_words(text: str) -> None:
-    with pytest.raises(OmeroPlaceError) as refused:
+    with pytest.raises(BadOmeroPlace) as refused:
         OmeroPlace.parse(text)
     assert refused.value.code == "omero-place-unreadable"
-
-
-def test_nothing_of_omero_is_loaded_to_read_a_place() -> None:
-    loaded = "import sys, slidegate.sources.omero.places; sys.exit('omero' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0

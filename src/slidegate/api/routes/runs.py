@@ -16,6 +16,7 @@ from slidegate.api.replies import ACCEPTED, encoded, kept, kept_as, problems, sa
 from slidegate.api.rights import Scope, scope
 from slidegate.api.summaries import event_summary, for_whom, summary
 from slidegate.domain.errors import RunStillActive
+from slidegate.domain.omero_places import PREFIX, OmeroPlace
 from slidegate.domain.values import Digest, RunId
 from slidegate.store.pages import RunRow
 
@@ -80,12 +81,21 @@ def _whole(parts: ApiParts, who: Who, row: RunRow) -> dict[str, Any]:
     shown = for_whom(summary(parts, row), who)
     return {
         **shown,
+        "publish": _publish(row.out),
         "parameters": dict(row.parameters),
         "release": row.release,
         "runtime": None if release is None else release.runtime,
         "schema": None if release is None else dict(release.schema),
         "outputs": {} if release is None else dict(release.manifest.get("outputs", {})),
     }
+
+
+def _publish(out: str) -> dict[str, Any] | None:
+    """Return how results are written into OMERO; None for a Run whose results go elsewhere."""
+    if not out.startswith(PREFIX):
+        return None
+    place = OmeroPlace.parse(out)
+    return {"objects": place.objects, "labels": place.labels, "tags": list(place.tags)}
 
 
 @router.get("/v1/runs/{run}/events", response_model=shapes.EventsSaid, responses=problems("unknown-run"))

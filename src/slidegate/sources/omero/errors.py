@@ -88,9 +88,3 @@ class OmeroResultRefusedError(OmeroError):
     """Results cannot be written to this image: in its group this person may only look at it."""
 
     code = "omero-result-refused"
-
-
-class OmeroPlaceError(OmeroError):
-    """It is not said as it should be where results go in OMERO, and as what."""
-
-    code = "omero-place-unreadable"
