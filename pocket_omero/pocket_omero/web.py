@@ -290,12 +290,23 @@ def default(key: str) -> list[Any]:
 def _collect(folder: Path, environment: Mapping[str, str], apps: Sequence[str]) -> None:
     """Bring the files that browsers load to one place, unless the same have been brought there."""
     installed = sorted(f"{one.name} {one.version}" for one in importlib.metadata.distributions())
-    wanted = hashlib.sha256("\n".join([*apps, *installed]).encode()).hexdigest()
+    own = [str(file) for app in apps for file in _static(app)]  # an app that is being worked on changes them
+    wanted = hashlib.sha256("\n".join([*apps, *installed, *own]).encode()).hexdigest()
     note = folder / "static-files"
     if note.exists() and note.read_text() == wanted:
         return
     done = subprocess.run(
-        [sys.executable, "-m", "django", "collectstatic", "--noinput", "--link", "--verbosity", "0"],
+        [
+            sys.executable,
+            "-m",
+            "django",
+            "collectstatic",
+            "--noinput",
+            "--clear",
+            "--link",
+            "--verbosity",
+            "0",
+        ],
         cwd=folder,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
@@ -306,3 +317,11 @@ def _collect(folder: Path, environment: Mapping[str, str], apps: Sequence[str]) 
     if done.returncode:
         raise WebFailed(f"OMERO.web's files could not be collected: {(done.stdout + done.stderr)[-4000:]}")
     note.write_text(wanted)
+
+
+def _static(app: str) -> list[Path]:
+    """The files of an app that browsers load."""
+    found = importlib.util.find_spec(app)
+    if found is None or found.origin is None:
+        return []
+    return sorted((Path(found.origin).parent / "static").rglob("*"))

@@ -7,11 +7,13 @@ holds here holds where less is in the way.
 
 import io
 import json
+import re
 import time
 import zipfile
 
 import httpx
 import pytest
+from playwright.sync_api import Locator, Page, expect
 
 from tests.acceptance.omero_web.place import Visit, open_place, until
 
@@ -28,6 +30,7 @@ WEB = {
     "omero.web.public.get_only": "false",
 }
 COOKIE = "slidegate_session"
+SECONDS = 45
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +308,72 @@ def test_a_run_of_somebody_else_is_not_there(alice, bob, run):
     assert run in [one["run"] for one in alice.api("runs").json()["items"]]
     problem(bob.api(f"runs/{run}"), 404, "unknown-run")
     assert bob.api("runs").json()["items"] == []
+
+
+# --- in a browser
+
+
+@pytest.fixture
+def page(chromium, place):
+    """A window in which alice has logged in; no script may stop in it, and no request be refused."""
+    context = chromium.new_context(viewport={"width": 1500, "height": 900}, base_url=place.web.url)
+    context.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
+    wrong = []
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("response", lambda said: said.status >= 400 and wrong.append(f"{said.status} {said.url}"))
+    window = context.new_page()
+    window.goto(f"{PREFIX}/webclient/login/")
+    window.fill("input[name=username]", "alice")
+    window.fill("input[name=password]", "secret-a")
+    window.click("input[type=submit]")
+    window.wait_for_url(re.compile("/webclient/(\\?.*)?$"))
+    yield window
+    context.close()
+    assert wrong == []
+
+
+def node(page: Page, name: str) -> Locator:
+    """Return what has this name in the tree."""
+    return page.locator("#dataTree .jstree-anchor", has_text=name)
+
+
+@pytest.mark.browser
+def test_images_chosen_in_the_tree_are_opened_with_the_launch_page(page, place):
+    first, second = place.image("cell1.tif"), place.image("cell2.tif")
+    page.goto(f"{PREFIX}/webclient/?show=image-{first}|image-{second}")
+    expect(page.locator("#dataTree .jstree-clicked")).to_have_count(2)
+    node(page, "cell2.tif").click(button="right")
+    page.locator(".vakata-context a", has_text="Open With").hover()
+    with page.expect_popup() as opened:
+        page.locator(".vakata-context a", has_text="Run on cluster").click()
+    launch = opened.value
+    launch.wait_for_url(re.compile(f"{PREFIX}/slidegate/launch/\\?image={first}-{second}$"))
+    expect(launch.locator("sg-omero-launch")).to_contain_text("cell1.tif")
+    expect(launch.locator("sg-omero-launch")).to_contain_text("cell2.tif")
+
+
+@pytest.mark.browser
+def test_the_tab_of_an_image_shows_its_runs_and_asks_nothing_when_nobody_looks(page, place, run):
+    page.goto(f"{PREFIX}/webclient/?show=image-{place.image('cell0.tif')}")
+    page.locator("#annotation_tabs_list a", has_text="Cluster").click()
+    tab = page.locator("#slidegate_tab")
+    expect(tab.locator("sg-omero-image")).to_contain_text(re.compile("count", re.IGNORECASE))
+    page.locator("#annotation_tabs_list a", has_text="General").click()
+    expect(tab.locator("sg-omero-image")).to_have_count(0)
+    page.locator("#annotation_tabs_list a", has_text="Cluster").click()
+    expect(tab.locator("sg-omero-image")).to_have_count(1)
+    node(page, "Cells").first.click()  # a dataset: the way to launch
+    expect(tab.locator("a", has_text="Run on cluster")).to_have_attribute(
+        "href", f"{PREFIX}/slidegate/launch/?dataset={place.container('Dataset', 'Cells')}"
+    )
+
+
+@pytest.mark.browser
+def test_the_header_leads_to_the_runs(page, run):
+    page.locator(".menu_link a", has_text="Runs").click()
+    page.wait_for_url(re.compile(f"{PREFIX}/slidegate/(#.*)?$"))
+    expect(page.locator("sg-omero-runs")).to_contain_text(re.compile("2 images", re.IGNORECASE))
 
 
 # --- for administrators
