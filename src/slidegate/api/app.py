@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The HTTP service, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -44,6 +45,8 @@ _ROUTES = (
     session, omero, workflows, images, wishes, launches, previews, runs, tasks, events, tokens, webhooks,
     people, audit, health, pages,
 )  # fmt: skip
+_OMERO_AT_ONCE = 4
+"""So many sessions in OMERO are asked at once whose they are: the threads of the service are few."""
 _ABOUT = """What people and programs ask of slidegate. Times are seconds since 1970. What goes wrong is said
 as `application/problem+json` with a `code` that never changes. Sign in with `Authorization: Bearer sg_...`,
 or with the cookie of a session and `X-CSRF-Token` for what changes something. What waits for a worker waits
@@ -59,6 +62,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         What it is made of. Its threads end with the service.
     """
     parts.limits = Limits()
+    parts.omero_turns = asyncio.Semaphore(_OMERO_AT_ONCE)
     parts.metrics = Metrics()
     parts.releases = Releases(parts.store)
     parts.accounts = LocalAccounts(parts.store)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +136,7 @@ class ApiParts:
     sign_in: SignIn | None = None
     omero: Callable[[str], OmeroPerson] | None = None
     # made by create_app
+    omero_turns: asyncio.Semaphore = field(init=False)
     accounts: LocalAccounts = field(init=False)
     waiting: Waiting = field(init=False)
     stream: Stream = field(init=False)

@@ -226,6 +226,13 @@ class NoOmeroWorker(ApiProblem):
     transient = True
 
 
+class OmeroBusy(ApiProblem):
+    """OMERO could not answer at that moment."""
+
+    code = "omero-busy"
+    transient = True
+
+
 class NotBesideFolders(ApiProblem):
     """How results are written into OMERO can be chosen for images of OMERO only."""
 

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from slidegate.api.limits import Limits
 from slidegate.api.signin import ONE_ADDRESS
 from slidegate.domain.sealing import public_of, unseal
+from slidegate.store.omero import OmeroPerson
 from slidegate.store.people import Link
 from tests.unit.api.omero_web import OmeroWeb
 from tests.unit.api.service import Said, Service, serving
@@ -285,9 +287,9 @@ def test_nobody_is_vouched_for_any_more_by_an_omero_web_that_was_removed(service
 def test_who_is_refused_again_and_again_is_slowed_down_and_who_is_not_never(
     service: Service, web: OmeroWeb
 ) -> None:
-    for number in range(int(ONE_ADDRESS.burst) + 5):
-        assert service.client().post(URL, json=web.says(170, "many")).status_code == 200, number
     client = service.client()
+    for number in range(int(ONE_ADDRESS.burst) + 5):
+        assert client.post(URL, json=web.says(170, "many")).status_code == 200, number
     for _ in range(int(ONE_ADDRESS.burst)):
         assert code_of(client.post(URL, json={"statement": "a.b.c"})) == REFUSED
     answer = client.post(URL, json=web.says(170, "many"))
@@ -329,6 +331,30 @@ def test_where_no_omero_is_known_that_is_said(tmp_path_factory: pytest.TempPathF
 
 def test_where_nothing_can_ask_omero_that_is_said(service: Service) -> None:
     assert code_of(service.client().post(URL, json={"session": "k"})) == (409, "omero-not-installed")
+
+
+@pytest.mark.slow
+def test_an_omero_that_hangs_holds_up_nobody_who_asks_for_something_else(service: Service) -> None:
+    answers = threading.Event()
+
+    def whose(_key: str) -> OmeroPerson:
+        answers.wait(60)
+        return OmeroPerson(190, "patient")
+
+    service.parts.omero = whose
+    client = service.client()
+    try:
+        with ThreadPoolExecutor(45) as many:  # more than the service has threads
+            waiting = [many.submit(client.post, URL, json={"session": "k"}) for _ in range(45)]
+            try:
+                assert service.client().get("/v1/session").status_code == 401
+            finally:
+                answers.set()
+            codes = {one.result().status_code for one in waiting}
+    finally:
+        service.parts.omero = None
+    assert 200 in codes
+    assert codes <= {200, 503}
 
 
 # granting

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """People of OMERO: signing in as one, and permitting slidegate to act for oneself there."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from slidegate.api.problems import (
     GrantNotNeeded,
     NoOmeroWorker,
     NotOfOmero,
+    OmeroBusy,
     OmeroNotConfigured,
     OmeroPersonRefused,
     StatementRefused,
@@ -36,6 +38,7 @@ router = APIRouter(tags=["omero"])
 GRANT = Allowed("omero.grant")
 PURPOSE = "omero-grant"
 """What passwords are sealed for; whoever opens them says it again."""
+_TURN_SECONDS = 5.0
 _ADMINISTRATOR = "administrator"
 _NOBODIES = frozenset({0, 1})
 _NOBODYS_NAMES = frozenset({"root", "guest"})
@@ -54,7 +57,7 @@ _AWAY = (
         "wrong-origin", "too-many-sign-ins",
     ),
 )  # fmt: skip
-def sign_in_by_omero(asked: shapes.OmeroStatement | shapes.OmeroSession, request: Request) -> Response:
+async def sign_in_by_omero(asked: shapes.OmeroStatement | shapes.OmeroSession, request: Request) -> Response:
     """Sign in as somebody of OMERO; the answer sets the cookie.
 
     Either an OMERO.web that is known here says who it is, in a statement that is believed once; or the key of
@@ -69,16 +72,13 @@ def sign_in_by_omero(asked: shapes.OmeroStatement | shapes.OmeroSession, request
     if isinstance(asked, shapes.OmeroStatement):
         request.state.target = "by a statement of OMERO.web"
         with _refusals_counted(parts.limits, "omero-statements", address_of(request)):
-            found, web = _stated(parts, asked.statement)
+            found, web = await run_in_threadpool(_stated, parts, asked.statement)
         request.state.target = f"by a statement of OMERO.web {web}"
     else:
         request.state.target = "by a session in OMERO"
         with _refusals_counted(parts.limits, "omero-sessions", address_of(request)):
-            found = _joined(parts, asked.session)
-    person = _person_of(parts, found)
-    request.state.person = person
-    end_former(parts, request)
-    return begin_session(parts, person, said, web)
+            found = await _joined(parts, asked.session)
+    return await run_in_threadpool(_let_in, parts, request, found, web)
 
 
 @contextmanager
@@ -104,11 +104,27 @@ def _stated(parts: ApiParts, text: str) -> tuple[OmeroPerson, str]:
     return OmeroPerson(found.user_id, found.name), found.web
 
 
-def _joined(parts: ApiParts, key: str) -> OmeroPerson:
-    """Return whose a session in OMERO is."""
+async def _joined(parts: ApiParts, key: str) -> OmeroPerson:
+    """Return whose a session in OMERO is; few are asked at once: an OMERO that hangs holds up nobody else."""
     if parts.omero is None:
         raise OmeroNotInstalled
-    return parts.omero(key)
+    try:
+        async with asyncio.timeout(_TURN_SECONDS):
+            await parts.omero_turns.acquire()
+    except TimeoutError as error:
+        raise OmeroBusy from error
+    try:
+        return await run_in_threadpool(parts.omero, key)
+    finally:
+        parts.omero_turns.release()
+
+
+def _let_in(parts: ApiParts, request: Request, found: OmeroPerson, web: str | None) -> Response:
+    """Sign somebody of OMERO in."""
+    person = _person_of(parts, found)
+    request.state.person = person
+    end_former(parts, request)
+    return begin_session(parts, person, said, web)
 
 
 def _person_of(parts: ApiParts, found: OmeroPerson) -> str:
