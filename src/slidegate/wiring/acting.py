@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from slidegate.domain.errors import BadRequest, SlidegateError
+from slidegate.domain.omero_places import PREFIX, OmeroPlace
 from slidegate.domain.values import ImageRef, RunId
 from slidegate.settings import Settings
 from slidegate.sources.base import ImageSource, Publication, Published, ResultSink
+from slidegate.sources.errors import SourceError
 from slidegate.sources.omero.acting import Sudo, grant, keep_alive, refusals_of, rights_of
 from slidegate.sources.omero.connection import Connection, Server
 from slidegate.sources.omero.errors import OmeroInterruptedError, OmeroSessionGoneError
 from slidegate.sources.omero.grants import Grants, OmeroNoGrantError
 from slidegate.sources.omero.persons import ByGrants, BySudo, Known, Persons, check_person
 from slidegate.sources.omero.placed import PlacedSource
-from slidegate.sources.omero.places import PREFIX, OmeroPlace
 from slidegate.sources.omero.sink import OmeroSink, image_id
 from slidegate.sources.omero.undo import undo_run
 from slidegate.store import Store
@@ -36,14 +37,14 @@ _INTERRUPTED = frozenset({"omero-interrupted", "omero-busy"})
 _MOST_INTERRUPTIONS = 20
 
 
-class NotOfOmero(BadRequest):
-    """You have not come here from OMERO, so that nobody knows who you are there: open OMERO.web."""
+class NotOfOmeroError(SourceError):
+    """Who a person is in OMERO is not known here: open OMERO.web, and come from there."""
 
     code = "not-of-omero"
 
 
 class GrantNotNeeded(BadRequest):
-    """Here slidegate acts for people in OMERO by an account of its own: your password is not needed."""
+    """Here slidegate acts for people in OMERO by an account of its own: no password is needed."""
 
     code = "omero-grant-not-needed"
 
@@ -67,10 +68,6 @@ class Granting:
         self._store = store
         self.grants = Grants(settings.omero_grants, settings.omero_grants_key)
 
-    def publish_key(self, now: float) -> None:
-        """Let people know what passwords are sealed with."""
-        self._store.omero_grants.publish(self.grants.public_key, now)
-
     def begin(self, person: str, who: Known, password: str) -> float | None:
         """Begin a session of a person and keep it; return when it ends, None where it has no end."""
         given = grant(self._server, who.name, password)
@@ -86,8 +83,13 @@ class Granting:
         if who is not None:
             self.grants.revoke(self._server, who.name)
 
-    def keep_alive(self, _now: float) -> None:
-        """Tell OMERO that all sessions are still needed, by one connection; forget those that have ended."""
+    def look_after(self, now: float) -> None:
+        """Say what passwords are sealed with, and keep all sessions alive; forget those that have ended."""
+        self._store.omero_grants.publish(self.grants.public_key, now)
+        self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Tell OMERO that all sessions are still needed, by one connection."""
         keys = dict(self._keys())
         while keys:
             first = next(iter(keys))
@@ -246,7 +248,7 @@ class ActingInOmero:
     def _known(self, person: str) -> Known:
         found = self._store.omero_people.get(person)
         if found is None:
-            raise NotOfOmero
+            raise NotOfOmeroError
         return Known(found.user_id, found.name)
 
 

@@ -3,7 +3,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -102,6 +101,5 @@ def acting_in_omero(
     if settings.omero_account is not None:
         return (lambda: ActingInOmero(settings, store, None)), ()
     granting = Granting(settings, store)
-    granting.publish_key(time.time())
-    keep_alive = Chore("omero-grants", _KEEP_ALIVE_SECONDS, granting.keep_alive)
-    return (lambda: ActingInOmero(settings, store, granting)), (keep_alive,)
+    chore = Chore("omero-grants", _KEEP_ALIVE_SECONDS, granting.look_after)
+    return (lambda: ActingInOmero(settings, store, granting)), (chore,)

@@ -21,8 +21,6 @@ from slidegate.worker.errors import ImageChanged, InOtherHands
 from slidegate.worker.holding import Holding
 from slidegate.worker.tools import Tools, ref_of
 
-_PARTS = "parts"
-
 
 def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
     """Bring the image of a Task to its Run's site and say so.
@@ -116,14 +114,16 @@ def _convert(
     """Convert an image into ``staging/<tree>`` and remember what it became."""
     making = tools.places.converting(claim.task, fingerprint)
     making.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for left in making.iterdir():
-        if left.name != _PARTS:
-            shutil.rmtree(left, ignore_errors=True)
+    made, parts = making / "image", making / "parts"
     try:
-        source.stage(ref, making / "image", hold.note("converting"), parts=making / _PARTS)
-        entries = describe_folder(making / "image")
+        if not (made.is_dir() and parts.is_dir()):  # where both are, it is whole and on the disk
+            for left in making.iterdir():
+                if left != parts:
+                    shutil.rmtree(left, ignore_errors=True)
+            source.stage(ref, made, hold.note("converting"), parts=parts)
+        entries = describe_folder(made)
         tree = tree_digest(entries)
-        _adopt(making / "image", tools.places.converted(tree))
+        _adopt(made, tools.places.converted(tree))
         shutil.rmtree(making, ignore_errors=True)
     except SlidegateError as error:
         if not error.transient or error.code == DiskFullError.code:  # what is kept takes room from others

@@ -4,10 +4,13 @@
 import json
 from typing import Any
 
+from slidegate.domain.values import TaskId
+from slidegate.store import Store
 from slidegate.worker.wishes.desk import Asked, Desk
 from slidegate.worker.wishes.errors import BadWish
 
 _FRESH_SECONDS = 600.0
+_WAITS = "[omero-no-grant]"
 
 
 def grant_omero(desk: Desk, asked: Asked) -> dict[str, Any]:
@@ -28,7 +31,17 @@ def grant_omero(desk: Desk, asked: Asked) -> dict[str, Any]:
         raise BadWish("The password was sealed for somebody else.")
     ends_at = acting.grant(person, user_id, name, password)
     store.omero_grants.note(person, now, ends_at)
+    _wake(store, person, now)
     return {"ends_at": ends_at}
+
+
+def _wake(store: Store, person: str, now: float) -> None:
+    """Let go on at once what waits for a person's permission."""
+    for run in store.runs.unfinished():
+        if store.runs.run(run)["person"] == person:
+            for task in store.runs.tasks(run):
+                if (task["trouble"] or "").endswith(_WAITS):
+                    store.queue.put_off(TaskId(task["id"]), now, task["trouble"])
 
 
 def revoke_omero(desk: Desk, asked: Asked) -> dict[str, Any]:
