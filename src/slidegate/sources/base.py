@@ -178,10 +178,11 @@ class ImageSource(Protocol):
     ) -> None:
         """Write the image as OME-Zarr 0.5 to `folder`, which appears whole or not at all.
 
-        `folder` must be absent or empty. Equal images give equal bytes. `parts` is a folder on the same disk
-        for this image and fingerprint alone: a source from which images come slowly keeps there what it has
-        when the work ends early, however it ends, and goes on from there when it is called again. It is gone
-        when the image is whole. A source whose images lie here needs none.
+        `folder` must be absent or empty. Equal images give equal bytes. `parts` is the name of a folder on
+        the same disk for this image and fingerprint alone: a source from which images come slowly makes it
+        and keeps there what it has when the work ends early, however it ends, and goes on from there when it
+        is called again. An empty one beside a whole `folder` says that all of that is on the disk; the caller
+        removes it. A source whose images lie here makes none.
         """
         ...
 

@@ -320,7 +320,7 @@ def test_what_is_here_of_a_file_is_not_asked_for_again(source, images, tmp_path,
     source.stage(ref, tmp_path / "staged", parts=parts)
     assert since.blocks <= blocks - 4
     assert contents(tmp_path / "staged") == contents(tmp_path / "at once")
-    assert not parts.exists()
+    assert list(parts.iterdir()) == []
 
 
 def test_parts_of_a_file_that_were_harmed_meanwhile_are_noticed(source, images, tmp_path, asked):

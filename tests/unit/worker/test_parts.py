@@ -176,6 +176,40 @@ def test_what_a_source_has_kept_stays_as_long_as_going_on_can_help(
     assert len(found) == (2 if kept else 0)
 
 
+@pytest.mark.parametrize("flushed", [True, False])
+def test_an_image_that_was_whole_when_its_worker_died_is_read_again_only_if_it_may_not_be_on_the_disk(
+    tools: Tools, store: Store, clock: Clock, source: Source, flushed: bool
+) -> None:
+    class Gate:
+        def missing(self, *_tree: object) -> bool:
+            return False
+
+    staged = []
+
+    def stage(ref: object, folder: Path, progress: object, *, parts: Path) -> None:
+        staged.append(ref)
+        folder.mkdir()
+        (folder / "zarr.json").write_text("{}")
+        if flushed:
+            parts.mkdir(exist_ok=True)
+        if len(staged) == 1:
+            raise KeyboardInterrupt
+
+    asked = request(tasks=1)
+    store.history.request(asked, 1.0)
+    store.history.append(asked.run, StagingBegan(asked.tasks[0].task, State.WAITING), 2.0)
+    source.stage = stage  # type: ignore[method-assign, assignment]
+    held = store.queue.claim("me", clock.now, 100.0)
+    assert held is not None
+    tools = replace(tools, gates={"local": Gate()})  # type: ignore[dict-item]
+    with Holding(store, [held], clock, 100.0) as hold, pytest.raises(KeyboardInterrupt):
+        stage_task(tools, held, hold)
+    with Holding(store, [held], clock, 100.0) as hold:
+        stage_task(tools, held, hold)
+    assert len(staged) == (1 if flushed else 2)
+    assert list(tools.places.begun()) == []
+
+
 def test_leftovers_are_what_no_unfinished_task_needs(tmp_path: Path) -> None:
     places = Places(tmp_path)
     for name in ("staging/run.1.2", "staging/gone.1.2", "staging/tree", "collected/key", "collected/old.1"):

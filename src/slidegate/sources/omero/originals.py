@@ -35,6 +35,8 @@ from .pixels import Plane, Tiles
 Read = Callable[[int, int, int, int, int], np.ndarray]
 
 BLOCK = 4 << 20
+ORIGINAL = "original"
+"""What the file is called while it is here."""
 _SIDE = 256  # of a place that may be compared with OMERO's pixels
 _PLACES = 8  # of them in a row and in a column
 _SHA1 = re.compile("[0-9a-f]{40}")
@@ -150,7 +152,7 @@ def reading_original(
     SourceError
         The disk is full, or OMERO could not be reached for longer than the patience lasts.
     """
-    path = scratch / "original"
+    path = scratch / ORIGINAL
     with ExitStack() as stack:
         pixels = None
         if _fetched(lanes, original, path, progress):

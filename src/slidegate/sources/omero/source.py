@@ -56,7 +56,7 @@ from slidegate.sources.overview import overview
 from .connection import EVERY_GROUP, Connection, speaking
 from .errors import OmeroLabelImageError, OmeroNotFoundError, OmeroPlaneNeededError, OmeroSessionGoneError
 from .lanes import CONNECTIONS, PATIENCE_S, Connect, Lanes
-from .originals import FileLane, Read, original_of, reading_original
+from .originals import ORIGINAL, FileLane, Read, original_of, reading_original
 from .pixels import Plane, Tiles, reading
 
 __all__ = ["OmeroSource"]
@@ -508,7 +508,7 @@ def _pixels(found: _Found, tiles: Tiles) -> Pixels:
 
 @contextmanager
 def _scratch(folder: Path, parts: Path | None) -> Iterator[Path]:
-    """Make a folder that nobody else can read, for as long as it is needed; `parts` stays if that fails."""
+    """Yield a folder that nobody else can read: `parts`, which keeps what it has, or one for this time."""
     if parts is None:
         with writing():
             made = Path(mkdtemp(prefix=f"{folder.name}.original-", dir=folder.parent))
@@ -520,7 +520,7 @@ def _scratch(folder: Path, parts: Path | None) -> Iterator[Path]:
     with writing():
         parts.mkdir(mode=0o700, parents=True, exist_ok=True)
     yield parts
-    shutil.rmtree(parts, ignore_errors=True)
+    (parts / ORIGINAL).unlink(missing_ok=True)
 
 
 def _place(where: str) -> tuple[str, int, Choice]:
