@@ -10,7 +10,8 @@ _MOST_DEPTH = 8
 _MOST_WHOLE = 2**53
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
+    """Return a text that every program can read; a ValueError for another."""
     text.encode("utf-8")  # raises a ValueError for half a letter
     if "\0" in text:
         raise ValueError("it must not hold zero bytes")
@@ -28,14 +29,14 @@ def _plain_json(value: Any, depth: int = 0) -> Any:
     if depth > _MOST_DEPTH:
         raise ValueError("it is nested too deeply")
     if isinstance(value, str):
-        _readable(value)
+        readable(value)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number must be finite")
     elif isinstance(value, int) and abs(value) > _MOST_WHOLE:
         raise ValueError("a number is too large")
     elif isinstance(value, dict):
         for name, one in value.items():
-            _readable(name)
+            readable(name)
             _plain_json(one, depth + 1)
     elif isinstance(value, list):
         for one in value:
@@ -43,9 +44,9 @@ def _plain_json(value: Any, depth: int = 0) -> Any:
     return value
 
 
-Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_readable)]
-Image = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_readable)]
-Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_readable)]
+Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(readable)]
+Image = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(readable)]
+Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(readable)]
 Parameters = Annotated[dict[str, Any], AfterValidator(_plain_json)]
 Role = Literal["viewer", "researcher", "lead", "administrator"]
 AT = Field(description="Seconds since 1970, UTC.", examples=[1790000000.0])
@@ -97,35 +98,6 @@ class SignInAsked(Shape):
     )
     person: Text
     password: Text
-
-
-class OmeroStatement(Shape):
-    """What an OMERO.web says of who has logged in there: a JWT by EdDSA, which is believed once."""
-
-    statement: Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_readable)]
-
-
-class OmeroSession(Shape):
-    """The key of a session in OMERO."""
-
-    session: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
-
-
-class GrantAsked(Shape):
-    """One's password in OMERO."""
-
-    password: Text = Field(min_length=1)
-
-
-class GrantSaid(Said):
-    """Whether slidegate may act for a person in OMERO; null for what there is not."""
-
-    omero: str | None = Field(description="The OMERO that this server knows.")
-    name: str | None = Field(description="The login name that the person has there.")
-    needed: bool = Field(description="Whether the person's images are not analysed without it.")
-    granted: bool
-    granted_at: float | None = AT
-    ends_at: float | None = AT
 
 
 class PasswordChange(Shape):
@@ -417,23 +389,6 @@ class TasksSaid(Said):
     next: int | None
 
 
-class ImageTaskSaid(TaskSaid):
-    """One image of a run, found by the image."""
-
-    run: str = Field(examples=[RUN])
-    person: str
-    workflow: str
-    version: str
-    title: str
-    at: float = AT
-
-
-class ImageTasksSaid(Said):
-    """What was done with images, newest first, at most 50 for each."""
-
-    items: list[ImageTaskSaid]
-
-
 class EventSaid(Said):
     """One fact of a run."""
 
@@ -503,7 +458,7 @@ class TokensSaid(Said):
 class WebhookAsked(Shape):
     """Where the end of one's runs is told."""
 
-    url: Annotated[str, StringConstraints(max_length=2000), AfterValidator(_readable)] = Field(
+    url: Annotated[str, StringConstraints(max_length=2000), AfterValidator(readable)] = Field(
         examples=["https://lab.example.org/slidegate"]
     )
 

@@ -21,7 +21,6 @@ AUDIENCE = "slidegate"
 LONGEST_SECONDS = 60
 CLOCKS_SECONDS = 30.0
 """So much the clocks of the two hosts may differ."""
-MOST = 4096
 NAME = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 _CLAIMS = ("iss", "aud", "sub", "name", "iat", "exp", "jti")
 _NUMBER = re.compile("0|[1-9][0-9]{0,17}")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from slidegate.api import shapes
+from slidegate.api import omero_shapes, shapes
 from slidegate.api.asking import accepted, answer_of, ask_and_wait, refusal
 from slidegate.api.guard import Allowed, Who, parts_of
 from slidegate.api.problems import PictureGone
@@ -52,7 +52,7 @@ async def describe_images(
 
 @router.get(
     "/v1/images/tasks",
-    response_model=shapes.ImageTasksSaid,
+    response_model=omero_shapes.ImageTasksSaid,
     responses=problems("bad-image-name", "not-allowed"),
 )
 def image_tasks(

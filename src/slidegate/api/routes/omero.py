@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from slidegate.api import shapes
+from slidegate.api import omero_shapes, shapes
 from slidegate.api.asking import accepted, ask_and_wait, refusal
 from slidegate.api.guard import Allowed, Public, Who, address_of, check_origin, parts_of
 from slidegate.api.limits import Limits
@@ -57,7 +57,9 @@ _AWAY = (
         "wrong-origin", "too-many-sign-ins",
     ),
 )  # fmt: skip
-async def sign_in_by_omero(asked: shapes.OmeroStatement | shapes.OmeroSession, request: Request) -> Response:
+async def sign_in_by_omero(
+    asked: omero_shapes.OmeroStatement | omero_shapes.OmeroSession, request: Request
+) -> Response:
     """Sign in as somebody of OMERO; the answer sets the cookie.
 
     Either an OMERO.web that is known here says who it is, in a statement that is believed once; or the key of
@@ -69,7 +71,7 @@ async def sign_in_by_omero(asked: shapes.OmeroStatement | shapes.OmeroSession, r
     if parts.settings.omero_host is None:
         raise OmeroNotConfigured
     web = None
-    if isinstance(asked, shapes.OmeroStatement):
+    if isinstance(asked, omero_shapes.OmeroStatement):
         request.state.target = "by a statement of OMERO.web"
         with _refusals_counted(parts.limits, "omero-statements", address_of(request)):
             found, web = await run_in_threadpool(_stated, parts, asked.statement)
@@ -145,7 +147,7 @@ def _person_of(parts: ApiParts, found: OmeroPerson) -> str:
     return person
 
 
-@router.get("/v1/omero/grant", response_model=shapes.GrantSaid)
+@router.get("/v1/omero/grant", response_model=omero_shapes.GrantSaid)
 def show_grant(request: Request, who: Annotated[Who, Depends(GRANT)]) -> Response:
     """Say whether one has permitted slidegate to act for oneself in OMERO, and whether that is needed."""
     return said(_shown(parts_of(request), who.person))
@@ -153,7 +155,7 @@ def show_grant(request: Request, who: Annotated[Who, Depends(GRANT)]) -> Respons
 
 @router.post(
     "/v1/omero/grant",
-    response_model=shapes.GrantSaid,
+    response_model=omero_shapes.GrantSaid,
     responses={
         **ACCEPTED,
         **problems(
@@ -162,7 +164,9 @@ def show_grant(request: Request, who: Annotated[Who, Depends(GRANT)]) -> Respons
         ),
     },
 )  # fmt: skip
-async def grant(asked: shapes.GrantAsked, request: Request, who: Annotated[Who, Depends(GRANT)]) -> Response:
+async def grant(
+    asked: omero_shapes.GrantAsked, request: Request, who: Annotated[Who, Depends(GRANT)]
+) -> Response:
     """Permit slidegate to act for oneself in OMERO, by one's password there, typed this once.
 
     It is sealed for the worker, which begins a session in OMERO with it and forgets it. 202 while it does.
@@ -183,7 +187,7 @@ async def grant(asked: shapes.GrantAsked, request: Request, who: Annotated[Who, 
 
 @router.delete(
     "/v1/omero/grant",
-    response_model=shapes.GrantSaid,
+    response_model=omero_shapes.GrantSaid,
     responses={**ACCEPTED, **problems("omero-not-configured", "wish-refused")},
 )
 async def revoke(request: Request, who: Annotated[Who, Depends(GRANT)]) -> Response:
