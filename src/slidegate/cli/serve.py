@@ -17,6 +17,7 @@ import typer
 
 from slidegate.cli.records import open_store
 from slidegate.domain.errors import BadRequest
+from slidegate.domain.shelf_names import OMERO
 
 if TYPE_CHECKING:
     from slidegate.settings import Settings
@@ -117,7 +118,7 @@ def _shelves(settings: "Settings", folders: list[Path]) -> dict[str, Path]:
             raise BadRequest(f"{folder} is not a folder.")
         plain = re.sub("[^a-z0-9_-]+", "-", whole.name.lower()).strip("-_")[:30] or "images"
         name, number = plain, 1
-        while name in found:
+        while name in found or name == OMERO:
             number += 1
             name = f"{plain}-{number}"
         found[name] = whole
