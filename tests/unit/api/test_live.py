@@ -123,6 +123,7 @@ def test_people_are_added_changed_and_sign_in(service: Service) -> None:
     made = admin.post("/v1/people", json={"person": "newcomer", "group": "g", "password": password})
     assert made.json() == {
         "person": "newcomer", "role": "researcher", "group": "g", "active": True, "has_password": True,
+        "omero": None,
     }  # fmt: skip
     client = service.client()
     said = client.post("/v1/session", json={"person": "newcomer", "password": password}).json()

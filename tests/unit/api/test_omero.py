@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Signing in as somebody of OMERO, and permitting slidegate to act for oneself there."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -18,8 +19,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from slidegate.api.limits import Limits
+from slidegate.api.routes import omero as routes
 from slidegate.api.signin import ONE_ADDRESS
 from slidegate.domain.sealing import public_of, unseal
+from slidegate.sources.omero.errors import (
+    OmeroCertificateError,
+    OmeroError,
+    OmeroInterruptedError,
+    OmeroSessionGoneError,
+    OmeroUnreachableError,
+)
 from slidegate.store.omero import OmeroPerson
 from slidegate.store.people import Link
 from tests.unit.api.omero_web import OmeroWeb
@@ -327,6 +336,42 @@ def test_where_no_omero_is_known_that_is_said(tmp_path_factory: pytest.TempPathF
             client.delete("/v1/omero/grant"),
         ):
             assert code_of(answer) == (409, "omero-not-configured")
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (OmeroSessionGoneError, (401, "omero-session-gone")),
+        (OmeroUnreachableError, (503, "omero-unreachable")),
+        (OmeroInterruptedError, (503, "omero-interrupted")),
+        (OmeroCertificateError, (503, "omero-certificate")),
+        (OmeroError, (503, "omero-failed")),
+    ],
+)
+def test_what_keeps_omero_from_saying_whose_a_session_is_keeps_its_code_and_words(
+    service: Service, error: type[OmeroError], refused: tuple[int, str]
+) -> None:
+    def whose(_key: str) -> OmeroPerson:
+        raise error
+
+    service.parts.omero = whose
+    try:
+        answer = service.client().post(URL, json={"session": "k"})
+    finally:
+        service.parts.omero = None
+    assert code_of(answer) == refused
+    assert answer.json()["detail"] == error().message
+
+
+def test_who_has_waited_long_for_their_turn_is_told_to_come_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(service.parts, "omero_turns", asyncio.Semaphore(0))
+    monkeypatch.setattr(service.parts, "omero", lambda _key: OmeroPerson(191, "late"))
+    answer = service.client().post(URL, json={"session": "k"})
+    assert code_of(answer) == (503, "omero-busy")
+    assert answer.headers["Retry-After"]
 
 
 def test_where_nothing_can_ask_omero_that_is_said(service: Service) -> None:

@@ -14,7 +14,7 @@ from slidegate.api.problems import PROBLEMS
 from slidegate.api.results.errors import ResultsProblem
 from slidegate.store import wishes
 from slidegate.store.asking import Reconciling
-from tests.unit.api import test_results
+from tests.unit.api import test_omero, test_omero_images, test_results
 from tests.unit.api.service import Said, Service, serving
 
 pytestmark = pytest.mark.slow
@@ -208,6 +208,10 @@ OF_RESULTS = [cls.code for cls in ResultsProblem.__subclasses__()]
 """Those that need results, which the tests of results reach by the same means."""
 
 
+OF_OMERO = [code for code in PROBLEMS if "omero" in code]
+"""Those that need an OMERO to be known, which the tests of OMERO reach."""
+
+
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     with serving(tmp_path_factory.mktemp("problems"), wait_seconds=0.5) as service:
@@ -216,9 +220,13 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
 
 
 def test_there_is_a_way_to_every_problem() -> None:
-    assert sorted([*WAYS, *OF_RESULTS]) == sorted(PROBLEMS)
+    assert sorted([*WAYS, *OF_RESULTS, *OF_OMERO]) == sorted(PROBLEMS)
     reached = Path(test_results.__file__).read_text(encoding="utf-8")
     assert [code for code in OF_RESULTS if f', "{code}")' not in reached] == []
+    reached = "".join(
+        Path(each.__file__).read_text(encoding="utf-8") for each in (test_omero, test_omero_images)
+    )
+    assert [code for code in OF_OMERO if f', "{code}")' not in reached] == []
 
 
 @pytest.mark.parametrize("code", sorted(WAYS))
