@@ -16,6 +16,7 @@ export class Facts extends EventTarget {
   private readonly wanted = new Set<string>();
   /** Images that nobody may look at before the person has let slidegate work in OMERO: nothing is wrong with them. */
   private readonly closed = new Set<string>();
+  private held = false;
   private working = false;
   private readonly ended = new AbortController();
 
@@ -30,17 +31,16 @@ export class Facts extends EventTarget {
   /** Ask for what is not known yet; `change` is fired when some is. */
   want(images: Iterable<string>): void {
     for (const image of images) if (!this.known.has(image) && !this.closed.has(image)) this.wanted.add(image);
-    if (!this.working && this.wanted.size) {
+    if (!this.working && !this.held && this.wanted.size) {
       this.working = true;
       setTimeout(() => void this.work(), 60);
     }
   }
 
-  /** There is a grant now: ask for what nobody could look at without one. */
-  granted(): void {
-    const images = [...this.closed];
-    this.closed.clear();
-    this.want(images);
+  /** Ask for nothing until `false` is said: it could not be answered yet. */
+  hold(held: boolean): void {
+    this.held = held;
+    this.want([]);
   }
 
   /** Nobody looks any more. */
@@ -58,7 +58,8 @@ export class Facts extends EventTarget {
           if (facts.problem?.code === NO_GRANT) this.closed.add(facts.image);
           else this.known.set(facts.image, facts);
         for (const image of group) this.wanted.delete(image);
-        this.#later(found.filter((facts) => facts.problem?.passes).map((facts) => facts.image));
+        const later = found.filter((facts) => facts.problem?.passes || this.closed.has(facts.image));
+        this.#later(later.map((facts) => facts.image));
         this.dispatchEvent(new Event("change"));
       } catch (thrown) {
         for (const image of group) if (this.wanted.delete(image)) this.wanted.add(image); // behind the others
@@ -74,7 +75,10 @@ export class Facts extends EventTarget {
     if (!images.length) return;
     void pausing(LONG_PAUSE, this.ended.signal).then(
       () => {
-        for (const image of images) this.wanted.add(image);
+        for (const image of images) {
+          this.closed.delete(image);
+          this.wanted.add(image);
+        }
         this.want([]);
       },
       () => undefined,

@@ -13,6 +13,9 @@ import { picturesAre } from "../elements/thumb.ts";
 import { imagesAre, pagesAre } from "../router.ts";
 import tokens from "../tokens.css?inline";
 
+const FRESH_MS = 60_000;
+const asked = new Map<Api, { at: number; session: Promise<Session> }>();
+
 /** The colours, sizes and type of our pages, inside of an element; nothing of what surrounds it comes in. */
 const look = [
   unsafeCSS(tokens.replaceAll(":root", ":host")),
@@ -100,15 +103,23 @@ export abstract class OmeroFrame extends LitElement {
   }
 
   #signedOut = (): void => {
+    asked.delete(this.api);
     this.problem = new Problem(401, "not-signed-in", "You are signed out of OMERO.web.", "");
   };
 
-  /** Ask who looks. */
+  /** Ask who looks: once in a while, however many elements there are. */
   protected async begin(): Promise<void> {
+    const { api } = this;
+    let known = asked.get(api);
+    if (!known || performance.now() - known.at > FRESH_MS) {
+      known = { at: performance.now(), session: api.session() };
+      asked.set(api, known);
+    }
     try {
-      this.session = await this.api.session();
+      this.session = await known.session;
       this.problem = null;
     } catch (thrown) {
+      asked.delete(api);
       this.problem = Problem.from(thrown);
     }
   }

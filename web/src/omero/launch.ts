@@ -66,7 +66,7 @@ export class SgOmeroLaunch extends OmeroFrame {
   };
 
   protected override content(): TemplateResult {
-    return html`<div class="inner" role="main">
+    return html`<main class="inner">
       ${
         this.launches
           ? html`<sg-omero-choice
@@ -84,7 +84,7 @@ export class SgOmeroLaunch extends OmeroFrame {
               ></sg-notice
             >`
       }
-    </div>`;
+    </main>`;
   }
 }
 
@@ -119,12 +119,19 @@ export class SgOmeroChoice extends LaunchPage {
   @state() private planes: ReadonlyMap<string, Plane> = new Map();
   @state() private publish: Publish = PLAIN;
   @state() private grant: Grant | null = null;
+  /** It is known that slidegate may look at images. */
+  @state() private open = false;
   @query("sg-omero-grant") private granting?: SgOmeroGrant;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.facts.hold(!this.open);
+  }
 
   protected override willUpdate(changed: PropertyValues): void {
     if (changed.has("selectionUrl") && !this.from) void this.#read([this.selectionUrl]);
     if (changed.has("failed") && this.failed?.code === NO_GRANT) void this.granting?.look();
-    if (this.choice.settled) this.estimateSoon();
+    if (this.choice.settled && this.open) this.estimateSoon();
   }
 
   /** Ask what was selected. */
@@ -167,8 +174,9 @@ export class SgOmeroChoice extends LaunchPage {
   }
 
   #granted(grant: Grant | null): void {
-    if (grant?.granted && !this.grant?.granted) this.facts.granted();
     this.grant = grant;
+    this.open = !grant?.needed || grant.granted;
+    this.facts.hold(!this.open);
   }
 
   get #stacks(): SelectedImage[] {

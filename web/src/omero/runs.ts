@@ -68,9 +68,8 @@ export class SgOmeroRuns extends OmeroFrame {
   #moved = (): void => {
     this.place = here();
     void this.updateComplete.then(() => {
-      const page = this.renderRoot.querySelector<HTMLElement>(".inner");
-      page?.focus({ preventScroll: true });
-      page?.scrollIntoView({ block: "nearest" });
+      this.scrollIntoView({ block: "start" });
+      this.renderRoot.querySelector<HTMLElement>("main")?.focus({ preventScroll: true });
     });
   };
 
@@ -100,9 +99,9 @@ export class SgOmeroRuns extends OmeroFrame {
   }
 
   protected override content(): TemplateResult {
-    return html`<div class="inner ${this.place.page === "results" ? "wide" : ""}" role="main" tabindex="-1">
+    return html`<main class="inner ${this.place.page === "results" ? "wide" : ""}" tabindex="-1">
       ${this.#page()}
-    </div>`;
+    </main>`;
   }
 }
 
