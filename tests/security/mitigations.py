@@ -391,12 +391,24 @@ MITIGATIONS: dict[str, list[Change]] = {
         server("sources/omero/private.py", "state.st_mode & 0o077 or state.st_uid", "state.st_uid")
     ],
     "acting-left": [
-        server("sources/omero/acting.py", "            self._end(account, key)", "            pass")
+        server("sources/omero/acting.py", "                self.end([key])", "                pass")
     ],
     "acting-long": [
         server("sources/omero/acting.py", "principal, live, idle).uuid.val", "principal, 0, 0).uuid.val")
     ],
-    "acting-rights": [server("sources/omero/acting.py", "    if hidden:", "    if False:")],
+    "acting-rights": [
+        server("sources/omero/acting.py", "        raise refusal\n    return", "        pass\n    return")
+    ],
+    "acting-rights-lost": [
+        server("wiring/acting.py", "[number], writing=True).values()", "[number], writing=False).values()")
+    ],
+    "acting-namesake": [
+        server(
+            "sources/omero/persons.py",
+            "                if connection.user_id != ",
+            "                if 0 != 0 * ",
+        )
+    ],
     "grant-in-backup": [
         server(
             "sources/omero/grants.py", "box.encrypt(json.dumps(said).encode())", "json.dumps(said).encode()"

@@ -134,6 +134,7 @@ def test_passwords_and_keys_of_sessions_are_nowhere(house: Any, tmp_path: Path, 
             assert time.monotonic() < until, state
             shown += processes(settings.home)
             keys |= {session.uuid for session in house.house.sessions.all()}
+            time.sleep(0.05)
         assert state == "succeeded", store.runs.tasks(run)[0]["error"]
     finally:
         worker.terminate()
@@ -144,6 +145,7 @@ def test_passwords_and_keys_of_sessions_are_nowhere(house: Any, tmp_path: Path, 
     assert b"worker\0" in shown, "the process was not seen"
     assert [word for word in words if word.encode() in shown] == []
     assert b"wish_launch" in (tmp_path / "log").read_bytes()
+    assert in_files(settings.home, {run}) != [], "the files were not seen"
     assert in_files(settings.home, words) + in_files(tmp_path / "log", words) == []
     assert [word for word in words if word.encode() in (tmp_path / "log").read_bytes()] == []
     if way == "account":  # and nobody is left logged in
