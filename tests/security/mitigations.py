@@ -405,8 +405,8 @@ MITIGATIONS: dict[str, list[Change]] = {
     "acting-namesake": [
         server(
             "sources/omero/persons.py",
-            "                if connection.user_id != ",
-            "                if 0 != 0 * ",
+            "if connection.user_id != who.user_id:\n                    raise",
+            "if False:\n                    raise",
         )
     ],
     "grant-in-backup": [
