@@ -68,6 +68,7 @@ def check() -> Iterator[Line]:
         return
     yield Line("OMERO.web", "good", f"OMERO.web {_web_version()} has omero-slidegate {__version__}.")
     yield _menus(web)
+    yield _omero(web)
     key = _key()
     yield key
     server = _server()
@@ -118,6 +119,18 @@ def _menus(web: Any) -> Line:
     if missing:
         return Line("menus", "warning", f"Not configured: {', '.join(missing)}.")
     return Line("menus", "good", "Open with, right panel and header are configured.")
+
+
+def _omero(web: Any) -> Line:
+    """Say whether it is clear whose numbers of users are meant."""
+    hosts = [str(server[0]) for server in web.SERVER_LIST]
+    if settings.SERVER and settings.SERVER not in hosts:
+        words = f"omero.web.slidegate.server {settings.SERVER} is none of them"
+    elif not settings.SERVER and len(hosts) > 1:
+        words = "omero.web.slidegate.server does not say which OMERO slidegate works with"
+    else:
+        return Line("OMERO", "good", f"Users are those of {settings.SERVER or ', '.join(hosts)}.")
+    return Line("OMERO", "bad", f"{words}: {', '.join(hosts)}.")
 
 
 def _key() -> Line:

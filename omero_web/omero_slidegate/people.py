@@ -13,11 +13,13 @@ import omero
 from django.conf import settings as web_settings
 from django.http import HttpResponse
 from django.shortcuts import render
+from omeroweb.connector import Connector, Server
 from omeroweb.decorators import is_public_user
 from omeroweb.webclient.decorators import login_required
 
+from omero_slidegate import settings
 from omero_slidegate.keys import Person
-from omero_slidegate.problems import Broken, NotForGuests, NotLoggedIn, OmeroFailed, Trouble
+from omero_slidegate.problems import Broken, NotForGuests, NotLoggedIn, OmeroFailed, OtherOmero, Trouble
 
 __all__ = ["for_pages", "for_programs"]
 
@@ -67,7 +69,7 @@ def _with_person(view: View, told: Callable[[Any, Trouble], HttpResponse]) -> Vi
 
     def wrapped(request: Any, *parts: Any, conn: Any = None, **named: Any) -> HttpResponse:
         try:
-            answer: HttpResponse = view(request, *parts, conn=conn, who=_person(conn), **named)
+            answer: HttpResponse = view(request, *parts, conn=conn, who=_person(request, conn), **named)
         except Trouble as trouble:
             answer = told(request, trouble)
         except (Ice.Exception, omero.CmdError) as error:  # of the network, or of OMERO
@@ -81,15 +83,36 @@ def _with_person(view: View, told: Callable[[Any, Trouble], HttpResponse]) -> Vi
     return wrapped
 
 
-def _person(conn: Any) -> Person:
+def _person(request: Any, conn: Any) -> Person:
     """Return who is logged in.
 
     Raises
     ------
-    NotForGuests
+    NotForGuests, OtherOmero
     """
     context = conn.getEventContext()
     shared = {_GUEST, web_settings.PUBLIC_USER if web_settings.PUBLIC_ENABLED else _GUEST}
     if conn.isAnonymous() or context.userName in shared:
         raise NotForGuests
+    _check_server(request)
     return Person(int(context.userId), str(context.userName))
+
+
+def _check_server(request: Any) -> None:
+    """Make sure that the number of a user is one of the OMERO that slidegate works with.
+
+    Raises
+    ------
+    OtherOmero
+    """
+    if not settings.SERVER and len(list(Server)) > 1:
+        raise OtherOmero(
+            "Here are several OMEROs, and it is not configured which of them slidegate works with: an "
+            "administrator of OMERO.web has to set omero.web.slidegate.server."
+        )
+    connector = Connector.from_session(request)
+    host = connector.lookup_host_and_port()[0] if connector else None
+    if settings.SERVER and host != settings.SERVER:
+        raise OtherOmero(
+            f"Images of {settings.SERVER} can be analysed here; you are logged in at {host}. Log in there."
+        )

@@ -16,6 +16,7 @@ __all__ = [
     "NotForGuests",
     "NotLoggedIn",
     "OmeroFailed",
+    "OtherOmero",
     "SignInRefused",
     "SlidegateAnsweredBadly",
     "SlidegateNotTrusted",
@@ -73,6 +74,14 @@ class NotForGuests(Trouble):
     status = 403
     code = "omero-guest"
     title = "Not for guests"
+
+
+class OtherOmero(Trouble):
+    """You are logged in at another OMERO than the one whose images can be analysed here."""
+
+    status = 403
+    code = "other-omero"
+    title = "Another OMERO"
 
 
 class BadAddress(Trouble):

@@ -4,12 +4,13 @@
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = ["CA", "CUSTOM_SETTINGS_MAPPINGS", "KEY_FILE", "NAME", "URL"]
+__all__ = ["CA", "CUSTOM_SETTINGS_MAPPINGS", "KEY_FILE", "NAME", "SERVER", "URL"]
 
 URL: str
 CA: str
 NAME: str
 KEY_FILE: str
+SERVER: str
 
 
 def address(said: str) -> str:
@@ -69,5 +70,12 @@ CUSTOM_SETTINGS_MAPPINGS = {
         str,
         "The key with which this OMERO.web tells slidegate who its users are. Make it, as the account that "
         "OMERO.web runs in, with `python -m omero_slidegate key FILE`; only that account may read it.",
+    ],
+    "omero.web.slidegate.server": [
+        "SERVER",
+        "",
+        str,
+        "Only where omero.web.server_list names several: the host, as it is written there, of the OMERO that "
+        "slidegate works with. Users of another one have other numbers, and are shut out.",
     ],
 }

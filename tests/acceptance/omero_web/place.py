@@ -195,7 +195,7 @@ class Place:
     @contextmanager
     def visit(self, person: str) -> Iterator[Visit]:
         """Log in at OMERO.web."""
-        with Visit(base_url=self.web.url, timeout=PATIENCE_S) as visit:
+        with Visit(self.web.url) as visit:
             visit.log_in(person, PASSWORDS[person])
             yield visit
 
@@ -208,13 +208,17 @@ class Place:
 
 
 class Visit(httpx.Client):
-    """A browser without a screen, logged in at OMERO.web."""
+    """A browser without a screen. Each request has a connection of its own."""
 
-    def log_in(self, person: str, password: str) -> None:
+    def __init__(self, url: str) -> None:
+        none = httpx.Limits(max_keepalive_connections=0)
+        super().__init__(base_url=url, timeout=PATIENCE_S, limits=none)
+
+    def log_in(self, person: str, password: str, server: int = 1) -> None:
         """Log in, as on the page."""
         page = self.get("/webclient/login/")
         [token] = re.findall('name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-        fields = {"csrfmiddlewaretoken": token, "server": "1", "username": person, "password": password}
+        fields = {"csrfmiddlewaretoken": token, "server": server, "username": person, "password": password}
         self.headers["Referer"] = str(self.base_url)
         done = self.post("/webclient/login/", data=fields)
         assert done.status_code == 302, done.text[-2000:]
@@ -266,7 +270,7 @@ def open_place(
     *,
     fill: Callable[[Path], None] = fill,
     environment: Mapping[str, str] | None = None,
-    web: Mapping[str, Any] | None = None,
+    web: Callable[[Any], Mapping[str, Any]] = lambda _omero: {},
     worker: bool = True,
     **options: Any,
 ) -> Iterator[Place]:
@@ -279,7 +283,7 @@ def open_place(
     environment
         More settings of slidegate, by their names in the environment.
     web
-        More settings of OMERO.web.
+        Returns more settings of OMERO.web, for the OMERO that it is given.
     worker
         Whether a worker works.
     options
@@ -307,7 +311,7 @@ def open_place(
         settings = {
             "omero.web.slidegate.url": place.api,
             "omero.web.slidegate.key_file": str(folder / "slidegate.key"),
-            **(web or {}),
+            **web(omero),
         }
         desired = yaml.safe_load((APP / "desired.yml").read_text("utf-8"))
         apps = desired.pop("omero.web.apps")
