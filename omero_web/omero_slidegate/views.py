@@ -89,10 +89,10 @@ def slidegate_api(request: Any, path: str) -> HttpResponse:
 @for_programs
 def _passed_on(request: Any, conn: Any, who: Person, wish: Ask, **_: Any) -> HttpResponse:
     headers = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
+    if wish.path == "/v1/session":
+        return _without_csrf(asked_as(request, who, wish, {}, None))
     body = request.body if wish.changes else None
     answer = asked_as(request, who, wish, headers, body or None)
-    if wish.path == "/v1/session":
-        return _without_csrf(answer)
     kind = answer.header("Content-Type") or "application/octet-stream"
     response = StreamingHttpResponse(_Pieces(answer), status=answer.status, content_type=kind)
     for name in RESPONSE_HEADERS:
