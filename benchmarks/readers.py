@@ -37,6 +37,7 @@ from cluster_site import figure
 PEOPLE = "groups: {lab: private}\npeople: {ada: {password: pixels, groups: [lab]}}\n"
 PROCESSES = 4
 PAUSE_S = 0.02
+MOST_S = 30.0  # for each figure of the person's
 CORES = sorted(os.sched_getaffinity(0))
 SERVERS, READERS = CORES[: -(-len(CORES) // 2)], CORES[len(CORES) // 2 :]
 
@@ -63,6 +64,7 @@ def serve(folder: Path) -> None:
 
 def be_readers(how: str, jobs: int, where: Sequence[str]) -> None:
     """Be some jobs: get ready, and for each line that comes read all planes; tell how long each took."""
+    os.nice(10)  # jobs run elsewhere: what else this computer does is not to be pushed to the servers' half
     with ExitStack() as stack:
         ready = read_staged if how != "direct" else partial(read_directly, stack)
         reads = [ready(*where) for _ in range(jobs)]
@@ -198,7 +200,7 @@ class Person(threading.Thread):
             answer = self._session.get(self._url + path, timeout=120)
             self.waits.append(time.perf_counter() - began)
             if answer.status_code != 200 or answer.headers["Content-Type"] != "image/jpeg":
-                raise SystemExit(f"OMERO.web answered {answer.status_code}")
+                return
 
     def __enter__(self) -> "Person":
         self.start()
@@ -233,8 +235,11 @@ class Bench:
         """Do something as often as the person needs for a few looks; return the 95th percentile."""
         do()  # what is done for the first time takes longer
         with self._person() as person:
-            while len(person.waits) < self._looks and person.is_alive():
+            until = time.monotonic() + MOST_S
+            while not person.waits or (len(person.waits) < self._looks and time.monotonic() < until):
                 do()
+                if not person.is_alive():
+                    raise SystemExit("OMERO.web did not show the picture")
         waits = [1000 * seconds for seconds in person.waits]
         low, high = (float(np.percentile(waits, share)) for share in (50, 95))
         print(f"  OMERO.web {what}: p50 {low:.0f} ms, p95 {high:.0f} ms ({len(waits)} looks)")
@@ -257,7 +262,7 @@ def compare(server: Sequence[str], url: str, folder: Path, planes: int, side: in
     """Measure everything and print it."""
     image, staged = "1", folder / "staged"
     cookies = log_in_to_web(url)
-    bench = Bench(planes, side, 60 if full else 6, lambda: Person(url, image, cookies))
+    bench = Bench(planes, side, 40 if full else 6, lambda: Person(url, image, cookies))
     quiet = bench.wait("while nobody reads", lambda: time.sleep(0.1))
     count = iter(range(10_000))
     took: list[float] = []
@@ -284,7 +289,7 @@ def compare(server: Sequence[str], url: str, folder: Path, planes: int, side: in
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="100 jobs, 4 planes of 2048 x 2048 pixels each")
+    parser.add_argument("--full", action="store_true", help="up to 100 jobs, planes of 2048 x 2048 pixels")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--read", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--stage", nargs=4, help=argparse.SUPPRESS)
@@ -298,7 +303,7 @@ def main() -> int:
     else:
         from pocket_omero.web import Web
 
-        planes, side = (4, 2048) if chosen.full else (2, 512)
+        planes, side = 2, 2048 if chosen.full else 512
         with tempfile.TemporaryDirectory(prefix="readers-") as name, ExitStack() as stack:
             folder = Path(name)
             (folder / "served").mkdir()
