@@ -32,12 +32,15 @@ from slidegate.domain.values import (
 from slidegate.sites.errors import Gone
 from slidegate.sites.gate import Hello
 from slidegate.sources.base import ImageSource
+from slidegate.sources.folder import FolderSource
 from slidegate.store.history import NOTHING_HELD
 from slidegate.worker.logs import end_of_log
 from slidegate.worker.staging import content_of
 from slidegate.worker.tools import Tools, key_of
 from slidegate.worker.views import RunView, run_view
 
+_UNUSABLE = "unusable"
+"""Stands for the fingerprint of an image that its source refuses."""
 Outcome = Literal["created", "resumed", "retried", "published-again", "finished"]
 Progress = Callable[[int, int], None]
 
@@ -172,11 +175,14 @@ class Runs:
 
     def _describe(self, source: ImageSource, ref: ImageRef) -> dict[str, str]:
         """Return what a Task is made with; of an image that cannot be read, a Task that will say why."""
-        fingerprint = source.fingerprint(ref)
+        fingerprint = _UNUSABLE
         try:
+            fingerprint = source.fingerprint(ref)
             name = source.describe(ref).name
             content = content_of(self._tools, source, ref, fingerprint)
-        except SlidegateError:
+        except SlidegateError as error:
+            if fingerprint == _UNUSABLE and (error.transient or ref.source == FolderSource.name):
+                raise
             name = Path(ref.image).name
             content = digest_of(["unreadable", ref.source, ref.image, fingerprint])
         return {
