@@ -10,6 +10,7 @@ const ROLES: Record<string, string> = {
   report: "The findings as a page, with pictures",
   "table/objects": "The table of all that was found",
   labels: "The outlines, as numbers",
+  "table/regions": "The regions that were drawn, and what was found in them",
   summary: "Counts and settings in short",
 };
 const NAMES: Record<string, string> = {

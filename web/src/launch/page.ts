@@ -20,7 +20,7 @@ import type { Stated } from "./stated.ts";
 import { style } from "./style.ts";
 
 const MOST = 5000;
-const AGAIN = 5000;
+const AGAIN = 3000;
 const FAULTY = "Some settings need your attention.";
 
 /** `from` takes images and settings of a Run, `only` those images that are in a state. */

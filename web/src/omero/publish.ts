@@ -19,7 +19,7 @@ const OBJECTS: readonly Choice<Publish["objects"]>[] = [
   ],
 ];
 const LABELS: readonly Choice<Publish["labels"]>[] = [
-  ["none", "Nowhere", "Results stay small."],
+  ["none", "None", "Results stay small."],
   ["attachment", "As a file", "Attached to the image, as a zip of OME-Zarr."],
   ["image", "As an image", "An image of its own, beside the one it was made from."],
 ];
