@@ -159,6 +159,16 @@ def test_credentials_that_others_could_read_or_replace_are_not_used(account, sud
     assert "secret-s" not in repr(read_account(good))
 
 
+def test_an_authority_that_cannot_be_read_is_said_to_be_so(server, tmp_path):
+    from slidegate.sources.omero.connection import Connection, Server
+    from slidegate.sources.omero.errors import OmeroAuthorityError
+
+    (tmp_path / "empty.pem").write_text("no certificate")
+    for name in ("nothing.pem", "empty.pem"):
+        with pytest.raises(OmeroAuthorityError, match=name):
+            Connection.login(Server(server.host, server.port, tmp_path / name), "alice", "secret-a")
+
+
 def test_rights_are_those_of_the_person(house, sudo):
     from slidegate.sources.omero.acting import OmeroNotWritableError, check_rights
     from slidegate.sources.omero.errors import OmeroNotPermittedError

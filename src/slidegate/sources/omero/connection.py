@@ -20,6 +20,7 @@ from omero.clients import BaseClient
 from slidegate.sources.errors import SourceError
 
 from .errors import (
+    OmeroAuthorityError,
     OmeroBusyError,
     OmeroCertificateError,
     OmeroError,
@@ -170,7 +171,11 @@ class Connection:
         return {str(key): str(value) for key, value in self.client.getContext(group).items()}
 
     def query(
-        self, hql: str, params: Mapping[str, Any] | None = None, group: int = EVERY_GROUP
+        self,
+        hql: str,
+        params: Mapping[str, Any] | None = None,
+        group: int = EVERY_GROUP,
+        most: int | None = None,
     ) -> list[list[Any]]:
         """Ask for values, one list for each row: numbers, texts and objects of OMERO, None for null.
 
@@ -182,6 +187,8 @@ class Connection:
             Whole numbers, floats, texts, and lists of them.
         group
             Where to look; every group of the person by default.
+        most
+            How many rows are wanted; all by default.
 
         Raises
         ------
@@ -191,6 +198,8 @@ class Connection:
         asked = omero.sys.ParametersI()
         for name, value in (params or {}).items():
             asked.add(name, _wrapped(value))
+        if most is not None:
+            asked.page(0, most)
         with speaking():
             query = self.client.getSession().getQueryService()
             rows = query.projection(hql, asked, self.context(group))
@@ -265,7 +274,10 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], type[SourceError]], ...] = 
 
 
 def _client(server: Server, name: str, password: str, refused: type[OmeroError]) -> Any:
-    client = BaseClient(pmap=server.properties)
+    try:
+        client = BaseClient(pmap=server.properties)
+    except Ice.PluginInitializationException as error:
+        raise OmeroAuthorityError(str(server.ca)) from error
     client.setAgent("slidegate")
     try:
         client.createSession(name, password)

@@ -23,6 +23,13 @@ class OmeroCertificateError(OmeroError):
     code = "omero-certificate"
 
 
+class OmeroAuthorityError(OmeroError):
+    """The file with the certificates that may sign OMERO's is not there, cannot be read, or holds none."""
+
+    code = "omero-authority-unreadable"
+    exit_code = 2
+
+
 class OmeroLoginError(OmeroError):
     """OMERO does not know this name with this password."""
 
