@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /** The API v1 as the pages use it: one class; `shapes.ts` says what it answers. */
 
+import { Problem } from "./problem.ts";
+import { proved, signedOut, type Proxy } from "./proxy.ts";
 import type {
   Costs,
   Estimate,
@@ -32,49 +34,13 @@ import type {
   Workflow,
 } from "./shapes.ts";
 
+export { Problem } from "./problem.ts";
 export type * from "./shapes.ts";
-
-/** Why a request did not succeed, in words for the person at the screen. */
-export class Problem extends Error {
-  override name = "Problem";
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    readonly title: string,
-    readonly detail: string,
-    readonly errors: { name: string; message: string }[] = [],
-    readonly request: string | null = null,
-  ) {
-    super(detail || title);
-  }
-
-  /** It may be gone when the same is asked again in a moment. */
-  get passes(): boolean {
-    return this.status === 0 ? this.code === "no-answer" : this.status === 429 || this.status >= 502;
-  }
-
-  /** What anything that was thrown says to a person. */
-  static from(thrown: unknown): Problem {
-    if (thrown instanceof Problem) return thrown;
-    return new Problem(
-      0,
-      "page-failed",
-      "This page made a mistake.",
-      "Load it again. If it happens again, tell whoever runs slidegate here.",
-    );
-  }
-}
 
 /** The event on `window` that says: the session has ended, sign in again. */
 export const SIGNED_OUT = "sg-signed-out";
 
 type Progress = (wish: Wish) => void;
-
-/** How a server is reached through an app of OMERO.web. */
-export interface Proxy {
-  /** The name of the cookie that unsafe requests show (Django's). */
-  csrfCookie: string;
-}
 
 const LOOK_MS = 3000;
 const LOST_MS = 8000;
@@ -553,18 +519,6 @@ export class Api {
     return this.get("audit", { person, before, limit: 50 });
   }
 }
-
-/** What shows Django that a request comes from its own page. */
-function proved(proxy: Proxy, method: string): Record<string, string> {
-  const headers: Record<string, string> = { "X-Requested-With": "XMLHttpRequest" };
-  const found = document.cookie.split("; ").find((each) => each.startsWith(`${proxy.csrfCookie}=`));
-  if (method !== "GET" && found)
-    headers["X-CSRFToken"] = decodeURIComponent(found.slice(proxy.csrfCookie.length + 1));
-  return headers;
-}
-
-const signedOut = (): Problem =>
-  new Problem(401, "not-signed-in", "You are signed out.", "Sign in to OMERO.web again.");
 
 /** Wait; throws when the signal is given. */
 export function pausing(milliseconds: number, signal?: AbortSignal): Promise<void> {
