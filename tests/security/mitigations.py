@@ -47,6 +47,10 @@ def server(file: str, old: str, new: str) -> Change:
     return Change(f"src/slidegate/{file}", old, new)
 
 
+def web(file: str, old: str, new: str) -> Change:
+    return Change(f"omero_web/omero_slidegate/{file}", old, new)
+
+
 def never(file: str, condition: str) -> Change:
     """Take out what is refused under a condition of the gate."""
     return gate(file, f"if {condition}:", "if False:")
@@ -466,4 +470,18 @@ MITIGATIONS: dict[str, list[Change]] = {
             "wait = 0.0",
         )
     ],
+    # OMERO.web's app
+    "web-list": [web("permitted.py", "route.pattern.fullmatch(path)", "route.pattern.match(path)")],
+    "web-cookie": [web("permitted.py", '"Content-Disposition",', '"Content-Disposition", "Set-Cookie",')],
+    "web-led-away": [
+        web(
+            "remote.py", "if _FOUND <= answer.status < _REFUSED and answer.status != _UNCHANGED:", "if False:"
+        )
+    ],
+    "web-key-open": [web("keys.py", "if mode & _OTHERS:", "if False:")],
+    "web-next-person": [
+        web("signin.py", '(kept.get("user"), kept.get("url")) != (person.user, settings.URL)', "False")
+    ],
+    "web-other-omero": [web("people.py", "if settings.SERVER and host != settings.SERVER:", "if False:")],
+    "web-script": [web("views.py", 'response["Content-Security-Policy"] = _SANDBOX', "pass")],
 }
