@@ -27,6 +27,7 @@ from slidegate.store import Store
 _MENDED = frozenset(
     {
         "omero-unreachable", "omero-no-grant", "omero-login-refused", "omero-certificate",
+        "omero-authority-unreadable",
         "omero-account-elsewhere", "omero-secret-open", "omero-secret-unreadable",
     }
 )  # fmt: skip
@@ -203,12 +204,12 @@ class ActingInOmero:
 
     def grant(self, person: str, user_id: int, name: str, password: str) -> float | None:
         """See Acting."""
-        self._persons.forget(person)
+        self._forget(person)
         return self._granted.begin(person, Known(user_id, name), password)
 
     def revoke(self, person: str) -> None:
         """See Acting."""
-        self._persons.forget(person)
+        self._forget(person)
         self._granted.end(person)
 
     def unseal(self, letter: str) -> bytes:
@@ -217,10 +218,9 @@ class ActingInOmero:
 
     def hang_up(self, all_of_it: bool) -> None:
         """See Acting."""
-        for person in self._persons.let_go(all_of_it):
-            source = self._sources.pop(person, None)
-            if source is not None:
-                source.close()
+        ended = self._persons.let_go(all_of_it)
+        for person in list(self._sources) if all_of_it else ended:
+            self._close(person)
 
     def connect(self, person: str, group: str | None = None) -> Connection:
         """Be a person until the connection is closed; see Persons."""
@@ -236,8 +236,17 @@ class ActingInOmero:
         try:
             yield
         except OmeroSessionGoneError as error:
-            self._persons.forget(person)
+            self._forget(person)
             raise OmeroInterruptedError from error
+
+    def _forget(self, person: str) -> None:
+        self._persons.forget(person)
+        self._close(person)
+
+    def _close(self, person: str) -> None:
+        source = self._sources.pop(person, None)
+        if source is not None:
+            source.close()
 
     @property
     def _granted(self) -> Granting:
@@ -277,4 +286,5 @@ class _ActingSink:
             self._sink(partial(self._acting.connect, self._person)).undo(published)
 
     def _sink(self, connect: Callable[[], Connection]) -> OmeroSink:
-        return OmeroSink(connect, labels=self._place.labels != "none", tags=self._place.tags)
+        place = self._place
+        return OmeroSink(connect, labels=place.labels, tags=place.tags, objects=place.objects)

@@ -267,7 +267,7 @@ class _AskingSink:
         from slidegate.sources.omero.sink import OmeroSink
 
         self._omero = omero
-        self._sink = OmeroSink(omero.connect, labels=labels, tags=tags)
+        self._sink = OmeroSink(omero.connect, labels="attachment" if labels else "none", tags=tags)
         self.name = self._sink.name
 
     def publish(self, publication: Publication, files: Path) -> Published:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,34 +18,36 @@ import omero.model
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from omero.rtypes import rstring, unwrap
+from omero.rtypes import rstring
 from pocket_omero.faults import Faults
 from pocket_omero.testing import Omero
 
 from slidegate.domain.errors import SlidegateError
-from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
+from slidegate.domain.values import ImageRef, RunId, TaskId
 from slidegate.settings import Settings
-from slidegate.sources.base import Output, Publication, Published
+from slidegate.sources.base import Output, Published
 from slidegate.sources.contract import ArrangedSink, ResultSinkContract
 from slidegate.sources.omero.annotations import NS_RESULT, Mark, attach_file
-from slidegate.sources.omero.connection import Connection, Server
 from slidegate.sources.omero.sink import OmeroSink
 from slidegate.sources.omero.undo import delete, undo_run
 from slidegate.wiring.house import omero_of
 from slidegate.wiring.omero import Login, Logins, sink_of
-from tests.finished import OUTPUTS, draw
+from tests.acceptance.omero.results import (
+    PEOPLE,
+    RUN,
+    TASK,
+    WRITES,
+    connector,
+    lab,
+    new_image,
+    publication,
+    rows,
+    table_of,
+    told,
+    write_result,
+)
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow]
-
-RUN, TASK = RunId("0123456789ab"), TaskId("0123456789ab.1")
-WRITES = "*.[siawn]*"  # save, saveArray, initialize, addData, write, newTable and the like
-PEOPLE = """\
-groups: {lab: read-annotate, museum: read-only, club: read-write}
-people:
-  alice: {password: secret-a, groups: [lab, museum, club], leads: [lab]}
-  bob: {password: secret-b, groups: [lab, museum, club]}
-  root: {password: secret-r}
-"""
 
 PUBLISH = """
 import sys
@@ -54,7 +55,7 @@ from pathlib import Path
 from slidegate.domain.errors import SlidegateError
 from slidegate.sources.omero.connection import Connection, Server
 from slidegate.sources.omero.sink import OmeroSink
-from tests.acceptance.omero.test_results import publication
+from tests.acceptance.omero.results import publication
 host, port, authority, name, password, image, files = sys.argv[1:]
 server = Server(host, int(port), Path(authority))
 try:
@@ -79,119 +80,12 @@ def faults(place: Omero) -> Iterator[Faults]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A result as the workflow writes it, with three objects that have outlines."""
-    found = draw(tmp_path_factory.mktemp("drawn"), 90, 130).files
-    labels = _labels_of(found)
-    table = pq.read_table(found / "nuclei.parquet")
-    boxes = {name: [] for name in ("y0_px", "y1_px", "x0_px", "x1_px")}  # type: dict[str, list[int]]
-    for number in table["id"].to_pylist():
-        y, x = np.nonzero(labels == number)
-        for name, side in zip(boxes, (y.min(), y.max() + 1, x.min(), x.max() + 1), strict=True):
-            boxes[name].append(int(side))
-    for name, sides in boxes.items():
-        at = table.schema.get_field_index(name)
-        table = table.set_column(at, table.schema.field(at), pa.array(sides, pa.int32()))
-    pq.write_table(table, found / "nuclei.parquet")
-    return found
-
-
-def _labels_of(files: Path) -> np.ndarray:
-    from slidegate_analysis.images import open_labels
-
-    return open_labels(files / "labels.zarr").read(0, 90, 0, 130)
-
-
-def connector(place: Omero, role: str = "member") -> Callable[[], Connection]:
-    server = Server(place.host, place.port, ca=place.server.authority)
-    return lambda: Connection.login(server, *place.person(role))
-
-
-def new_image(place: Omero, role: str = "member", group: str = "lab") -> int:
-    with place.gateway(role) as conn:
-        number = conn.getObject("ExperimenterGroup", attributes={"name": group}).getId()
-        conn.SERVICE_OPTS.setOmeroGroup(number)
-        plane = np.zeros((90, 130), np.uint16)
-        return int(conn.createImageFromNumpySeq(iter([plane]), "image").getId())
-
-
-def lab(connection: Connection) -> int:
-    return int(connection.query("select g.id from ExperimenterGroup g where g.name = 'lab'")[0][0])
+    return write_result(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture
 def image(place: Omero) -> int:
     return new_image(place)
-
-
-def publication(image: int, **changed: Any) -> Publication:
-    made = Publication(
-        run=RUN,
-        task=TASK,
-        attempt=AttemptKey("a" * 64),
-        image=ImageRef("omero", str(image)),
-        name="slide.tif",
-        tree=Digest("b" * 64),
-        outputs=OUTPUTS,
-        facts={"Workflow": "nuclei", "Version": "0.1.0", "Parameter threshold": "x" * 5000},
-    )
-    return replace(made, **changed)
-
-
-def rows(place: Omero) -> Counter[str]:
-    """All rows of OMERO that people make, without ids and times, each with what it refers to."""
-    state = place.server.house.state
-    counted: Counter[str] = Counter()
-    with state.lock:
-        for kind in (
-            "Annotation",
-            "ImageAnnotationLink",
-            "DatasetAnnotationLink",
-            "OriginalFile",
-            "Roi",
-            "Shape",
-        ):
-            counted.update(_told(row) for row in state.all(kind))
-    return counted
-
-
-def _told(row: Any) -> str:
-    said = []
-    for name, value in sorted(row.values.items()):
-        if name in ("atime", "mtime", "ctime", "version") or "Event" in name:
-            continue
-        if name in ("hash", "size") and row.values.get("mimetype") == "OMERO.tables":
-            continue  # it holds ids of ROIs
-        if name == "description" and " part=table:" in str(value):
-            value = replace(Mark.read(value), sha1="")
-        if hasattr(value, "kind"):
-            fixed = value.kind in ("Image", "Experimenter", "ExperimenterGroup", "ChecksumAlgorithm")
-            value = f"{value.kind}:{value.id}" if fixed else _told(value)
-        said.append(f"{name}={value}")
-    return f"{row.kind}({', '.join(said)})"
-
-
-def table_of(place: Omero, image: int) -> tuple[list[str], list[list[Any]]]:
-    """The columns of the image's table, and its values, ROIs by their names."""
-    with place.gateway() as conn:
-        notes = conn.getObject("Image", image).listAnnotations(
-            ns=omero.constants.namespaces.NSBULKANNOTATIONS
-        )
-        [note] = list(notes)
-        table = conn.c.sf.sharedResources().openTable(note.getFile()._obj, {"omero.group": "-1"})
-        try:
-            headers = table.getHeaders()
-            read = table.read(list(range(len(headers))), 0, table.getNumberOfRows())
-        finally:
-            table.close()
-        names = {
-            unwrap(row[0]): unwrap(row[1])
-            for row in conn.getQueryService().projection(
-                "select r.id, r.name from Roi r", None, {"omero.group": "-1"}
-            )
-        }
-        values = [list(column.values) for column in read.columns]
-        values[1] = [names.get(number, number) for number in values[1]]
-        return [type(h).__name__ + " " + h.name for h in headers], values
 
 
 class TestOmeroSink(ResultSinkContract):
@@ -216,7 +110,7 @@ class TestOmeroSink(ResultSinkContract):
             undo_run(connection, RunId("run-0123456789"))
         number = new_image(self.place)
         return ArrangedSink(
-            sink=OmeroSink(connector(self.place), labels=True),
+            sink=OmeroSink(connector(self.place), labels="attachment"),
             everything=self.everything,
             files=self.files,
             add=self.add,
@@ -230,7 +124,7 @@ class TestOmeroSink(ResultSinkContract):
         for row in house.state.all("FileAnnotation"):
             found[f"{row.id} {row['description']}"] = house.files.path(row["file"]).read_bytes()
         for kind in ("MapAnnotation", "TagAnnotation", "Roi"):
-            found |= {str(row): _told(row).encode() for row in house.state.all(kind)}
+            found |= {str(row): told(row).encode() for row in house.state.all(kind)}
         held = {row["file"].id for row in house.state.all("FileAnnotation")}
         for row in house.state.all("OriginalFile"):
             if row.id not in held and row.values.get("mimetype") != "Repository":
@@ -277,7 +171,9 @@ class TestOmeroSink(ResultSinkContract):
 def test_people_see_table_files_rois_and_key_values_on_their_image(
     place: Omero, image: int, files: Path
 ) -> None:
-    published = OmeroSink(connector(place), labels=True, tags=("counted",)).publish(publication(image), files)
+    published = OmeroSink(connector(place), labels="attachment", tags=("counted",)).publish(
+        publication(image), files
+    )
     assert published.where.endswith(f"/image/{image}/{RUN}/{TASK}")
     with place.gateway() as conn:
         notes = list(conn.getObject("Image", image).listAnnotations())
@@ -305,7 +201,7 @@ def test_people_see_table_files_rois_and_key_values_on_their_image(
 def test_a_repeat_completes_it_whichever_two_writes_it_was_killed_between(
     place: Omero, image: int, files: Path, faults: Faults
 ) -> None:
-    sink = OmeroSink(connector(place), labels=True, tags=("counted",))
+    sink = OmeroSink(connector(place), labels="attachment", tags=("counted",))
     before = rows(place)
     done = sink.publish(publication(image), files)
     whole, table = rows(place), str(table_of(place, image))  # as text: NaN is not equal to itself
@@ -362,7 +258,7 @@ def test_two_processes_that_write_the_same_result_at_once_leave_one(
 def test_what_was_left_half_written_is_found_by_undo(
     place: Omero, image: int, files: Path, faults: Faults
 ) -> None:
-    sink = OmeroSink(connector(place), labels=True)
+    sink = OmeroSink(connector(place), labels="attachment")
     before = rows(place)
     killed = 0
     while True:
@@ -485,7 +381,7 @@ def test_the_image_of_a_colleague_gets_results_of_the_person_in_its_group(
         (row["details.owner"]["omeName"], row["details.group"]["name"])
         for kind in ("Annotation", "OriginalFile", "Roi", "ImageAnnotationLink")
         for row in state.all(kind)
-        if str(RUN) in _told(row)
+        if str(RUN) in told(row)
     }
     assert whose == {("alice", group)}
     sink.undo(done)
@@ -520,7 +416,7 @@ def test_an_image_that_was_deleted_meanwhile_is_told_and_nothing_stays(
     assert rows(place) == before
 
 
-def test_a_person_who_left_the_group_is_told(place: Omero, files: Path) -> None:
+def test_a_person_who_left_the_group_istold(place: Omero, files: Path) -> None:
     number = new_image(place, "colleague", "club")
     with place.gateway("admin") as conn:
         admin = conn.getAdminService()
@@ -538,11 +434,11 @@ def test_a_person_who_left_the_group_is_told(place: Omero, files: Path) -> None:
 
 def test_a_file_that_arrived_as_other_bytes_is_not_attached(place: Omero, image: int, files: Path) -> None:
     before = rows(place)
-    mark = replace(Mark.of(publication(image)), part="report.html")
+    mark = replace(Mark.of(publication(image), image), part="report.html")
     with connector(place)() as connection:
         facts = {"size": "9", "sha1": "0" * 40}
         with pytest.raises(SlidegateError) as refused:
-            attach_file(connection, image, lab(connection), mark, files / "report.html", facts)
+            attach_file(connection, lab(connection), mark, files / "report.html", facts)
         assert refused.value.code == "omero-transfer-damaged"
         assert refused.value.transient
         assert undo_run(connection, RUN) == 1

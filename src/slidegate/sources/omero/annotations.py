@@ -2,7 +2,8 @@
 """What slidegate hangs on an image in OMERO, and how it is known again: by the text of its description.
 
 Everything that is written carries a `Mark` as its description: run, task, result, which part it is, and of a
-file its SHA-1. Annotation and link are saved in one call, so that there is never one without the other.
+file its SHA-1, and on what it hangs. Annotation and link are saved in one call, so that there is never one
+without the other; what it hangs on is told by its own text, so that copies of it are not mistaken for it.
 """
 
 import hashlib
@@ -35,7 +36,9 @@ VALUE_BYTES = 1000
 
 _BLOCK = 8 * 2**20
 _WORDS = re.compile(
-    r"slidegate run=(\S+) task=(\S+) tree=(\S+) attempt=(\S+)(?: sha1=([0-9a-f]{40}))? part=(.+)", re.DOTALL
+    r"slidegate run=(\S+) task=(\S+) tree=(\S+) attempt=(\S+)"
+    r"(?: sha1=([0-9a-f]{40}))?(?: on=([A-Z][A-Za-z]*:[0-9]+))? part=(.+)",
+    re.DOTALL,
 )
 _MIMETYPES = {
     ".html": "text/html",
@@ -60,6 +63,8 @@ class Mark:
         for a file its name.
     sha1
         Of a file's contents as they were written, 40 hex; empty otherwise.
+    on
+        What it was hung on, such as ``Image:12``.
     """
 
     run: RunId
@@ -68,12 +73,13 @@ class Mark:
     attempt: AttemptKey
     part: str = ""
     sha1: str = ""
+    on: str = ""
 
     @classmethod
-    def of(cls, publication: Publication, part: str = "") -> "Mark":
-        """Return the mark of one part of what is published."""
+    def of(cls, publication: Publication, image: int) -> "Mark":
+        """Return the mark of what is published on an image."""
         p = publication
-        return cls(p.run, p.task, p.tree, p.attempt, part)
+        return cls(p.run, p.task, p.tree, p.attempt, on=place_of("Image", image))
 
     @classmethod
     def read(cls, text: str | None) -> "Mark | None":
@@ -81,8 +87,8 @@ class Mark:
         match = _WORDS.fullmatch(text or "")
         if match is None:
             return None
-        run, task, tree, attempt, sha1, part = match.groups()
-        return cls(RunId(run), TaskId(task), Digest(tree), AttemptKey(attempt), part, sha1 or "")
+        run, task, tree, attempt, sha1, on, part = match.groups()
+        return cls(RunId(run), TaskId(task), Digest(tree), AttemptKey(attempt), part, sha1 or "", on or "")
 
     @classmethod
     def of_folder(cls, path: str) -> "Mark | None":
@@ -95,7 +101,7 @@ class Mark:
     @property
     def text(self) -> str:
         """The description."""
-        known = f" sha1={self.sha1}" if self.sha1 else ""
+        known = (f" sha1={self.sha1}" if self.sha1 else "") + (f" on={self.on}" if self.on else "")
         return (
             f"slidegate run={self.run} task={self.task} tree={self.tree} attempt={self.attempt}{known}"
             f" part={self.part}"
@@ -107,24 +113,34 @@ class Mark:
         return f"slidegate/{self.run}/{self.task}/{self.tree}/"
 
 
-def link(image: int, annotation: Any) -> Any:
-    """Return a link, not yet saved, from an image to an annotation that is saved with it."""
-    made = omero.model.ImageAnnotationLinkI()
-    made.parent = omero.model.ImageI(image, False)
+def place_of(kind: str, number: int) -> str:
+    """Return how a mark names what it is on."""
+    return f"{kind}:{number}"
+
+
+def link(number: int, annotation: Any, kind: str = "Image") -> Any:
+    """Return a link, not yet saved, from an image (or what `kind` says) to an annotation saved with it."""
+    made = getattr(omero.model, f"{kind}AnnotationLinkI")()
+    made.parent = getattr(omero.model, f"{kind}I")(number, False)
     made.child = annotation
     return made
 
 
-def key_values(mark: Mark, pairs: Sequence[tuple[str, str]]) -> Any:
-    """Return the annotation that completes a result: key-values that OMERO's clients only show.
+def key_values(mark: Mark, pairs: Sequence[tuple[str, str]], ns: str = NS_RESULT) -> Any:
+    """Return an annotation, not yet saved: key-values that OMERO's clients only show.
 
     Values longer than `VALUE_BYTES` in UTF-8 are cut, and say so: OMERO's database refuses long ones.
     """
     made = omero.model.MapAnnotationI()
-    made.ns = rstring(NS_RESULT)
+    made.ns = rstring(ns)
     made.description = rstring(mark.text)
-    made.mapValue = [omero.model.NamedValue(cut(key), cut(value)) for key, value in pairs]
+    made.mapValue = named_values(pairs)
     return made
+
+
+def named_values(pairs: Sequence[tuple[str, str]]) -> list[Any]:
+    """Return key-values as OMERO holds them."""
+    return [omero.model.NamedValue(cut(key), cut(value)) for key, value in pairs]
 
 
 def cut(text: str) -> str:
@@ -168,10 +184,8 @@ def links_of_tags(
     return found
 
 
-def attach_file(
-    connection: Connection, image: int, group: int, mark: Mark, path: Path, facts: Mapping[str, str]
-) -> None:
-    """Send a file and hang it on an image: first its bytes, verified, then annotation and link at once.
+def attach_file(connection: Connection, group: int, mark: Mark, path: Path, facts: Mapping[str, str]) -> None:
+    """Send a file and hang it where its mark says: first its bytes, verified, then annotation and link.
 
     Parameters
     ----------
@@ -200,17 +214,18 @@ def attach_file(
         held = _send(connection, file_id, path, context)
     if held != facts["sha1"]:
         raise OmeroTransferError
-    hang_file(connection, image, group, replace(mark, sha1=held), file_id, NS_FILE)
+    hang_file(connection, group, replace(mark, sha1=held), file_id, NS_FILE)
 
 
-def hang_file(connection: Connection, image: int, group: int, mark: Mark, file_id: int, ns: str) -> None:
-    """Hang a file that is whole on an image."""
+def hang_file(connection: Connection, group: int, mark: Mark, file_id: int, ns: str) -> None:
+    """Hang a file that is whole on what its mark says."""
+    kind, _, number = mark.on.partition(":")
     made = omero.model.FileAnnotationI()
     made.ns = rstring(ns)
     made.description = rstring(mark.text)
     made.file = omero.model.OriginalFileI(file_id, False)
     with speaking():
-        connection.services("Update").saveObject(link(image, made), connection.context(group))
+        connection.services("Update").saveObject(link(int(number), made, kind), connection.context(group))
 
 
 def sha1_of(path: Path) -> str:

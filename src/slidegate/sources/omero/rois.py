@@ -22,6 +22,9 @@ _BOX = ("y0_px", "y1_px", "x0_px", "x1_px")
 _MIDDLE = ("y_px", "x_px")
 _STROKE = (255 << 24) | (255 << 16) | 255  # yellow, opaque: OMERO's colours are RGBA
 _MOST_PIXELS = 4096 * 4096  # of an object whose outline is drawn
+_MOST_STRIP = 2**25  # pixels of a strip of labels that is read at once
+ROIS = "rois"
+"""Part of the ROIs that are objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Drawing:
     labels: Labels | None
 
 
-def sample(table: Path, labels: Path | None, cap: int, seed: str) -> Drawing | None:
+def sample(table: Path, labels: Path | None, cap: int | None, seed: str) -> Drawing | None:
     """Choose the objects that become ROIs: all, or `cap` of them at random, the same for the same seed.
 
     Parameters
@@ -67,11 +70,11 @@ def sample(table: Path, labels: Path | None, cap: int, seed: str) -> Drawing | N
     None where the table does not say where its objects are.
     """
     known = read_columns(table, (ID, *_MIDDLE))
-    if known is None or not cap:
+    if known is None or cap == 0:
         return None
     total = len(known[ID])
     chosen = np.arange(total)
-    if total > cap:
+    if cap is not None and total > cap:
         chosen = np.sort(np.random.default_rng(int(seed, 16)).choice(total, cap, replace=False))
     boxes = read_columns(table, _BOX) if labels is not None else None
     return Drawing(
@@ -84,9 +87,9 @@ def sample(table: Path, labels: Path | None, cap: int, seed: str) -> Drawing | N
 
 
 def write_rois(
-    connection: Connection, drawing: Drawing, image: int, group: int, mark: Mark, there: Container[int]
+    connection: Connection, drawing: Drawing, group: int, mark: Mark, there: Container[int]
 ) -> None:
-    """Save the ROIs that are not there yet, `BATCH` by `BATCH`.
+    """Save the ROIs that are not there yet where the mark says, `BATCH` by `BATCH`, from the top down.
 
     Parameters
     ----------
@@ -98,12 +101,42 @@ def write_rois(
     OmeroError
         It failed; a repeat completes what is missing.
     """
-    missing = [index for index, number in enumerate(drawing.ids.tolist()) if number not in there]
-    text = replace(mark, part="rois").text
+    order = np.argsort(drawing.middles[:, 0], kind="stable").tolist()
+    missing = [index for index in order if int(drawing.ids[index]) not in there]
+    image = int(mark.on.partition(":")[2])
+    text = replace(mark, part=ROIS).text
     for start in range(0, len(missing), BATCH):
-        rois = [_roi(drawing, index, image, text) for index in missing[start : start + BATCH]]
+        part = missing[start : start + BATCH]
+        strip = _strip(drawing, part)
+        rois = [_roi(drawing, index, image, text, strip) for index in part]
         with speaking():
             connection.services("Update").saveArray(rois, connection.context(group))
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """Labels that are held in memory: (y, x) from (`y0`, `x0`) on."""
+
+    y0: int
+    x0: int
+    labels: np.ndarray
+
+    def cut(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        """Return a region, half-open, in pixels of the image."""
+        return self.labels[y0 - self.y0 : y1 - self.y0, x0 - self.x0 : x1 - self.x0]
+
+
+def _strip(drawing: Drawing, indices: list[int]) -> _Strip | None:
+    """Return the labels around some objects; None where that would be too much for so few."""
+    if drawing.labels is None or drawing.boxes is None:
+        return None
+    boxes = drawing.boxes[indices]
+    y0, y1, x0, x1 = (
+        int(side) for side in (boxes[:, 0].min(), boxes[:, 1].max(), boxes[:, 2].min(), boxes[:, 3].max())
+    )
+    if not (0 <= y0 < y1 and 0 <= x0 < x1) or (y1 - y0) * (x1 - x0) > _MOST_STRIP:
+        return None
+    return _Strip(y0, x0, drawing.labels.read(y0, y1, x0, x1))
 
 
 def object_of(name: str) -> int:
@@ -111,17 +144,17 @@ def object_of(name: str) -> int:
     return int(name.rpartition(" ")[2])
 
 
-def _roi(drawing: Drawing, index: int, image: int, description: str) -> Any:
+def _roi(drawing: Drawing, index: int, image: int, description: str, strip: _Strip | None) -> Any:
     roi = omero.model.RoiI()
     roi.image = omero.model.ImageI(image, False)
     roi.name = rstring(f"object {drawing.ids[index]}")
     roi.description = rstring(description)
-    roi.addShape(_shape(drawing, index))
+    roi.addShape(_shape(drawing, index, strip))
     return roi
 
 
-def _shape(drawing: Drawing, index: int) -> Any:
-    ring = _outline(drawing, index)
+def _shape(drawing: Drawing, index: int, strip: _Strip | None) -> Any:
+    ring = _outline(drawing, index, strip)
     if ring is None:
         shape = omero.model.PointI()
         y, x = drawing.middles[index]
@@ -134,14 +167,15 @@ def _shape(drawing: Drawing, index: int) -> Any:
     return shape
 
 
-def _outline(drawing: Drawing, index: int) -> list[tuple[int, int]] | None:
+def _outline(drawing: Drawing, index: int, strip: _Strip | None) -> list[tuple[int, int]] | None:
     """Return the corners (y, x) of an object's outline in the image; None where it cannot be drawn."""
     if drawing.labels is None or drawing.boxes is None:
         return None
     y0, y1, x0, x1 = (int(side) for side in drawing.boxes[index])
     if not (0 <= y0 < y1 and 0 <= x0 < x1) or (y1 - y0) * (x1 - x0) > _MOST_PIXELS:
         return None
-    mask = drawing.labels.read(y0, y1, x0, x1) == drawing.ids[index]
+    inside = drawing.labels.read(y0, y1, x0, x1) if strip is None else strip.cut(y0, y1, x0, x1)
+    mask = inside == drawing.ids[index]
     return [(y0 + y, x0 + x) for y, x in outline_of(mask)] if mask.any() else None
 
 

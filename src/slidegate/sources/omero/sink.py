@@ -5,26 +5,23 @@ OMERO has no transactions over several calls. So each call writes something that
 is, and the key-values that complete a result come last.
 """
 
-import hashlib
-import os
 import re
-import stat
 import tempfile
 import threading
 import weakref
-import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import omero
 from omero.rtypes import unwrap
 
+from slidegate.domain.omero_places import Labels, Objects
 from slidegate.domain.values import ImageRef, RunId, digest_of
-from slidegate.sources.base import Output, Publication, Published, part_of
-from slidegate.sources.errors import ImageNotFoundError, ResultDamagedError, UnsafeResultError
+from slidegate.sources.base import Output, Publication, Published
 
 from .annotations import (
     NS_TABLE,
@@ -36,31 +33,33 @@ from .annotations import (
     key_values,
     link,
     links_of_tags,
+    named_values,
+    place_of,
     sha1_of,
 )
 from .connection import Connection, speaking
+from .datasets import Dataset, datasets_of
+from .duplicate import duplicate
 from .errors import OmeroNotFoundError, OmeroResultRefusedError
-from .rois import Drawing, object_of, sample, write_rois
+from .files import ResultFile, check_parts, listed, pack
+from .label_images import labels_part, write_label_image
+from .rois import ROIS, Drawing, object_of, sample, write_rois
+from .summaries import FIGURES, NS_FIGURES, as_pairs, figures_of, settle
 from .table import rows_of, write_table
-from .undo import Found, Piece, delete, find, find_ends, remove
+from .undo import Found, Piece, delete, find, find_ends, remove, rois_on
 
 MOST_ROIS = 500
 """Objects that are drawn as ROIs: what OMERO.iviewer shows on one page."""
 
-_BLOCK = 4 * 2**20
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _LABELS = "labels"
+_SUMMARY = "summary"
 _TABLE = "table/objects"
+_ALL = "All objects"
+_NONE = "not attached"
+_NAME = 200  # characters of an image's name
 
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file of a result, as it was looked through; `name` with its folders below the result."""
-
-    name: str
-    path: Path
-    size: int
-    sha256: str
+Pairs = list[tuple[str, str]]
+"""Key-values, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +67,17 @@ class _Work:
     """What writing one result needs at every step."""
 
     publication: Publication
-    files: dict[str, _File]
+    files: dict[str, ResultFile]
+    folder: Path
     connection: Connection
     image: int
     group: int
     there: Found
+    datasets: list[Dataset]
 
     @property
     def mark(self) -> Mark:
-        return Mark.of(self.publication)
+        return Mark.of(self.publication, self.image)
 
     @property
     def pieces(self) -> dict[str, Piece]:
@@ -87,6 +88,17 @@ class _Work:
         for role, output in sorted(self.publication.outputs.items()):
             if output.type == kind:
                 yield role, output
+
+    def labels(self) -> Iterator[tuple[str, Output]]:
+        """The label images that there are."""
+        for role, output in self.of_type(_LABELS):
+            if (self.folder / output.path).is_dir():
+                yield role, output
+
+    def look(self) -> Found:
+        """Ask again what lies there."""
+        p = self.publication
+        return find(self.connection, p.run, p.task, p.tree, self.image)
 
 
 class OmeroSink:
@@ -99,7 +111,9 @@ class OmeroSink:
     rois
         How many objects of a table become ROIs at most.
     labels
-        Whether label images are attached, as zipped OME-Zarr.
+        What becomes of label images: nothing, a zip of the OME-Zarr that is attached, an image of OMERO.
+    objects
+        Whether all objects are drawn on a duplicate of the image, besides the sample on the image.
     tags
         Tags that images with a complete result get.
     """
@@ -110,15 +124,19 @@ class OmeroSink:
         self,
         connect: Callable[[], Connection],
         rois: int = MOST_ROIS,
-        labels: bool = False,
+        labels: Labels = "none",
         tags: tuple[str, ...] = (),
+        objects: Objects = "sample",
     ) -> None:
         self._connect, self._rois, self._labels, self._tags = connect, rois, labels, tags
+        self._objects = objects
 
     def publish(self, publication: Publication, files: Path) -> Published:
         """Write ROIs, table and files, then the key-values that complete them.
 
-        A repeat, also after it was killed at any moment, writes what is missing and doubles nothing. The
+        A repeat, also after it was killed at any moment, writes what is missing and doubles nothing. A repeat
+        that asks for more, such as label images, adds that. Then the figures of the Run's images are made
+        one table on each dataset that the image is in. The
         later Attempt of the same Task replaces the earlier result, but not what people changed of it. Where
         two processes write the same result at once, one of them may fail, and the last to end leaves one
         result; threads of one process wait for each other.
@@ -134,20 +152,24 @@ class OmeroSink:
         OmeroError
             It failed in the middle: a repeat completes it, and undo finds what there is.
         """
-        listed = {file.name: file for file in _listed(files)}
-        _check_parts(publication, listed)
+        known = {file.name: file for file in listed(files)}
+        check_parts(publication, known)
         with _alone(publication), self._connect() as connection:
             image, group = _target(connection, publication.image)
             there = find(connection, publication.run, publication.task, image=image)
             old, there = _split(there, publication)
-            work = _Work(publication, listed, connection, image, group, there)
+            datasets = datasets_of(connection, image)
+            work = _Work(publication, known, files, connection, image, group, there, datasets)
             published = _published(connection, publication, image)
             end = work.pieces.get(RESULT)
+            said = _said(connection, end)
             if end is None:
                 remove(connection, old)
+            if end is None or self._lacks(work, said):
                 _sweep(work)
-                self._write(work, files)
+                self._write(work, said, end)
             _settle(work)
+            settle(connection, publication.run, datasets)
             return published if end is None else replace(published, attempt=end.mark.attempt)
 
     def find_published(self, run: RunId) -> list[Published]:
@@ -170,87 +192,184 @@ class OmeroSink:
         place = re.search(r"/image/([0-9]+)/", published.where)
         image = int(place.group(1)) if place else None
         with self._connect() as connection:
+            datasets = [] if image is None else datasets_of(connection, image)
             remove(connection, find(connection, published.run, published.task, published.tree, image))
+            settle(connection, published.run, datasets)
 
-    def _write(self, work: _Work, files: Path) -> None:
-        facts: list[tuple[str, str]] = []
+    def _lacks(self, work: _Work, said: Pairs) -> bool:
+        """Return whether something is asked for that a complete result does not have yet."""
+        facts = dict(said)
+        labels = [facts.get(_label_fact(role), "") for role, _ in work.labels()]
+        return (
+            (self._objects != "sample" and _ALL not in facts)
+            or (self._labels == "attachment" and any(".zip" not in value for value in labels))
+            or (self._labels == "image" and any("Image:" not in value for value in labels))
+            or bool(self._new_tags(work, said))
+        )
+
+    def _new_tags(self, work: _Work, said: Pairs) -> dict[str, Any]:
+        """Return links to tags that the image does not have, and was not given before."""
+        given = {text for name, text in said if name == TAG}
+        tags = [text for text in self._tags if text not in given]
+        return links_of_tags(work.connection, work.image, work.mark, tags, work.group)
+
+    def _write(self, work: _Work, said: Pairs, end: Piece | None) -> None:
+        """Write what is missing; `said` is what the key-values that complete the result state already."""
+        facts = {name: text for name, text in said if name != TAG}
+        drawn = self._drawing(work, self._rois)
+        if end is None:
+            facts |= self._first(work, drawn)
+        facts |= self._label_images(work, facts)
+        if self._objects != "sample" and drawn is not None and _ALL not in facts:
+            facts[_ALL] = self._on_duplicate(work)
+        self._complete(work, said, facts, end)
+
+    def _first(self, work: _Work, drawn: tuple[str, Drawing] | None) -> dict[str, str]:
+        """Write the sample of ROIs, tables and files."""
+        facts = {}
         rois: dict[int, int] = {}
-        drawn = self._drawing(work, files)
         if drawn is not None:
             role, drawing = drawn
-            write_rois(work.connection, drawing, work.image, work.group, work.mark, _oldest(_rois(work)))
+            write_rois(work.connection, drawing, work.group, work.mark, _oldest(_rois(work)))
             rois = _oldest(_rois(work))
-            facts.append(("ROIs", _how_many(drawing)))
+            facts["ROIs"] = _how_many(drawing)
         for role, output in work.of_type(_TABLE):
             file = work.files.get(output.path)
             if file is not None:
                 self._table(work, role, file, rois if drawn is not None and drawn[0] == role else {})
-                facts.append((f"Objects ({role})", str(rows_of(file.path))))
-        self._attach(work, files, facts)
-        self._complete(work, facts)
+                facts[f"Objects ({role})"] = str(rows_of(file.path))
+        folders = [output.path for _, output in work.of_type(_LABELS)]
+        for name, file in sorted(work.files.items()):
+            if not any(name == folder or name.startswith(f"{folder}/") for folder in folders):
+                self._file(work, name, file.path)
+        return facts
 
-    def _drawing(self, work: _Work, files: Path) -> tuple[str, Drawing] | None:
+    def _drawing(self, work: _Work, cap: int | None) -> tuple[str, Drawing] | None:
         """Return what is drawn: objects of the first table that says where they are."""
-        labels = next(
-            (files / one.path for _, one in work.of_type(_LABELS) if (files / one.path).is_dir()), None
-        )
+        labels = next((work.folder / output.path for _, output in work.labels()), None)
         for role, output in work.of_type(_TABLE):
             if output.path in work.files:
                 path = work.files[output.path].path
-                drawing = sample(path, labels, self._rois, digest_of([work.publication.tree, role]))
+                drawing = sample(path, labels, cap, digest_of([work.publication.tree, role]))
                 if drawing is not None:
                     return role, drawing
         return None
 
-    def _table(self, work: _Work, role: str, file: _File, rois: dict[int, int]) -> None:
+    def _on_duplicate(self, work: _Work) -> str:
+        """Draw every object on a duplicate of the image, with a table that leads to them; say so."""
+        copy = duplicate(
+            work.connection, work.look, work.mark, work.group, work.publication.name, work.datasets
+        )
+        drawn = self._drawing(work, None)
+        if copy is None or drawn is None:
+            return "not drawn: this OMERO makes no duplicate of the image that shows its pixels"
+        role, drawing = drawn
+        there = replace(work, image=copy, there=work.look())
+        write_rois(work.connection, drawing, work.group, there.mark, _oldest(_rois(there)))
+        file = work.files[work.publication.outputs[role].path]
+        self._table(there, role, file, _oldest(_rois(there)))
+        return f"{drawing.total} ROIs on {place_of('Image', copy)}"
+
+    def _table(self, work: _Work, role: str, file: ResultFile, rois: dict[int, int]) -> None:
         part = f"table:{role}"
         if part in work.pieces:
             return
-        name = f"{work.mark.folder}{role}"
+        copied = work.image != image_id(work.publication.image)
+        name = f"{work.mark.folder}{role}" + ("-duplicate" if copied else "")
         number, sha1 = write_table(work.connection, file.path, name, work.image, work.group, rois)
         mark = replace(work.mark, part=part, sha1=sha1)
-        hang_file(work.connection, work.image, work.group, mark, number, NS_TABLE)
+        hang_file(work.connection, work.group, mark, number, NS_TABLE)
 
-    def _attach(self, work: _Work, files: Path, facts: list[tuple[str, str]]) -> None:
-        """Attach all files; label images, zipped, where they are asked for."""
-        folders = {output.path: role for role, output in work.of_type(_LABELS)}
-        for name, file in sorted(work.files.items()):
-            if not any(name == folder or name.startswith(f"{folder}/") for folder in folders):
-                self._file(work, name, file.path)
-        for folder in sorted(folders):
-            inside = [file for name, file in sorted(work.files.items()) if name.startswith(f"{folder}/")]
-            if not (self._labels and inside):
-                facts.append((f"Label image ({folders[folder]})", "not attached"))
-                continue
-            if f"{folder}.zip" not in work.pieces:
-                with tempfile.TemporaryDirectory(prefix="slidegate-") as scratch:
-                    packed = Path(scratch) / "labels.zip"
-                    _pack(packed, files, inside)
-                    self._file(work, f"{folder}.zip", packed)
-            facts.append((f"Label image ({folders[folder]})", f"{folder}.zip"))
+    def _label_images(self, work: _Work, said: dict[str, str]) -> dict[str, str]:
+        """Attach label images, or make images of them, as is asked for; return what there is of each."""
+        facts = {}
+        for role, output in work.labels():
+            fact = _label_fact(role)
+            have = [part for part in said.get(fact, "").split(", ") if part not in ("", _NONE)]
+            if self._labels == "attachment":
+                have.append(self._packed(work, output.path))
+            if self._labels == "image":
+                mark = replace(work.mark, part=labels_part(role))
+                name = f"{work.publication.name[:_NAME]} [{role}, run {work.publication.run}]"
+                path = work.folder / output.path
+                image = write_label_image(
+                    work.connection, work.there, mark, work.group, path, name, work.datasets
+                )
+                have.append(place_of("Image", image))
+            facts[fact] = ", ".join(dict.fromkeys(have)) or _NONE
+        return facts
+
+    def _packed(self, work: _Work, folder: str) -> str:
+        """Attach what lies in a folder as one zip; return its name."""
+        name = f"{folder}.zip"
+        if name not in work.pieces:
+            inside = [file for path, file in sorted(work.files.items()) if path.startswith(f"{folder}/")]
+            with tempfile.TemporaryDirectory(prefix="slidegate-") as scratch:
+                packed = Path(scratch) / "labels.zip"
+                pack(packed, inside)
+                self._file(work, name, packed)
+        return name
 
     def _file(self, work: _Work, name: str, path: Path) -> None:
         if name in work.pieces:
             return
         facts = {"size": str(path.stat().st_size), "sha1": sha1_of(path)}
         mark = replace(work.mark, part=name)
-        attach_file(work.connection, work.image, work.group, mark, path, facts)
+        attach_file(work.connection, work.group, mark, path, facts)
 
-    def _complete(self, work: _Work, facts: list[tuple[str, str]]) -> None:
-        """Write key-values and tags, by one call."""
-        p, mark = work.publication, replace(work.mark, part=RESULT)
-        tags = links_of_tags(work.connection, work.image, mark, self._tags, work.group)
-        pairs = [
-            ("Run", p.run),
-            ("Task", p.task),
-            *p.facts.items(),
-            ("Result (SHA-256 of its files)", p.tree),
-            *facts,
-            *((TAG, text) for text in tags),
-        ]
-        saved = [*tags.values(), link(work.image, key_values(mark, pairs))]
+    def _complete(self, work: _Work, said: Pairs, facts: dict[str, str], end: Piece | None) -> None:
+        """Write key-values, figures and tags, by one call; what is there already is brought up to date."""
+        p = work.publication
+        tags = self._new_tags(work, said)
+        known = said or [
+            ("Run", p.run), ("Task", p.task), *p.facts.items(), ("Result (SHA-256 of its files)", p.tree)
+        ]  # fmt: skip
+        names = {name for name, _ in known}
+        pairs = [(name, facts.get(name, text)) for name, text in known]
+        pairs += [(name, text) for name, text in facts.items() if name not in names]
+        pairs += [(TAG, text) for text in tags]
+        if end is None:
+            mark = replace(work.mark, part=RESULT)
+            saved = [*tags.values(), *_figures(work), link(work.image, key_values(mark, pairs))]
+        else:
+            saved = [*tags.values(), _renewed(work.connection, end, pairs)]
         with speaking():
             work.connection.services("Update").saveArray(saved, work.connection.context(work.group))
+
+
+def _label_fact(role: str) -> str:
+    return f"Label image ({role})"
+
+
+def _figures(work: _Work) -> list[Any]:
+    """Return the image's figures, not yet saved: those that its summaries state, else how many objects."""
+    figures: dict[str, float] = {}
+    for _, output in work.of_type(_SUMMARY):
+        if output.path in work.files:
+            figures |= figures_of(work.files[output.path].path)
+    if not figures:
+        tables = ((role, work.files.get(output.path)) for role, output in work.of_type(_TABLE))
+        figures = {role: float(rows_of(file.path)) for role, file in tables if file is not None}
+    if not figures:
+        return []
+    return [link(work.image, key_values(replace(work.mark, part=FIGURES), as_pairs(figures), NS_FIGURES))]
+
+
+def _said(connection: Connection, end: Piece | None) -> Pairs:
+    """Return what the key-values of a complete result state, in their order."""
+    if end is None:
+        return []
+    with speaking():
+        found = connection.services("Query").get("MapAnnotation", end.id, connection.context(end.group))
+    return [(pair.name, pair.value) for pair in found.mapValue]
+
+
+def _renewed(connection: Connection, end: Piece, pairs: Pairs) -> Any:
+    """Return the key-values of a complete result, not yet saved, as they should be now."""
+    with speaking():
+        found = connection.services("Query").get("MapAnnotation", end.id, connection.context(end.group))
+    found.mapValue = named_values(pairs)
+    return found
 
 
 _LOCKS: weakref.WeakValueDictionary[tuple[str, str], threading.Lock] = weakref.WeakValueDictionary()
@@ -301,7 +420,7 @@ def _where(connection: Connection, image: int, mark: Mark) -> str:
 
 def _published(connection: Connection, publication: Publication, image: int) -> Published:
     p = publication
-    return Published(p.run, p.task, p.attempt, p.tree, _where(connection, image, Mark.of(p)))
+    return Published(p.run, p.task, p.attempt, p.tree, _where(connection, image, Mark.of(p, image)))
 
 
 def _split(found: Found, publication: Publication) -> tuple[Found, Found]:
@@ -311,7 +430,9 @@ def _split(found: Found, publication: Publication) -> tuple[Found, Found]:
         (new if piece.mark.tree == publication.tree else old).pieces.append(piece)
     for roi in found.rois:
         (new if roi[0].tree == publication.tree else old).rois.append(roi)
-    new.files = found.files
+    for made in found.made:
+        (new if made.mark.tree == publication.tree else old).made.append(made)
+    new.files, new.notes = found.files, found.notes
     return old, new
 
 
@@ -324,21 +445,9 @@ def _sweep(work: _Work) -> None:
 
 
 def _rois(work: _Work) -> list[tuple[int, int]]:
-    """Return object and ROI, of the ROIs of this result that are on the image now, the oldest first."""
-    mark = work.mark
-    whose = (mark.run, mark.task, mark.tree)
-    rows = work.connection.query(
-        "select r.id, r.name, r.description from Roi r"
-        " where r.image.id = :image and r.description like :mine order by r.id",
-        {"image": work.image, "mine": f"slidegate run={mark.run} task={mark.task} tree={mark.tree} %"},
-        work.group,
-    )
-    found = []
-    for number, name, text in rows:
-        one = Mark.read(text)
-        if one is not None and (one.run, one.task, one.tree) == whose:
-            found.append((object_of(name), number))
-    return found
+    """Return object and ROI, of this result's objects that are drawn on the image, the oldest first."""
+    drawn = rois_on(work.connection, replace(work.mark, part=ROIS))
+    return [(object_of(name), number) for number, name in drawn]
 
 
 def _oldest(rois: list[tuple[int, int]]) -> dict[int, int]:
@@ -350,11 +459,16 @@ def _settle(work: _Work) -> None:
 
     That happens where a worker was taken for dead, and wrote on beside the one that took over.
     """
+    found = work.look()
+    remove(work.connection, Found(made=found.copies[1:]))
+    for image in (work.image, *(copy.id for copy in found.copies[:1])):
+        _settle_on(replace(work, image=image, there=found))
+
+
+def _settle_on(work: _Work) -> None:
     twice: dict[str, list[int]] = defaultdict(list)
     parts: set[str] = set()
-    p = work.publication
-    found = find(work.connection, p.run, p.task, p.tree, work.image)
-    for piece in sorted(found.on(work.image), key=lambda piece: piece.id):
+    for piece in sorted(work.there.on(work.image), key=lambda piece: piece.id):
         if piece.mark.part in parts:
             twice[piece.kind].append(piece.id)
         parts.add(piece.mark.part)
@@ -369,39 +483,3 @@ def _how_many(drawing: Drawing) -> str:
     if drawing.total == len(drawing.ids):
         return f"all {drawing.total} objects"
     return f"{len(drawing.ids)} of {drawing.total} objects, chosen at random; all are in the table"
-
-
-def _listed(files: Path) -> Iterator[_File]:
-    """Yield all files below a folder, each read once."""
-    if not files.is_dir():
-        raise ImageNotFoundError("the result's files are gone")
-    for folder, inner, names in os.walk(files):
-        inner.sort()
-        for name in [*inner, *sorted(names)]:
-            mode = (Path(folder) / name).lstat().st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise UnsafeResultError
-        for name in sorted(names):
-            path = Path(folder) / name
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            yield _File(path.relative_to(files).as_posix(), path, path.stat().st_size, digest)
-
-
-def _check_parts(publication: Publication, listed: dict[str, _File]) -> None:
-    """Compare what is there with what was fetched."""
-    entries = [(file.name, file.size, file.sha256) for file in listed.values()]
-    for role, tree in publication.parts.items():
-        found = part_of(entries, publication.outputs[role])
-        if digest_of({"tree": 1, "entries": sorted(found)}) != tree:
-            raise ResultDamagedError
-
-
-def _pack(target: Path, files: Path, inside: list[_File]) -> None:
-    """Write files to a zip, stored; equal files give equal bytes."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as packed:
-        for file in inside:
-            entry = zipfile.ZipInfo(file.name, _ZIP_TIME)
-            with file.path.open("rb") as reading, packed.open(entry, "w", force_zip64=True) as writing:
-                while block := reading.read(_BLOCK):
-                    writing.write(block)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Parquet table of objects as an OMERO.table: read by batches, in little memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,18 +64,35 @@ def write_table(
     OmeroError
         It failed. A repeat writes another table; what was begun is found by its path.
     """
-    context = connection.context(group)
-    with _opened(path) as parquet, speaking():
+    with _opened(path) as parquet:
         columns = _columns(parquet)
+        empty = pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
+        batches = (_filled(columns, batch, image, rois) for batch in _batches(parquet, columns))
+        return save_table(connection, name, group, _filled(columns, empty, image, rois), batches)
+
+
+def save_table(
+    connection: Connection, name: str, group: int, headers: list[Any], batches: Iterable[list[Any]]
+) -> tuple[int, str]:
+    """Write columns into a new table; returns and raises as `write_table`.
+
+    Parameters
+    ----------
+    headers
+        The columns, without values.
+    batches
+        The same columns, some rows at a time.
+    """
+    context = connection.context(group)
+    with speaking():
         resources = connection.client.getSession().sharedResources()
         repository = unwrap(resources.repositories().descriptions[0].id)
         table = resources.newTable(repository, name, context)
         try:
             file = table.getOriginalFile(context).id.val
-            empty = pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
-            table.initialize(_filled(columns, empty, image, rois), context)
-            for batch in _batches(parquet, columns):
-                table.addData(_filled(columns, batch, image, rois), context)
+            table.initialize(headers, context)
+            for batch in batches:
+                table.addData(batch, context)
         finally:
             table.close(context)
         held = connection.query("select f.hash from OriginalFile f where f.id = :id", {"id": file}, group)

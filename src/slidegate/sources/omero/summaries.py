@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The figures of a Run's images as one table on each of their datasets, as OMERO.parade reads them.
+
+An image's figures are key-values that are saved together with what completes its result. The table is made
+of these, and of nothing else: whoever publishes last, in whatever order, makes the same one. Its content's
+digest is in its mark, so that everybody can tell an old table from the right one.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import omero.grid
+
+from slidegate.domain.values import AttemptKey, Digest, RunId, TaskId, digest_of
+
+from .annotations import NS_TABLE, Mark, hang_file, place_of
+from .connection import Connection
+from .datasets import Dataset
+from .errors import OmeroBusyError, OmeroError
+from .table import save_table
+from .undo import Found, Piece, find, is_ours, person_id, remove
+
+NS_FIGURES = "slidegate/figures"
+FIGURES = "figures"
+"""Part of an image's figures."""
+
+SUMMARY = "summary"
+"""Part of a dataset's table."""
+
+_EVERY = "-"  # in the place of a task and an attempt
+_MOST_FIGURES = 100
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a table says.
+
+    Attributes
+    ----------
+    images
+        Their ids, sorted.
+    columns
+        Name to one value for each image; NaN where an image has none.
+    """
+
+    images: tuple[int, ...]
+    columns: Mapping[str, tuple[float, ...]]
+
+    @property
+    def digest(self) -> Digest:
+        """A SHA-256 (64 hex) of it."""
+        columns = {name: [repr(value) for value in values] for name, values in self.columns.items()}
+        return digest_of({"images": list(self.images), "columns": columns})
+
+
+def figures_of(path: Path) -> dict[str, float]:
+    """Return the figures that an output of type ``summary`` states, or none.
+
+    They are the numbers under ``figures`` in its JSON; a null is NaN, and anything else is passed over.
+    """
+    try:
+        said = json.loads(path.read_bytes())["figures"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    known = {
+        str(name): math.nan if value is None else float(value)
+        for name, value in said
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    }
+    return dict(sorted(known.items())[:_MOST_FIGURES])
+
+
+def as_pairs(figures: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return figures as key-values hold them: read again, they are the same numbers."""
+    return [
+        (name, repr(int(value)) if value.is_integer() else repr(value)) for name, value in figures.items()
+    ]
+
+
+def settle(connection: Connection, run: RunId, datasets: Iterable[Dataset]) -> None:
+    """See to it that each dataset has the table that a Run's figures make, and no other.
+
+    Safe to repeat, and beside others who do the same. Datasets on which the person may hang nothing are left
+    out.
+
+    Raises
+    ------
+    OmeroError
+        It failed; a repeat is safe.
+    """
+    for dataset in datasets:
+        if dataset.annotated:
+            _settle(connection, run, dataset)
+
+
+def _settle(connection: Connection, run: RunId, dataset: Dataset) -> None:
+    part = f"{SUMMARY}:{dataset.id}"
+    for tries in range(_TRIES):
+        # first what is there, then what should be there: who looked later knows at least as much, so that
+        # what is there and is not what should be there is old
+        there = _tables(connection, run, dataset)
+        wanted = _wanted(connection, run, dataset)
+        right = [piece for piece in there.pieces if wanted is not None and piece.mark.tree == wanted.digest]
+        old = [piece for piece in there.pieces if piece not in right[:1]]
+        if right or wanted is None:
+            remove(connection, Found(pieces=old, links=there.links, files=_begun(connection, run, dataset)))
+            return
+        on = place_of("Dataset", dataset.id)
+        mark = Mark(run, TaskId(_EVERY), wanted.digest, AttemptKey(_EVERY), part, on=on)
+        try:
+            _write(connection, mark, dataset.group, wanted)
+        except OmeroError as error:
+            removed = type(error) in (OmeroError, OmeroBusyError)  # by somebody who settles the same dataset
+            if not removed or tries == _TRIES - 1:
+                raise
+
+
+def _write(connection: Connection, mark: Mark, group: int, summary: Summary) -> None:
+    headers = _columns(summary, filled=False)
+    name = f"{mark.folder}{mark.part}"
+    number, sha1 = save_table(connection, name, group, headers, [_columns(summary, filled=True)])
+    marked = Mark(mark.run, mark.task, mark.tree, mark.attempt, mark.part, sha1, mark.on)
+    hang_file(connection, group, marked, number, NS_TABLE)
+
+
+def _columns(summary: Summary, *, filled: bool) -> list[Any]:
+    images = list(summary.images) if filled else []
+    columns = [omero.grid.ImageColumn("Image", "the image that was analysed", images)]
+    for name, values in summary.columns.items():
+        if all(value.is_integer() for value in values):
+            whole = [int(value) for value in values] if filled else []
+            columns.append(omero.grid.LongColumn(name, "", whole))
+        else:
+            columns.append(omero.grid.DoubleColumn(name, "", list(values) if filled else []))
+    return columns
+
+
+def _tables(connection: Connection, run: RunId, dataset: Dataset) -> Found:
+    """Return the tables of a Run on a dataset, the oldest first."""
+    found = find(connection, run, TaskId(_EVERY))
+    pieces = sorted(found.pieces, key=lambda piece: piece.id)
+    place = place_of("Dataset", dataset.id)
+    here = [piece for piece in pieces if piece.mark.on == place and piece.same and _hangs(piece, found)]
+    return Found(pieces=here, links=found.links)
+
+
+def _begun(connection: Connection, run: RunId, dataset: Dataset) -> list[tuple[int, int]]:
+    """Return id and group of files that were to be a table of a Run on a dataset, and hang nowhere."""
+    rows = connection.query(
+        "select f.id, f.details.group.id from OriginalFile f where f.details.owner.id = :me"
+        " and f.path like :path and f.name = :name"
+        " and not exists (select a.id from FileAnnotation a where a.file.id = f.id)",
+        {
+            "me": person_id(connection),
+            "path": f"slidegate/{run}/{_EVERY}/%",
+            "name": f"{SUMMARY}:{dataset.id}",
+        },
+    )
+    return [(number, group) for number, group in rows]
+
+
+def _hangs(piece: Piece, found: Found) -> bool:
+    return any(link.child == piece.id and is_ours(link, piece) for link in found.links)
+
+
+def _wanted(connection: Connection, run: RunId, dataset: Dataset) -> Summary | None:
+    """Return what the figures of a Run's images in a dataset make; None where there are none."""
+    rows = connection.query(
+        "select l.parent.id, a.description, v.name, v.value"
+        " from ImageAnnotationLink l, MapAnnotation a join a.mapValue v, DatasetImageLink d"
+        " where l.child.id = a.id and d.child.id = l.parent.id and d.parent.id = :dataset and a.ns = :ns"
+        " and a.details.owner.id = :me and a.description like :begins",
+        {
+            "dataset": dataset.id,
+            "ns": NS_FIGURES,
+            "me": person_id(connection),
+            "begins": f"slidegate run={run} %",
+        },
+    )
+    found: dict[int, dict[str, float]] = {}
+    for image, text, name, value in rows:
+        mark = Mark.read(text)
+        if mark is not None and mark.on == place_of("Image", image):
+            found.setdefault(image, {})[name] = _number(value)
+    if not found:
+        return None
+    names = sorted({name for figures in found.values() for name in figures})
+    images = tuple(sorted(found))
+    return Summary(images, {name: tuple(found[one].get(name, math.nan) for one in images) for name in names})
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
