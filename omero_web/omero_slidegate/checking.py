@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from omero_slidegate import __version__, keys, settings, signin
-from omero_slidegate.problems import KeyUnusable, SignInRefused, SlidegateNotTrusted, Trouble
+from omero_slidegate.problems import KeyUnusable, NotLetIn, SignInRefused, SlidegateNotTrusted, Trouble
 from omero_slidegate.remote import ask
 
 __all__ = ["Line", "add_verb", "check"]
@@ -186,7 +186,7 @@ def _known() -> Line:
     """Say whether slidegate believes this OMERO.web: it is asked to sign in a guest, which it never does."""
     try:
         signin.begun(keys.Person(_GUEST, "guest"))
-    except signin.Refused:
+    except NotLetIn:
         return Line("trust", "good", f"slidegate believes this OMERO.web, by the name {settings.NAME}.")
     except SignInRefused as error:
         public = keys.public_key(keys.read_key(Path(settings.KEY_FILE)))

@@ -14,7 +14,9 @@ __all__ = [
     "Broken",
     "KeyUnusable",
     "NotForGuests",
+    "NotLetIn",
     "NotLoggedIn",
+    "NotReady",
     "OmeroFailed",
     "OtherOmero",
     "SignInRefused",
@@ -101,7 +103,7 @@ class WrongMethod(Trouble):
 
 
 class TooLong(Trouble):
-    """The request is too long."""
+    """The request is too long: choose fewer images."""
 
     status = 413
     code = "body-too-long"
@@ -133,10 +135,7 @@ class OmeroFailed(Trouble):
 
 
 class SlidegateUnreachable(Trouble):
-    """slidegate cannot be reached from OMERO.web just now.
-
-    What was launched goes on, and nothing is lost.
-    """
+    """slidegate cannot be reached from OMERO.web. What was launched goes on: try again in a few minutes."""
 
     status = 502
     code = "slidegate-unreachable"
@@ -152,7 +151,7 @@ class SlidegateNotTrusted(Trouble):
 
 
 class SlidegateSlow(Trouble):
-    """slidegate took too long to answer."""
+    """slidegate took too long to answer. What was asked may have been done: look at your runs first."""
 
     status = 504
     code = "slidegate-slow"
@@ -173,6 +172,22 @@ class SignInRefused(Trouble):
     status = 502
     code = "slidegate-refused-this-web"
     title = "This OMERO.web is not known"
+
+
+class NotLetIn(Trouble):
+    """slidegate does not let you in; its words say why."""
+
+    status = 403
+    code = "omero-person-refused"
+    title = "Not let in"
+
+
+class NotReady(Trouble):
+    """slidegate cannot let anybody in just now; its words say why."""
+
+    status = 502
+    code = "slidegate-not-ready"
+    title = "slidegate is not ready"
 
 
 class KeyUnusable(Trouble):

@@ -17,7 +17,14 @@ from typing import Any
 from omero_slidegate import keys, settings
 from omero_slidegate.keys import Person
 from omero_slidegate.permitted import Ask
-from omero_slidegate.problems import KeyUnusable, SignInRefused, SlidegateAnsweredBadly, Trouble
+from omero_slidegate.problems import (
+    KeyUnusable,
+    NotLetIn,
+    NotReady,
+    SignInRefused,
+    SlidegateAnsweredBadly,
+    Trouble,
+)
 from omero_slidegate.remote import COOKIE, CSRF_HEADER, Answer, ask
 
 __all__ = ["Held", "asked_as", "begun"]
@@ -33,22 +40,6 @@ class Held:
 
     cookie: str
     csrf: str
-
-
-class Refused(Trouble):
-    """slidegate does not let this person in."""
-
-    status = 403
-    code = "omero-person-refused"
-    title = "Not let in"
-
-
-class NotReady(Trouble):
-    """slidegate cannot let anybody in just now."""
-
-    status = 502
-    code = "slidegate-not-ready"
-    title = "slidegate is not ready"
 
 
 def asked_as(
@@ -118,7 +109,7 @@ def begun(person: Person) -> Held:
 def _refusal(status: int, said: Mapping[str, Any]) -> Trouble:
     words = str(said.get("detail") or "")
     if status == _FORBIDDEN:
-        return Refused(words)
+        return NotLetIn(words)
     if status == _NOT_SIGNED_IN:
         return SignInRefused(
             f"slidegate does not believe this OMERO.web who you are ({words.rstrip('.')}). "
