@@ -20,6 +20,7 @@ from slidegate.sources.omero.errors import OmeroInterruptedError, OmeroSessionGo
 from slidegate.sources.omero.grants import Grants, OmeroNoGrantError
 from slidegate.sources.omero.persons import ByGrants, BySudo, Known, Persons, check_person
 from slidegate.sources.omero.placed import PlacedSource
+from slidegate.sources.omero.private import SecretUnreadableError
 from slidegate.sources.omero.sink import OmeroSink, image_id
 from slidegate.sources.omero.undo import undo_run
 from slidegate.store import Store
@@ -114,12 +115,19 @@ class Granting:
                 yield self.grants.key(self._server, who.name), person
             except OmeroNoGrantError:
                 self._store.omero_grants.forget(person)
+            except SecretUnreadableError:  # told to that person; the others' are kept alive
+                continue
 
     def _forget(self, person: str, key: str) -> None:
+        """Forget a session that has ended, unless the person has granted another since."""
         who = self._store.omero_people.get(person)
-        if who is not None:
+        try:
+            if who is None:
+                raise OmeroNoGrantError
             self.grants.forget(self._server, who.name, key)
-        self._store.omero_grants.forget(person)
+            self.grants.key(self._server, who.name)
+        except OmeroNoGrantError:
+            self._store.omero_grants.forget(person)
 
 
 class ActingInOmero:

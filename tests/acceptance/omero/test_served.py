@@ -559,6 +559,10 @@ def test_a_task_waits_for_a_grant_that_was_lost_and_goes_on_with_the_next(granti
 def test_grants_are_kept_alive_and_those_that_ended_are_forgotten(granting, house):
     office = granting
     [chore] = office.chores
+    before = set(office.settings.omero_grants.iterdir())
+    permit(office, "carol", "secret-c")
+    [damaged] = set(office.settings.omero_grants.iterdir()) - before
+    damaged.write_bytes(b"noise")  # keeps nobody else's from being kept alive
     for person in ("alice", "bob"):
         permit(office, person, f"secret-{person[0]}")
     sessions = {name: office.sessions(name) for name in ("alice", "bob")}
@@ -569,10 +573,12 @@ def test_grants_are_kept_alive_and_those_that_ended_are_forgotten(granting, hous
     assert all(now - one.seen < 60 for one in (*sessions["alice"], *sessions["bob"]))
     house.expire_sessions("alice")
     chore.do(time.time())
-    assert set(office.store.omero_grants.all()) == {"bob"}
+    assert set(office.store.omero_grants.all()) == {"bob", "carol"}
     house.expire_sessions("bob")
     chore.do(time.time())
-    assert office.store.omero_grants.all() == {}
+    assert set(office.store.omero_grants.all()) == {"carol"}
+    unreadable = office.grant("describe", {"images": ["omero:1"]}, "carol").answer["images"][0]
+    assert unreadable["problem"]["code"] == "omero-secret-unreadable"
 
 
 # the service as it runs
