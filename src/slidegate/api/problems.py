@@ -353,11 +353,12 @@ class ParameterProblem(BadParameter):
 def kind_of(error: SlidegateError) -> Kind:
     """Return how an error is answered: by its code, or as what a worker refused."""
     known = PROBLEMS.get(error.code)
-    if known is not None:
+    if known is not None and not isinstance(error, Refused):
         return known
     asked_wrongly = isinstance(error, BadRequest | Refused)
     like = "wish-refused" if asked_wrongly else "store-unusable" if error.transient else "internal"
-    return Kind(PROBLEMS[like].status, error.code.replace("-", " ").capitalize())
+    title = error.code.replace("-", " ").capitalize() if known is None else known.title
+    return Kind(PROBLEMS[like].status, title)
 
 
 def problem(error: SlidegateError, instance: str, request_id: str) -> Response:

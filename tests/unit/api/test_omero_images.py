@@ -11,7 +11,7 @@ from slidegate.domain import events
 from slidegate.domain.run import run_id
 from slidegate.domain.states import State
 from slidegate.domain.values import RunId, digest_of
-from tests.unit.api.service import RELEASE, Service, serving
+from tests.unit.api.service import RELEASE, Said, Service, serving
 
 LAUNCH = {"workflow": "count", "site": "local", "images": ["omero:12", "omero:13#z=1,t=0"]}
 ALL = {"objects": "all-on-duplicate", "labels": "image", "tags": ["counted", "by me"]}
@@ -19,7 +19,8 @@ ALL = {"objects": "all-on-duplicate", "labels": "image", "tags": ["counted", "by
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("images"), omero_host="omero.example.org") as made:
+    settings = {"omero_host": "omero.example.org", "wait_seconds": 60.0}
+    with serving(tmp_path_factory.mktemp("images"), **settings) as made:
         made.offer()
         yield made
 
@@ -120,6 +121,22 @@ def test_what_is_done_with_an_image_is_found_by_the_image(service: Service) -> N
     both = client.get("/v1/images/tasks", params=[("image", "omero:22"), ("image", "omero:21#z=1,t=0")])
     assert {item["run"] for item in both.json()["items"]} == {one, two}
     assert client.get("/v1/images/tasks", params={"image": "omero:2"}).json() == {"items": []}
+
+
+def test_what_omero_tells_a_worker_is_nothing_that_happened_to_the_service_or_its_session(
+    service: Service,
+) -> None:
+    client = service.by_token(service.person("looker"))
+
+    def refuse(_body: Any) -> Any:
+        raise Said("omero-session-gone", "The session in OMERO has ended.")
+
+    with service.worker(describe=refuse):
+        answer = client.post("/v1/images/describe", json={"images": ["omero:1"]})
+    assert (answer.status_code, answer.json()["code"]) == (
+        422,
+        "omero-session-gone",
+    )  # who is told 401 signs in
 
 
 def test_a_run_says_how_its_results_are_written_into_omero(service: Service) -> None:
