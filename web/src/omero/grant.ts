@@ -124,7 +124,7 @@ export class SgOmeroGrant extends LitElement {
           aria-disabled=${this.busy ? "true" : "false"}
           @click=${() => !this.busy && void this.#do(() => this.api.revoke())}
         >
-          Take it back
+          Take the permission back
         </button>
       </div>
       ${trouble(this.problem)}`;

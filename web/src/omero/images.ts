@@ -20,7 +20,7 @@ const FEW = 12;
 
 /**
  * `images` can be used, `unusable` cannot (with `why`), and of `stacks` a plane has to be chosen; `planes` holds those that are, by
- * image. Fires `sg-without` with {image} and `sg-planes` with {planes}.
+ * image. Fires `sg-without` with {image}, `sg-back` for all that were left out, and `sg-planes` with {planes}.
  */
 @customElement("sg-omero-images")
 export class SgOmeroImages extends LitElement {
@@ -134,6 +134,8 @@ export class SgOmeroImages extends LitElement {
   @property({ attribute: false }) unusable: readonly SelectedImage[] = [];
   @property({ attribute: false }) stacks: readonly SelectedImage[] = [];
   @property({ attribute: false }) planes: ReadonlyMap<string, Plane> = new Map();
+  /** How many the person left out. */
+  @property({ type: Number }) left = 0;
   @property({ attribute: false }) groups: ReadonlyMap<number, string> = new Map();
   @property({ attribute: false }) facts!: Facts;
   /** What an image is called with its plane. */
@@ -236,7 +238,10 @@ export class SgOmeroImages extends LitElement {
     const shown = this.whole ? images : images.slice(0, FEW);
     const bad = unusable.length;
     return html`<section class="card" aria-labelledby="i">
-      <h2 id="i">${images.length ? many(images.length, "image") : "Images"}</h2>
+      <div class="row">
+        <h2 id="i">${images.length ? many(images.length, "image") : "Images"}</h2>
+        ${this.left ? html`<span class="muted small">${count(this.left)} left out</span><button class="quiet" @click=${() => this.dispatchEvent(new CustomEvent("sg-back"))}>Take ${this.left === 1 ? "it" : "them"} back</button>` : nothing}
+      </div>
       ${this.#stacks()}
       ${
         images.length

@@ -247,6 +247,8 @@ export class SgOmeroChoice extends LaunchPage {
         .groups=${groups}
         .facts=${this.facts}
         .named=${this.#named}
+        left=${this.without.size}
+        @sg-back=${() => (this.without = new Set())}
         @sg-without=${(event: CustomEvent<{ image: string }>) => (this.without = new Set(this.without).add(event.detail.image))}
         @sg-planes=${(event: CustomEvent<{ planes: ReadonlyMap<string, Plane> }>) => this.#planed(event.detail.planes)}
       ></sg-omero-images>
@@ -268,11 +270,13 @@ export class SgOmeroChoice extends LaunchPage {
                 @sg-chosen=${(event: CustomEvent<{ chosen: ReadonlyMap<string, string> }>) => this.#chose(event.detail.chosen)}
                 @sg-launch=${() => void this.launch()}
               ></sg-tray>`
-          : html`<sg-notice
-              kind="warn"
-              heading="None of the ${many(selection.images.length, "selected image")} can be used"
-              >Above is said why. Select others in OMERO.web.</sg-notice
-            >`
+          : this.without.size
+            ? nothing
+            : html`<sg-notice
+                kind="warn"
+                heading=${selection.images.length === 1 ? "The selected image cannot be used" : `None of the ${many(selection.images.length, "selected image")} can be used`}
+                >Above is said why. Select others in OMERO.web.</sg-notice
+              >`
       }
       ${this.knownBefore()}`;
   }
