@@ -170,7 +170,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Sum up one analysis: what was found, with what, at what cost.
 
-    The density refers to the whole image, glass included. Medians of no nuclei are null.
+    The density refers to the whole image, glass included. Medians and means of no nuclei are null. The
+    `figures` are what people compare images by: a row of a table of images.
     """
     height, width = plan.plane
     area_mm2 = height * width * plan.pixel_size_um**2 * 1e-6
@@ -186,6 +187,14 @@ def summarise(
         "summary": 1,
         "nuclei": table.num_rows,
         "density_per_mm2": table.num_rows / area_mm2,
+        "figures": {
+            "nuclei": table.num_rows,
+            "density_per_mm2": table.num_rows / area_mm2,
+            "image_area_mm2": area_mm2,
+            "area_um2_mean": _mean(table.column("area_um2")),
+            "area_um2_median": medians["area_um2"],
+            **{name: _mean(table.column(name)) for name in names if name.endswith("_mean")},
+        },
         "image": {"shape": list(plan.shape), "channels": list(plan.channels), "area_mm2": area_mm2},
         "medians": medians,
         "touching_edge": int(pc.sum(table.column("touches_edge")).as_py() or 0),
@@ -227,6 +236,10 @@ def _measure_channels(image: Image, plan: Plan, block: Block, outlines: Any) -> 
 
 def _median(column: pa.ChunkedArray) -> float | None:
     return float(np.median(column.to_numpy())) if len(column) else None
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    return float(np.mean(column.to_numpy())) if len(column) else None
 
 
 def _versions() -> dict[str, str]:

@@ -78,6 +78,14 @@ def test_the_outputs_are_complete(tmp_path, processes):
     table = pq.read_table(out / "nuclei.parquet")
     assert summary["nuclei"] == table.num_rows
     assert summary["density_per_mm2"] == pytest.approx(table.num_rows / (300 * 260 * 0.64e-6))
+    assert summary["figures"] == {
+        "nuclei": table.num_rows,
+        "density_per_mm2": summary["density_per_mm2"],
+        "image_area_mm2": pytest.approx(300 * 260 * 0.64e-6),
+        "area_um2_mean": pytest.approx(np.mean(table.column("area_um2"))),
+        "area_um2_median": summary["medians"]["area_um2"],
+        "c0_mean": pytest.approx(np.mean(table.column("c0_mean"))),
+    }
     assert [step["step"] for step in summary["steps"]] == ["plan", "detect"]
     assert summary["steps"][1]["units"] == 9
     assert summary["peak_memory_bytes"] > 10**7
