@@ -46,10 +46,10 @@ _DATASETS_OF = (
     "where l.child.id in (:ids) order by l.parent.id, l.child.id"
 )
 _IMAGES = (
-    "select new map(i.id as id, i.name as name, i as image_details_permissions, g.id as group, "
-    "g.name as group_name, t.value as type, p.sizeX as width, p.sizeY as height, p.sizeC as channels, "
-    "p.sizeZ as z, p.sizeT as t) "
-    "from Image i join i.details.group g left outer join i.pixels p left outer join p.pixelsType t "
+    "select new map(i.id as id, i.name as name, i as image_details_permissions, g.id as groupId, "
+    "g.name as groupName, pt.value as pixelsType, p.sizeX as sizeX, p.sizeY as sizeY, p.sizeC as sizeC, "
+    "p.sizeZ as sizeZ, p.sizeT as sizeT) "
+    "from Image i join i.details.group g left outer join i.pixels p left outer join p.pixelsType pt "
     "where i.id in (:ids) order by i.id"
 )
 _IN_COLOUR = (
@@ -164,15 +164,15 @@ def _asked(conn: Any, hql: str, ids: Sequence[int]) -> Iterator[Any]:
 def _image(image: int, row: dict[str, Any] | None, dataset: str, coloured: bool) -> dict[str, Any]:
     why = _why_not(row, coloured)
     row = row or {}
-    planes = {"z": row.get("z"), "t": row.get("t")}
+    planes = {"z": row.get("sizeZ"), "t": row.get("sizeT")}
     return {
         "image": f"omero:{image}",
         "name": row.get("name") or f"image {image}",
-        "group": row.get("group"),
+        "group": row.get("groupId"),
         "dataset": dataset,
-        "width": row.get("width"),
-        "height": row.get("height"),
-        "channels": row.get("channels"),
+        "width": row.get("sizeX"),
+        "height": row.get("sizeY"),
+        "channels": row.get("sizeC"),
         "planes": planes if any((count or 1) > 1 for count in planes.values()) else None,
         "usable": not why,
         "why": why,
@@ -190,22 +190,23 @@ def _why_not(row: dict[str, Any] | None, coloured: bool) -> str:
         )
     if not row["image_details_permissions"].get("canAnnotate"):
         return (
-            f"In the group {row['group_name']} you may look at it, but results cannot be written beside it: "
+            f"In the group {row['groupName']} you may look at it, but results cannot be written beside it: "
             "ask its owner to run this."
         )
-    if row["type"] is None:
+    if row["pixelsType"] is None:
         return "It has no stored pixels."
-    if row["type"] not in _TYPES:
-        return f"Its pixels are {row['type']}: only unsigned 8-bit and 16-bit whole numbers can be analysed."
+    if row["pixelsType"] not in _TYPES:
+        kind = row["pixelsType"]
+        return f"Its pixels are {kind}: only unsigned 8-bit and 16-bit whole numbers can be analysed."
     if coloured:
         return "It is in colour (RGB): the analysis takes fluorescence channels, one intensity per pixel."
-    if max(row["width"], row["height"]) > _LONGEST_SIDE:
+    if max(row["sizeX"], row["sizeY"]) > _LONGEST_SIDE:
         return f"It is larger than {_LONGEST_SIDE:,} pixels on a side."
     return ""
 
 
 def _groups(shown: Sequence[dict[str, Any]], known: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    groups = {row["group"]: row["group_name"] for row in known.values()}
+    groups = {row["groupId"]: row["groupName"] for row in known.values()}
     return [
         {
             "id": group,

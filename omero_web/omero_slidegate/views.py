@@ -26,7 +26,7 @@ from omero_slidegate.signin import asked_as
 __all__ = ["slidegate_api", "slidegate_index", "slidegate_launch", "slidegate_run", "slidegate_selection"]
 
 _SELECTIONS = "slidegate_selections"
-_SELECTIONS_KEPT = 10
+_SELECTIONS_KEPT = 3
 # What comes from a workflow is shown, and never runs in OMERO.web's name.
 _SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 

@@ -38,3 +38,18 @@ def test_the_wheel_holds_all_that_omero_web_loads(tmp_path):
     assert "./assets/" in text
     assert any(name.startswith("omero_slidegate/static/omero_slidegate/assets/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "config/"))]
+
+
+@pytest.mark.slow
+def test_the_app_runs_in_the_oldest_python_that_omero_web_takes():
+    vermin = Path(sys.executable).with_name("vermin")
+    command = [
+        str(vermin),
+        "-q",
+        "-t=3.10-",
+        "--eval-annotations",
+        "--no-tips",
+        str(ROOT / "omero_slidegate"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -194,6 +194,14 @@ def test_who_is_logged_in_is_signed_in_at_slidegate_and_the_browser_gets_no_secr
     assert COOKIE not in alice.cookies
 
 
+def test_a_login_that_has_ended_is_said_to_have_ended(place):
+    with place.visit("carol") as carol:
+        assert carol.api("session").status_code == 200
+        place.omero.expire_sessions("carol")
+        problem(carol.api("session"), 401, "not-signed-in")
+        assert carol.get("/slidegate/").status_code == 302
+
+
 def test_root_is_refused_in_the_words_of_slidegate(place):
     with place.visit("root") as root:
         assert "log in there as yourself" in problem(root.api("session"), 403, "omero-person-refused")
