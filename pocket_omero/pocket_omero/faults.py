@@ -74,6 +74,9 @@ class Faults:
         Seconds that each reading of pixels takes longer.
     tile_failures
         How many readings of pixels fail, with omero.ResourceError; -1: all.
+    tiles_until
+        How many readings of pixels are still answered; those after them wait until this is set otherwise.
+        None: they do not wait.
     fail
         Calls of these names fail: {"IQuery.findAllByQuery": "ResourceError"}, an omero exception by its name.
     delay
@@ -86,6 +89,7 @@ class Faults:
     drop_on: str = "*"
     tile_delay: float = 0.0
     tile_failures: int = 0
+    tiles_until: int | None = None
     fail: dict[str, str] = field(default_factory=dict)
     delay: dict[str, float] = field(default_factory=dict)
     read_only: bool = False
@@ -136,7 +140,8 @@ class Faults:
                 raise _failure(raised, label)
         if self.read_only and any(fnmatchcase(label, w) for w in _WRITES):
             raise ReadOnlyServer(f"{label}: the server only reads at the moment")
-        if (self.tile_delay or self.tile_failures) and any(fnmatchcase(label, t) for t in TILES):
+        wanted = self.tile_delay or self.tile_failures or self.tiles_until is not None
+        if wanted and any(fnmatchcase(label, t) for t in TILES):
             self._tile(label)
 
     def _counts_down(self) -> bool:
@@ -147,6 +152,12 @@ class Faults:
             return self.drop_after is None
 
     def _tile(self, label: str) -> None:
+        with self._lock:
+            waits = self.tiles_until == 0
+            if self.tiles_until:
+                self.tiles_until -= 1
+        while waits and self.tiles_until == 0:
+            time.sleep(0.01)
         time.sleep(self.tile_delay)
         with self._lock:
             fails = self.tile_failures != 0

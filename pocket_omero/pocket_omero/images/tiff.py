@@ -235,6 +235,8 @@ class _Level:
         self.page: Any = series.keyframe
         self.outer = len(series.shape) - len(self.page.axes)
         self.mapped: Mapped | None = None
+        if self.page.dtype is None:
+            raise ImageError("this TIFF does not say of which kind its pixels are")
         if series.dataoffset is not None:
             file = reader.file(self.page.parent.filehandle.path)
             dtype = series.dtype.newbyteorder(self.page.parent.byteorder)

@@ -261,6 +261,17 @@ def test_whatever_bytes_a_file_holds_it_is_refused_in_words_or_read(
         assert str(refused)
 
 
+def test_pixels_of_an_unknown_kind_are_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.arange(1600, dtype="u2").reshape(40, 40), compression="zlib", tile=(16, 16))
+    broken = bytearray(path.read_bytes())
+    broken[42] = 190  # BitsPerSample
+    path.write_bytes(broken)
+    with pytest.raises(ImageError):
+        for info in inspect(path):
+            TiffReader(path, info.series)
+
+
 def test_many_threads_read_one_image(tmp_path: Path) -> None:
     data = noise("uint16", (4, 200, 200))
     tifffile.imwrite(

@@ -102,6 +102,21 @@ def test_tiles_are_slow_or_fail_as_often_as_wanted(pocket_omero, pocket_omero_fa
         store.close()
 
 
+def test_tiles_stop_coming_after_as_many_as_wanted_until_all_is_well(pocket_omero, pocket_omero_faults):
+    pocket_omero_faults.set(tiles_until=2)
+    with pocket_omero.client() as client:
+        store = client.sf.createRawPixelsStore()
+        store.setPixelsId(pixels(client), True)
+        for _ in range(2):
+            store.getTile(0, 0, 0, 0, 0, 8, 8)
+        late = store.begin_getTile(0, 0, 0, 0, 0, 8, 8)
+        client.sf.getConfigService().getVersion()  # what else is asked is answered
+        assert not late.isCompleted()
+        pocket_omero_faults.clear()
+        assert len(store.end_getTile(late)) == 128
+        store.close()
+
+
 def test_any_call_fails_as_wanted_or_takes_its_time(pocket_omero, pocket_omero_faults):
     with pocket_omero.client() as client:
         config = client.sf.getConfigService()
