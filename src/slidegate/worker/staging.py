@@ -126,7 +126,7 @@ def _convert(
         _adopt(made, tools.places.converted(tree))
         shutil.rmtree(making, ignore_errors=True)
     except SlidegateError as error:
-        if not error.transient or error.code == DiskFullError.code:  # what is kept takes room from others
+        if error.code == DiskFullError.code:  # what is kept takes room from others
             shutil.rmtree(making, ignore_errors=True)
         raise
     finally:

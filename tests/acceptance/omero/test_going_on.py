@@ -103,16 +103,19 @@ class Command:
     """The command line of somebody who is logged in at OMERO."""
 
     def __init__(self, pocket_omero, home, config):
-        self.home = home
+        self.home, self._omero = home, pocket_omero
         self.environment = {
             **os.environ,
             "SLIDEGATE_HOME": str(home),
             "XDG_CONFIG_HOME": str(config),
             "SLIDEGATE_WORKFLOWS_DIR": str(ROOT / "tests" / "data" / "workflows"),
         }
-        where = ["--port", pocket_omero.port, "--ca", pocket_omero.server.authority]
-        name, password = pocket_omero.person()
-        login = ["omero", "login", pocket_omero.host, *where, "--person", name, "--fd", 0]
+        self.login()
+
+    def login(self):
+        where = ["--port", self._omero.port, "--ca", self._omero.server.authority]
+        name, password = self._omero.person()
+        login = ["omero", "login", self._omero.host, *where, "--person", name, "--fd", 0]
         subprocess.run(
             [str(SLIDEGATE), *map(str, login)], env=self.environment, input=password, text=True, check=True
         )
@@ -139,30 +142,51 @@ def tiles_in(shard):
     return grid((min(SHARD, SLIDE[0] - y), min(SHARD, SLIDE[1] - x)), TILE)
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_a_slide_is_gone_on_with_shard_by_shard(
-    pocket_omero, numbers, without_files, tmp_path
+def stopped_in_the_middle(command, pocket_omero, faults, out, tiles):
+    """Begin to stage the slide; return the process when so many tiles have come and no more do."""
+    numbers = {row["name"]: row.id for row in pocket_omero.server.house.state.all("Image")}
+    until = tiles_asked(pocket_omero) + tiles
+    faults.set(tiles_until=tiles)
+    process = command.begin(numbers["slide.ome.tif"], out)
+    wait_for(lambda: tiles_asked(pocket_omero) > until or process.poll() is not None)
+    return process
+
+
+def test_a_slide_is_staged_in_several_tries_and_no_tile_of_a_whole_shard_is_asked_for_twice(
+    pocket_omero, numbers, without_files, tmp_path, pocket_omero_faults
 ):
     command = Command(pocket_omero, tmp_path / "home", tmp_path / "config")
-    first = command.begin(numbers["slide"], tmp_path / "out")
-    wait_for(lambda: len(shards_of(command.home)) >= 12 or first.poll() is not None)
+    out = tmp_path / "out"
+
+    first = stopped_in_the_middle(command, pocket_omero, pocket_omero_faults, out, 200)
+    wait_for(lambda: len(shards_of(command.home)) >= 10)  # of twelve, two may be on their way to the disk
     first.kill()
     assert first.wait() == -9
     first.communicate()
-    kept = shards_of(command.home)
-    assert 12 <= len(kept) < grid(SLIDE, SHARD)
+    pocket_omero_faults.clear()
+    kept = sum(map(tiles_in, shards_of(command.home)))
 
-    again = command.run(numbers["slide"], tmp_path / "out")
-    assert again["state"] == "succeeded", again
-    under_way = 3 * (SHARD // TILE) ** 2  # one shard was coming, two were on their way to the disk
-    all_tiles = grid(SLIDE, TILE)
-    assert all_tiles <= tiles_asked(pocket_omero) <= all_tiles + under_way
-    assert sum(map(tiles_in, kept)) > under_way
+    before = tiles_asked(pocket_omero)
+    second = stopped_in_the_middle(command, pocket_omero, pocket_omero_faults, out, 150)
+    pocket_omero.server.expire_sessions(pocket_omero.person()[0])
+    pocket_omero_faults.clear()
+    [image] = json.loads(second.communicate(timeout=300)[0])["images"]
+    assert (image["state"], image["error"]["code"]) == ("failed", "omero-session-gone")
+    more = sum(map(tiles_in, shards_of(command.home)))
+    assert kept < more
+    assert more - kept <= tiles_asked(pocket_omero) - before
+
+    command.login()
+    before = tiles_asked(pocket_omero)
+    third = command.run(numbers["slide"], out)
+    assert (third["state"], third["outcome"]) == ("succeeded", "retried")
+    assert tiles_asked(pocket_omero) - before == grid(SLIDE, TILE) - more
     assert [path for path in (command.home / "staging").iterdir() if "." in path.name] == []
 
     path = pocket_omero.server.folder / "slides" / "slide.ome.tif"
     FolderSource().stage(ImageRef("folder", str(path)), tmp_path / "expected")
     store = Store.open(f"sqlite:///{command.home}/slidegate.db")
-    [task] = store.runs.tasks(again["run"])
+    [task] = store.runs.tasks(third["run"])
     assert task["input"] == tree_digest(describe_folder(tmp_path / "expected"))
     store.close()
 
@@ -215,14 +239,14 @@ def test_omero_may_be_restarted_in_the_middle(
     ref = ImageRef("omero", str(numbers["smaller"]))
     source(60).stage(ref, tmp_path / "at once")
     before = tiles_asked(pocket_omero)
-    pocket_omero_faults.set(tile_delay=0.1)
+    pocket_omero_faults.set(tiles_until=20)
     staging = threading.Thread(
         target=source(60).stage, args=(ref, tmp_path / "staged"), kwargs={"parts": tmp_path / "parts"}
     )
     staging.start()
-    wait_for(lambda: tiles_asked(pocket_omero) >= before + 20)
-    pocket_omero.server.restart()
+    wait_for(lambda: tiles_asked(pocket_omero) > before + 20)
     pocket_omero_faults.clear()
+    pocket_omero.server.restart()
     staging.join(100)
     assert contents(tmp_path / "staged") == contents(tmp_path / "at once")
     lost = 2 * 4  # what four connections had asked for, and asked for again

@@ -15,7 +15,7 @@ from slidegate.domain.events import CollectAgain, Event, Failed, Retried, Staged
 from slidegate.domain.parameters import complete
 from slidegate.domain.states import State
 from slidegate.domain.values import AttemptKey
-from slidegate.sources.errors import DamagedImageError, DiskFullError, StorageFailedError
+from slidegate.sources.errors import DiskFullError, ImageUnreadableError, StorageFailedError
 from slidegate.store import Store
 from slidegate.worker.errors import NoLongerWanted
 from slidegate.worker.holding import Holding
@@ -152,11 +152,11 @@ def test_what_was_kept_of_images_goes_when_their_tasks_have_ended(tools: Tools, 
         (StorageFailedError(), True),
         (NoLongerWanted(), True),
         (KeyboardInterrupt(), True),
+        (ImageUnreadableError(), True),  # whoever grants it may ask again
         (DiskFullError(), False),
-        (DamagedImageError(), False),
     ],
 )
-def test_what_a_source_has_kept_stays_as_long_as_going_on_can_help(
+def test_what_a_source_has_kept_stays_unless_the_disk_is_full(
     tools: Tools, store: Store, clock: Clock, source: Source, error: BaseException, kept: bool
 ) -> None:
     def stage(ref: object, folder: Path, progress: object, *, parts: Path) -> None:
