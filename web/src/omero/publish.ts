@@ -133,7 +133,7 @@ export class SgOmeroPublish extends LitElement {
     const fault = tagFault(this.publish.tags);
     return html`<section class="card" aria-labelledby="o">
       <div>
-        <h2 id="o">Results</h2>
+        <h2 id="o">Results in OMERO</h2>
         <p class="muted small">
           They are written to OMERO, onto each image and ${where}, as yours: tables, files, and key-value
           pairs that say how they were made. Your images are not changed, and Undo takes everything away
