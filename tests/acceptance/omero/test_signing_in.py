@@ -3,12 +3,16 @@
 
 import logging
 import socket
+import threading
 
 import pytest
 from sqlalchemy import inspect, text
 
 from slidegate.settings import Settings
 from slidegate.wiring.api import open_api
+from slidegate.wiring.omero_people import asking
+from slidegate.worker.wishes.granter import Granter
+from tests.acceptance.omero.test_served import open_office, settings_of
 from tests.unit.api.service import serving
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow]  # a server starts
@@ -113,8 +117,6 @@ def test_root_and_guests_are_nobody_here(service, login, name, password):
 
 
 def test_an_omero_that_is_away_or_not_the_right_one_is_said_in_words(house, service, login):
-    from slidegate.wiring.omero_people import asking
-
     key = login("alice", "secret-a").key
     right = service.parts.omero
     with socket.socket() as nobody:
@@ -129,3 +131,45 @@ def test_an_omero_that_is_away_or_not_the_right_one_is_said_in_words(house, serv
                 assert code_of(service.client().post(URL, json={"session": key})) == (503, code)
         finally:
             service.parts.omero = right
+
+
+@pytest.fixture(scope="module")
+def office(house, tmp_path_factory):
+    """A worker that people permit to act for them."""
+    root = tmp_path_factory.mktemp("office")
+    yield from open_office(root, house, settings_of(root, house))
+
+
+def test_who_types_their_password_in_the_pages_lets_the_worker_act_until_they_take_it_back(
+    house, office, login, tmp_path
+):
+    stop = threading.Event()
+    granter = Granter(office.desk, ("omero-grant", "omero-revoke"))
+
+    def work():
+        while not stop.is_set():
+            granter.step() or stop.wait(0.02)
+
+    worker = threading.Thread(target=work)
+    settings = {"omero_host": house.host, "omero_grants": True, "wait_seconds": 60.0}
+    with serving(tmp_path, office.settings.database, **settings) as service:
+        service.parts.omero = asking(house.host, house.port, house.authority)
+        client = service.client()
+        said = client.post(URL, json={"session": login("alice", "secret-a").key}).json()
+        client.headers["X-CSRF-Token"] = said["csrf"]
+        worker.start()
+        try:
+            assert client.get("/v1/omero/grant").json()["needed"]
+            wrong = client.post("/v1/omero/grant", json={"password": "not mine"})
+            assert code_of(wrong) == (422, "omero-login-refused")
+            before = len(office.sessions("alice"))
+            granted = client.post("/v1/omero/grant", json={"password": "secret-a"}).json()
+            assert (granted["granted"], granted["name"]) == (True, "alice")
+            assert len(office.sessions("alice")) == before + 1
+            assert "secret-a" not in everything_kept(service)
+            for _ in range(2):
+                assert not client.delete("/v1/omero/grant").json()["granted"]
+            assert len(office.sessions("alice")) == before
+        finally:
+            stop.set()
+            worker.join()
