@@ -39,6 +39,7 @@ from .annotations import (
 )
 from .connection import Connection, speaking
 from .datasets import Dataset, datasets_of
+from .drawn import REGIONS, regions_of, row_of, write_regions
 from .duplicate import duplicate
 from .errors import OmeroNotFoundError, OmeroResultRefusedError
 from .files import ResultFile, check_parts, listed, pack
@@ -54,6 +55,7 @@ MOST_ROIS = 500
 _LABELS = "labels"
 _SUMMARY = "summary"
 _TABLE = "table/objects"
+_REGIONS = "table/regions"
 _ALL = "All objects"
 _NONE = "not attached"
 _NAME = 200  # characters of an image's name
@@ -233,6 +235,7 @@ class OmeroSink:
             write_rois(work.connection, drawing, work.group, work.mark, _oldest(_rois(work)))
             rois = _oldest(_rois(work))
             facts["ROIs"] = _how_many(drawing)
+        facts |= self._regions(work)
         for role, output in work.of_type(_TABLE):
             file = work.files.get(output.path)
             if file is not None:
@@ -242,6 +245,22 @@ class OmeroSink:
         for name, file in sorted(work.files.items()):
             if not any(name == folder or name.startswith(f"{folder}/") for folder in folders):
                 self._file(work, name, file.path)
+        return facts
+
+    def _regions(self, work: _Work) -> dict[str, str]:
+        """Draw the regions that a result speaks of, with what was found in each, and write their table."""
+        facts = {}
+        for role, output in work.of_type(_REGIONS):
+            file = work.files.get(output.path)
+            if file is None:
+                continue
+            mark = replace(work.mark, part=REGIONS)
+            regions = regions_of(file.path)
+            drawn = {row_of(name): number for number, name in rois_on(work.connection, mark)}
+            write_regions(work.connection, regions, work.group, mark, drawn)
+            drawn = {row_of(name): number for number, name in reversed([*rois_on(work.connection, mark)])}
+            self._table(work, role, file, drawn)
+            facts[f"Regions ({role})"] = str(rows_of(file.path))
         return facts
 
     def _drawing(self, work: _Work, cap: int | None) -> tuple[str, Drawing] | None:
@@ -472,9 +491,10 @@ def _settle_on(work: _Work) -> None:
         if piece.mark.part in parts:
             twice[piece.kind].append(piece.id)
         parts.add(piece.mark.part)
-    rois = _rois(work)
-    kept = set(_oldest(rois).values())
-    twice["Roi"] = [number for _, number in rois if number not in kept]
+    regions = rois_on(work.connection, replace(work.mark, part=REGIONS))
+    for rois in (_rois(work), [(row_of(name), number) for number, name in regions]):
+        kept = set(_oldest(rois).values())
+        twice["Roi"] += [number for _, number in rois if number not in kept]
     for kind, numbers in twice.items():
         delete(work.connection, kind, {work.group: numbers})
 

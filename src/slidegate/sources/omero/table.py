@@ -51,7 +51,8 @@ def write_table(
     name
         Path of the table in OMERO.
     rois
-        Id of an object to id of its ROI; rows without one have -1.
+        Id of an object to id of its ROI, or where the table has no ids the number of a row, from 0; rows
+        without one have -1.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def write_table(
     with _opened(path) as parquet:
         columns = _columns(parquet)
         empty = pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
-        batches = (_filled(columns, batch, image, rois) for batch in _batches(parquet, columns))
+        batches = _all_filled(parquet, columns, image, rois)
         return save_table(connection, name, group, _filled(columns, empty, image, rois), batches)
 
 
@@ -134,11 +135,23 @@ def _batches(parquet: pq.ParquetFile, columns: list[Column]) -> Iterator[pa.Reco
     yield from parquet.iter_batches(rows, columns=[column.source for column in columns])
 
 
-def _filled(columns: list[Column], batch: pa.RecordBatch, image: int, rois: dict[int, int]) -> list[Any]:
+def _all_filled(
+    parquet: pq.ParquetFile, columns: list[Column], image: int, rois: dict[int, int]
+) -> Iterator[list[Any]]:
+    first = 0
+    for batch in _batches(parquet, columns):
+        yield _filled(columns, batch, image, rois, first)
+        first += batch.num_rows
+
+
+def _filled(
+    columns: list[Column], batch: pa.RecordBatch, image: int, rois: dict[int, int], first: int = 0
+) -> list[Any]:
     rows = batch.num_rows
     joined = [_NO_ROI] * rows
-    if rois and ID in batch.schema.names:
-        joined = [rois.get(number, _NO_ROI) for number in batch.column(ID).to_pylist()]
+    if rois:
+        numbers = batch.column(ID).to_pylist() if ID in batch.schema.names else range(first, first + rows)
+        joined = [rois.get(number, _NO_ROI) for number in numbers]
     filled = [
         omero.grid.ImageColumn("Image", "the image that was analysed", [image] * rows),
         omero.grid.RoiColumn("Roi", f"the object's ROI; {_NO_ROI}: it has none", joined),
