@@ -119,6 +119,66 @@ def script(administrator: Administrator) -> str:
     return (administrator.folder / "Run_on_Cluster.py").read_text()
 
 
+def has_results(place: Place, image: str) -> bool:
+    """Say whether anything hangs on an image."""
+    number = place.image(image)
+    return any(row["parent"].id == number for row in place.omero.house.state.all("ImageAnnotationLink"))
+
+
+def test_what_the_page_data_protection_says_of_erasing_is_so(place: Place) -> None:
+    page = (ROOT / "docs" / "explanation" / "data-protection.md").read_text("utf-8")
+    deleting, cleaning, forgetting = [text for kind, text in BLOCK.findall(page) if kind == "sh"]
+    with place.visit("alice") as alice:
+        until(lambda: alice.api("workflows").json()["items"], "a workflow")
+        body = {
+            "workflow": "count_bytes",
+            "images": [f"omero:{place.image('private.tif')}"],
+            "parameters": {},
+        }
+        name = alice.granted(alice.tell("launches", body, **{"Idempotency-Key": "erased"}))["run"]
+        until(lambda: alice.api(f"runs/{name}").json()["state"] == "succeeded", "the end of the run")
+        assert has_results(place, "private.tif")
+        place.call("person", "add", "grace", "--role", "administrator")
+        token = place.call("token", "make", "erasing", "--person", "grace").stdout
+        assert place.call("login", "--server", place.api, "--fd", "0", given=token).returncode == 0
+        types(place, deleting.replace("3f9a", name).replace("https://slidegate.example.org", place.api))
+        assert alice.api(f"runs/{name}").status_code == 404
+    assert not has_results(place, "private.tif")
+    assert any((place.home / "cache").iterdir())
+    types(place, cleaning)
+    assert not any((place.home / "cache").iterdir())
+    here = place.home / "sites" / "local"
+    gatectl = [
+        sys.executable,
+        "-IS",
+        str(here / "current"),
+        "ctl",
+        "clean",
+        "--keep",
+        "0",
+        "--home",
+        str(here),
+    ]
+    subprocess.run(gatectl, check=True, capture_output=True)
+    assert not [path for path in (here / "data").rglob("*") if path.is_file() and path.stat().st_size > 4096]
+    types(place, forgetting)
+
+
+def types(place: Place, commands: str) -> None:
+    """Type a block of a page as slidegate's account."""
+    path = f"{SLIDEGATE.parent}:{os.environ['PATH']}"
+    argv = ["bash", "-euo", "pipefail", "-c", commands]
+    done = subprocess.run(
+        argv,
+        env={**place.environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + place.logs
+
+
 def run(place: Place, number: int, person: str = "alice", **inputs: Any) -> tuple[int, dict[str, Any]]:
     """Run a script as OMERO.insight does; return its exit code and what it said."""
     from omero.gateway import BlitzGateway
