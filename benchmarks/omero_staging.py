@@ -79,17 +79,19 @@ class Omero:
 
 @dataclass
 class Way:
-    """How one way went: seconds, and the bytes of each copy on a disk."""
+    """How one way went: seconds, the bytes that were read from OMERO, and those of each copy on a disk."""
 
     name: str
     seconds: float
+    read: int
     copies: dict[str, int]
     pixels: str
 
     def __str__(self) -> str:
         made = ", ".join(f"{what} {size / 1e6:.0f} MB" for what, size in self.copies.items())
         total = sum(self.copies.values()) / 1e6
-        return f"{self.name}: {self.seconds:.1f} s; {len(self.copies)} copies, {total:.0f} MB ({made})"
+        told = f"{self.name}: {self.seconds:.1f} s; {self.read / 1e6:.0f} MB from OMERO; "
+        return f"{told}{len(self.copies)} copies, {total:.0f} MB ({made})"
 
 
 def make_slide(path: Path, height: int, width: int) -> str:
@@ -178,8 +180,9 @@ def by_peer(site: ClusterSite, omero: Omero, scratch: Path) -> Way:
         "OME-Zarr there": size_of(there / "in"),
         "TIFF there": size_of(there / "image.tif"),
     }
-    pixels = hashlib.sha256(tifffile.imread(there / "image.tif").tobytes()).hexdigest()
-    return Way("export, zip, sftp, unzip, TIFF", sum(took.values()), copies, pixels)
+    found = tifffile.imread(there / "image.tif")
+    pixels = hashlib.sha256(found.tobytes()).hexdigest()
+    return Way("export, zip, sftp, unzip, TIFF", sum(took.values()), found.nbytes, copies, pixels)
 
 
 def by_slidegate(site: ClusterSite, omero: Omero, folder: Path, files: bool) -> Way:
@@ -210,11 +213,13 @@ def by_slidegate(site: ClusterSite, omero: Omero, folder: Path, files: bool) -> 
     source.close()
     staged = open_image(folder)
     _, height, width = staged.shape
-    pixels = hashlib.sha256(np.ascontiguousarray(staged.read(0, 0, height, 0, width)).tobytes()).hexdigest()
+    found = staged.read(0, 0, height, 0, width)
+    pixels = hashlib.sha256(np.ascontiguousarray(found).tobytes()).hexdigest()
     size = size_of(folder)
     copies = {"the file": original} if original else {}
     copies |= {"OME-Zarr": size, "OME-Zarr there": size}
-    return Way(f"slidegate, by {'the file' if files else 'pixels'}", seconds, copies, pixels)
+    name = f"slidegate, by {'the file' if files else 'pixels'}"
+    return Way(name, seconds, original or found.nbytes, copies, pixels)
 
 
 def main() -> int:

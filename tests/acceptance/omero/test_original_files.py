@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An image whose file is fewer bytes than its pixels comes by its file, and nobody can tell by the result."""
 
+import re
 import subprocess
 import threading
 import time
@@ -47,6 +48,18 @@ def write_slide(path, pixels, **more):
         file.write(pixels[:, ::-1], metadata={"axes": "CYX", "Name": "second"}, **tiled)
 
 
+def write_scan(path, pixels):
+    """Write a plane as Aperio scanners do: full size, thumbnail, smaller size, label, photograph."""
+    grey = {"photometric": "minisblack", "metadata": None, "compression": "zlib"}
+    told = "Aperio Image Library v12.0.15\n"
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, tile=(256, 256), description=f"{told}full|AppMag = 20|MPP = 0.5", **grey)
+        file.write(pixels[::16, ::16], description=f"{told}thumbnail", **grey)
+        file.write(pixels[::4, ::4], tile=(256, 256), description=f"{told}smaller", **grey)
+        file.write(np.full((60, 80), 77, np.uint8), subfiletype=1, description=f"{told}label 80x60", **grey)
+        file.write(np.full((60, 99), 78, np.uint8), subfiletype=9, description=f"{told}macro 99x60", **grey)
+
+
 @pytest.fixture(scope="module")
 def pocket_omero(pocket_omero_at, tmp_path_factory):
     folder = tmp_path_factory.mktemp("originals")
@@ -59,6 +72,7 @@ def pocket_omero(pocket_omero_at, tmp_path_factory):
     write_slide(slides / "plain.ome.tif", cells(3), compression=None)
     packed = {"compression": "zlib", "photometric": "minisblack"}
     tifffile.imwrite(slides / "strips.tif", cells(4)[0], rowsperstrip=32, **packed)
+    write_scan(slides / "scan.svs", cells(9)[0])
     stack = np.stack([cells(seed)[0] for seed in (5, 6, 7)])
     tifffile.imwrite(slides / "stack.ome.tif", stack, metadata={"axes": "ZYX"}, **packed)
     return pocket_omero_at(folder)
@@ -78,7 +92,7 @@ def source(pocket_omero):
 @pytest.fixture
 def images(pocket_omero):
     rows = pocket_omero.server.house.state.all("Image")
-    return {row["name"].removesuffix(" [Image0]"): row for row in rows}
+    return {re.sub(r" \[(Image0|Series 1)\]$", "", row["name"]): row for row in rows}
 
 
 @pytest.fixture
@@ -130,6 +144,7 @@ def by_pixels(source, ref, folder, faults):
         ("packed.ome.tif", ""),
         ("packed.ome.tif [second]", ""),
         ("strips.tif", ""),
+        ("scan.svs", ""),
         ("stack.ome.tif", "#z=2"),
     ],
 )

@@ -37,6 +37,7 @@ Read = Callable[[int, int, int, int, int], np.ndarray]
 BLOCK = 4 << 20
 ORIGINAL = "original"
 """What the file is called while it is here."""
+_SUFFIXES = (*tiff.SUFFIXES, ".svs", ".qptiff")  # TIFF, too; whether they are read right, OMERO shows
 _SIDE = 256  # of a place that may be compared with OMERO's pixels
 _PLACES = 8  # of them in a row and in a column
 _SHA1 = re.compile("[0-9a-f]{40}")
@@ -84,7 +85,7 @@ def original_of(connection: Connection, image: int, group: int, most: int) -> Or
     if len(rows) != 1:
         return None
     file, name, size, sha1, series = rows[0]
-    if not str(name).lower().endswith(tiff.SUFFIXES) or not 0 < (size or 0) < most:
+    if not str(name).lower().endswith(_SUFFIXES) or not 0 < (size or 0) < most:
         return None
     if not _SHA1.fullmatch(sha1 or ""):
         return None
