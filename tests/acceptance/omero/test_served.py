@@ -240,6 +240,25 @@ def test_a_run_reads_and_writes_in_two_groups_as_its_person(office):
     office.work(RunId(again["run"]))
 
 
+def test_who_asks_for_more_beside_the_same_images_gets_that_and_nothing_twice(office):
+    image = office.image()
+    body = {"workflow": "squares", "images": [f"omero:{image}"]}
+    run = office.launch(image)
+    assert office.work(run).state == "succeeded"
+    first = office.written(image)
+    more = {"objects": "sample", "labels": "attachment", "tags": ["counted"]}
+    assert office.answer("launch", body | {"publish": more}) == {"run": run, "outcome": "published-again"}
+    view = office.work(run)
+    assert (view.state, view.out) == ("succeeded", f"omero:{office.house.host}?labels=attachment&tag=counted")
+    assert view.tasks[0].attempt == 1
+    asked = office.written(image)
+    assert asked == first | {"FileAnnotation": first["FileAnnotation"] + 1, "TagAnnotation": 1}
+    assert office.answer("launch", body | {"publish": more})["outcome"] == "finished"
+    assert (
+        office.grant("launch", body | {"publish": {"labels": "gold"}}).error_code == "omero-place-unreadable"
+    )
+
+
 def test_many_images_of_one_person_are_few_sessions_and_none_is_left(office):
     calls = office.house.house.calls.made
     office.desk.tools.hang_up()
