@@ -35,7 +35,7 @@ import tifffile
 from cluster_site import figure
 
 PEOPLE = "groups: {lab: private}\npeople: {ada: {password: pixels, groups: [lab]}}\n"
-PROCESSES = 4
+PROCESSES = 2
 PAUSE_S = 0.02
 MOST_S = 30.0  # for each figure of the person's
 CORES = sorted(os.sched_getaffinity(0))
@@ -262,7 +262,7 @@ def compare(server: Sequence[str], url: str, folder: Path, planes: int, side: in
     """Measure everything and print it."""
     image, staged = "1", folder / "staged"
     cookies = log_in_to_web(url)
-    bench = Bench(planes, side, 40 if full else 6, lambda: Person(url, image, cookies))
+    bench = Bench(planes, side, 40 if full else 3, lambda: Person(url, image, cookies))
     quiet = bench.wait("while nobody reads", lambda: time.sleep(0.1))
     count = iter(range(10_000))
     took: list[float] = []
@@ -276,7 +276,7 @@ def compare(server: Sequence[str], url: str, folder: Path, planes: int, side: in
     staging = bench.wait("while slidegate stages", stage_again)
     (folder / "staged0").rename(staged)
     print(f"staged once in {min(took):.1f} s, with all that a process takes to begin")
-    for jobs in (1, 10, 100) if full else (1, 4):
+    for jobs in (1, 10, 100) if full else (1, 3):
         direct, slowed = bench.read("direct", jobs, (*server, image, planes))
         ours, free = bench.read("slidegate", jobs, (staged, planes))
         words = f"{jobs} jobs that read planes" if jobs > 1 else "one job that reads planes"
