@@ -192,9 +192,9 @@ def test_where_omero_does_not_give_the_file_the_pixels_are_read(
     ref = ref_to(images, "packed.ome.tif")
     source.stage(ref, tmp_path / "file")
     pocket_omero_faults.set(fail=fail)
-    since, begin = asked(), time.monotonic()
+    since = asked()
     source.stage(ref, tmp_path / "pixels")
-    assert time.monotonic() - begin < 25  # it is not waited for until the patience ends
+    assert since["ServiceFactory.createRawFileStore"] == 1  # it is not asked again until the patience ends
     assert since.tiles == 2 * 4
     assert contents(tmp_path / "pixels") == contents(tmp_path / "file")
 
@@ -301,13 +301,13 @@ def test_a_file_comes_whole_though_omero_is_restarted_in_between(
     source, images, tmp_path, asked, small_blocks, pocket_omero, pocket_omero_faults
 ):
     since = asked()
-    pocket_omero_faults.set(delay={"RawFileStore.read": 0.05})
+    pocket_omero_faults.set(delay={"RawFileStore.read": 1.0})
     staging = threading.Thread(
         target=source.stage, args=(ref_to(images, "packed.ome.tif"), tmp_path / "staged")
     )
     staging.start()
     until = time.monotonic() + 30
-    while since.blocks < 5 and time.monotonic() < until:
+    while since.blocks < 1 and time.monotonic() < until:
         time.sleep(0.01)
     pocket_omero.server.restart()
     pocket_omero_faults.clear()
