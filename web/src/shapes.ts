@@ -141,6 +141,8 @@ export interface LaunchBody {
   site: string;
   images: string[];
   parameters: Parameters;
+  /** False: as if nobody had drawn regions on the images. */
+  regions?: false;
   /** For images of OMERO only. */
   publish?: Publish;
   again: boolean;

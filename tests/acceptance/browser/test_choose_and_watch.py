@@ -233,6 +233,30 @@ def test_the_page_looks_again_by_itself_while_no_workflow_can_be_used(page: Page
     expect(page.get_by_role("button", name="Launch", exact=True)).to_have_attribute("aria-disabled", "false")
 
 
+def test_regions_that_were_drawn_are_used_unless_somebody_says_no(page: Page) -> None:
+    def answer(route: Route) -> None:
+        said = route.fetch().json()
+        for one in said["items"]:
+            one["each"] = ["image", "regions"]
+        route.fulfill(json=said)
+
+    page.route("**/v1/workflows", answer)
+    page.route("**/v1/launches", lambda route: route.abort())
+    choose(page, "slide-1")
+    page.get_by_role("button", name="Continue").click()
+    box = page.get_by_role("checkbox", name="Use regions that were drawn")
+    expect(box).to_be_checked()
+    button = page.get_by_role("button", name="Launch", exact=True)
+    with page.expect_request("**/v1/launches") as asked:
+        button.click()
+    assert "regions" not in asked.value.post_data_json
+    box.uncheck()
+    expect(button).to_have_attribute("aria-disabled", "false")
+    with page.expect_request("**/v1/launches") as asked:
+        button.click()
+    assert asked.value.post_data_json["regions"] is False
+
+
 def test_the_keyboard_alone_suffices(page: Page) -> None:
     page.goto("/launch")
     keys = page.keyboard

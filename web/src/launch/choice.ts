@@ -12,6 +12,8 @@ export class Choice {
   name = "";
   site = "";
   values: Parameters = {};
+  /** Regions that people drew on the images are used. */
+  regions = true;
   /** What is wrong in the form, by name of the setting; and what the server did not take. */
   faults: Record<string, string> = {};
   refused: Record<string, string> = {};
@@ -94,6 +96,7 @@ export class Choice {
     this.values = Object.fromEntries(
       all.filter(([, of]) => of.default !== undefined).map(([name, of]) => [name, of.default!]),
     );
+    this.regions = true;
     this.faults = {};
     this.refused = {};
     this.filled = "";
@@ -104,6 +107,12 @@ export class Choice {
   input(values: Parameters, faults: Record<string, string>): void {
     this.values = values;
     this.faults = faults;
+    this.host.requestUpdate();
+  }
+
+  /** Use regions that people drew on the images, or not. */
+  useRegions(use: boolean): void {
+    this.regions = use;
     this.host.requestUpdate();
   }
 

@@ -95,6 +95,10 @@ export abstract class LaunchPage extends LitElement {
     await this.take(tasks, like);
   }
 
+  get #takesRegions(): boolean {
+    return this.choice.workflow?.each.includes("regions") ?? false;
+  }
+
   protected get body(): LaunchBody {
     const { name, site, workflow, values } = this.choice;
     return {
@@ -103,12 +107,13 @@ export abstract class LaunchPage extends LitElement {
       site,
       images: [...this.usable.keys()],
       parameters: values,
+      ...(this.#takesRegions && !this.choice.regions ? { regions: false as const } : {}),
       again: false,
     };
   }
 
   protected estimateSoon(): void {
-    const { again: _again, publish: _publish, ...body } = this.body;
+    const { again: _again, publish: _publish, regions: _regions, ...body } = this.body;
     const asked = JSON.stringify(body);
     if (asked === this.asked || !body.images.length || !body.version || this.faulty) return;
     this.asked = asked;
@@ -228,7 +233,22 @@ export abstract class LaunchPage extends LitElement {
         .doubts=${said.doubts}
         @sg-input=${(event: CustomEvent<Pick<Choice, "values" | "faults">>) => choice.input(event.detail.values, event.detail.faults)}
       ></sg-form>
+      ${this.#takesRegions ? this.#regions() : nothing}
     </section>`;
+  }
+
+  #regions(): TemplateResult {
+    const { choice } = this;
+    return html`<label class="regions"
+      ><input
+        type="checkbox"
+        .checked=${choice.regions}
+        @change=${(event: Event) => choice.useRegions((event.target as HTMLInputElement).checked)}
+      /><b>Use regions that were drawn on the images</b
+      ><span class="muted small"
+        >Where there are any, what is found is also counted in each of them.</span
+      ></label
+    >`;
   }
 
   /** Workflow, settings and preview; `more` stands below the settings. */

@@ -96,6 +96,22 @@ export const style = css`
     line-height: 1.45;
     margin-top: var(--sg-1);
   }
+  .regions {
+    display: grid;
+    grid-template-columns: auto 1fr;
+    gap: 0 var(--sg-3);
+    font-weight: 400;
+    cursor: pointer;
+  }
+  .regions input {
+    margin-top: 0.125rem;
+  }
+  .regions b {
+    font-weight: 580;
+  }
+  .regions span {
+    grid-column: 2;
+  }
   .used {
     display: flex;
     flex-wrap: wrap;
