@@ -97,6 +97,27 @@ def on(name: Name) -> None:
     typer.echo(f"{name} can sign in again.", err=True)
 
 
+@person.command("omero")
+def omero(
+    name: Name,
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="NUMBER", min=2, help="Their number in OMERO: OMERO.web shows it to administrators."
+        ),
+    ],
+) -> None:
+    """Say who a person is in OMERO: whoever signs in from there as that one is this person from now on."""
+    with open_store() as store:
+        former = store.omero_people.join(name, number)
+        note(store, "person.omero", name)
+        role = store.accounts.get(name).role
+    instead = "" if former is None else f", and not {former} any more"
+    typer.echo(f"Number {number} in OMERO is {name}{instead}.", err=True)
+    if role == "administrator":
+        typer.echo(f"{name} is an administrator, and signs in by a password.", err=True)
+
+
 @person.command("link")
 def link(
     name: Name,

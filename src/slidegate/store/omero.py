@@ -15,7 +15,7 @@ from slidegate.domain.errors import BadRequest
 from slidegate.store import tables
 from slidegate.store.database import Database
 from slidegate.store.leases import digest_of_secret
-from slidegate.store.people import check_name
+from slidegate.store.people import UnknownPerson, check_name
 
 _P = tables.omero_person
 _W = tables.omero_web
@@ -84,6 +84,34 @@ class OmeroPeople:
         with self._database.read() as connection:
             rows = connection.execute(select(_P)).all()
         return {row.person: OmeroPerson(row.user_id, row.name) for row in rows}
+
+    def join(self, person: str, user_id: int) -> str | None:
+        """Say who of OMERO a person is, in the place of whoever it was before; what was granted before is not.
+
+        Safe to repeat.
+
+        Returns
+        -------
+        Who that one of OMERO was here until now, if they were another person.
+
+        Raises
+        ------
+        UnknownPerson
+            The person has no account.
+        """
+        account = tables.account.c.person
+        with self._database.write() as connection:
+            if connection.execute(select(account).where(account == person)).first() is None:
+                raise UnknownPerson(f"{person!r} has no account: slidegate person add {person} --role ROLE.")
+            known = connection.execute(select(_P).where(_P.c.user_id == user_id)).one_or_none()
+            if known is not None and known.person == person:
+                return None
+            former = None if known is None else str(known.person)
+            connection.execute(delete(_P).where((_P.c.user_id == user_id) | (_P.c.person == person)))
+            connection.execute(delete(_G).where(_G.c.person.in_([person, former or person])))
+            name = person if known is None else known.name  # until they sign in the next time
+            connection.execute(insert(_P).values(user_id=user_id, name=name, person=person))
+        return former
 
     def signed_in(self, user_id: int, name: str, now: float, role: str = "researcher") -> str:
         """Return the person that somebody of OMERO is here; who is new gets an account without a password.

@@ -79,5 +79,12 @@ def test_people_of_omero_are_listed_as_such(type_: Type, tmp_path: Path) -> None
     store.omero_people.signed_in(7, "lovelace", 2.0)
     store.close()
     assert "by OMERO, as lovelace" in type_("person", "list")[1]
-    type_("person", "add", "ada", "--role", "administrator")
+    assert "unknown-person" in type_("person", "omero", "grace", 7)[1]
+    type_("person", "add", "grace", "--role", "lead")
+    said = "Number 7 in OMERO is grace, and not ada any more.\n"
+    assert type_("person", "omero", "grace", 7) == (0, said)
+    assert "by OMERO, as lovelace" in type_("person", "list")[1]
+    assert type_("person", "omero", "grace", 1)[0] == 2  # that is the guest
+    type_("person", "add", "grace", "--role", "administrator")
     assert "by OMERO" not in type_("person", "list")[1]
+    assert "signs in by a password" in type_("person", "omero", "grace", 7)[1]

@@ -11,6 +11,7 @@ from slidegate.domain import events
 from slidegate.domain.values import RunId
 from slidegate.store import Store
 from slidegate.store.omero import OmeroGrant, OmeroPerson, OmeroWebExists, UnknownOmeroWeb
+from slidegate.store.people import UnknownPerson
 from tests.unit.domain.histories import request as asked_for
 
 
@@ -62,6 +63,21 @@ def test_two_of_one_name_at_the_same_time_are_two_people(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(found) == ["ada", "ada-2", "ada-3", "ada-4"]
+
+
+def test_an_administrator_says_who_of_omero_somebody_is(store: Store) -> None:
+    with pytest.raises(UnknownPerson):
+        store.omero_people.join("ada", 7)
+    store.accounts.set("ada", "lead", "lab", 1.0)
+    assert store.omero_people.signed_in(7, "ada", 1.0) == "ada-2"
+    store.omero_grants.note("ada-2", 1.0, None)
+    assert [store.omero_people.join("ada", 7) for _ in range(2)] == ["ada-2", None]
+    assert store.omero_grants.all() == {}
+    assert store.omero_people.signed_in(7, "ada", 2.0) == "ada"
+    assert store.omero_people.get("ada-2") is None
+    assert store.omero_people.join("ada", 9) is None  # it was another one
+    assert store.omero_people.all() == {"ada": OmeroPerson(9, "ada")}
+    assert store.accounts.get("ada").role == "lead"
 
 
 def test_who_is_removed_has_granted_nothing_and_comes_back_as_somebody_new(store: Store) -> None:
