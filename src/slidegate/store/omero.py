@@ -86,7 +86,7 @@ class OmeroPeople:
         return {row.person: OmeroPerson(row.user_id, row.name) for row in rows}
 
     def join(self, person: str, user_id: int) -> str | None:
-        """Say who of OMERO a person is, in the place of whoever it was before; what was granted before is not.
+        """Say who of OMERO a person is, whoever it was before; sessions granted before count no more.
 
         Safe to repeat.
 
