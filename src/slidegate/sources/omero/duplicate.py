@@ -31,7 +31,6 @@ def duplicate(
     look: Callable[[], Found],
     mark: Mark,
     group: int,
-    name: str,
     datasets: list[Dataset],
 ) -> int | None:
     """Return the id of the image's duplicate, which is made if there is none.
@@ -45,8 +44,8 @@ def duplicate(
         Asks OMERO what lies there of the result.
     mark
         The result's, on the image.
-    name
-        The image's.
+    datasets
+        Those that the image is in.
 
     Returns
     -------
@@ -74,7 +73,7 @@ def duplicate(
     if not _shows(connection, copy.id):
         remove(connection, Found(made=there.copies))
         return None
-    _name(connection, mark, copy.id, group, name, datasets)
+    _name(connection, mark, copy.id, group, datasets)
     return copy.id
 
 
@@ -127,9 +126,7 @@ def _shows(connection: Connection, image: int) -> bool:
     return True
 
 
-def _name(
-    connection: Connection, mark: Mark, copy: int, group: int, name: str, datasets: list[Dataset]
-) -> None:
+def _name(connection: Connection, mark: Mark, copy: int, group: int, datasets: list[Dataset]) -> None:
     """Say of the duplicate what it is, and put it where the image is, by one call."""
     context = connection.context(group)
     here = replace(mark, part=COPY, on=place_of("Image", copy))

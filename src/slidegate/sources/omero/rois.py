@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A few objects as ROIs, so that people see on the image what was found. All of them are in the table."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ _BOX = ("y0_px", "y1_px", "x0_px", "x1_px")
 _MIDDLE = ("y_px", "x_px")
 _STROKE = (255 << 24) | (255 << 16) | 255  # yellow, opaque: OMERO's colours are RGBA
 _MOST_PIXELS = 4096 * 4096  # of an object whose outline is drawn
+_STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # along the edges of pixels, the object at the right hand
+_AHEAD = (((1, 1), (0, 1)), ((1, 0), (1, 1)), ((0, 0), (1, 0)), ((0, 1), (0, 0)))
+"""By direction, the pixels ahead of a corner at the right and at the left hand, in a mask with a margin."""
+
 _MOST_STRIP = 2**25  # pixels of a strip of labels that is read at once
 ROIS = "rois"
 """Part of the ROIs that are objects."""
@@ -192,34 +196,19 @@ def outline_of(mask: np.ndarray) -> list[tuple[int, int]]:
     (y, x) of each corner, clockwise on the screen, the first at the upper left of the object's raster-first
     pixel; what touches only by a corner is another object. Holes are not drawn.
     """
-    inside = np.pad(mask, 1)
-    start = tuple(int(side) for side in np.argwhere(mask)[0])
+    inside = np.pad(mask, 1).tolist()
+    y, x = start = tuple(int(side) for side in np.argwhere(mask)[0])
     ring = []
-    for place, turned in _walk(inside, start):
-        if turned:
-            ring.append(place)
-    return ring
-
-
-def _walk(inside: np.ndarray, start: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], bool]]:
-    """Walk along the pixels' edges, the object at the right hand; yield corners, and whether one turns."""
-    (y, x), (dy, dx) = start, (0, 1)
-    came: tuple[int, int] | None = None
+    way, came = 0, -1
     while True:
-        # the pixels ahead of this corner, at the right and at the left hand; `inside` is shifted by one
-        ahead = {
-            (0, 1): ((y, x), (y - 1, x)),
-            (1, 0): ((y, x - 1), (y, x)),
-            (0, -1): ((y - 1, x - 1), (y, x - 1)),
-            (-1, 0): ((y - 1, x), (y - 1, x - 1)),
-        }[dy, dx]
-        right, left = (bool(inside[py + 1, px + 1]) for py, px in ahead)
-        if not right:
-            dy, dx = dx, -dy  # turn right
-        elif left:
-            dy, dx = -dx, dy  # turn left
-        yield (y, x), came != (dy, dx)
-        came = (dy, dx)
-        y, x = y + dy, x + dx
+        (right_y, right_x), (left_y, left_x) = _AHEAD[way]
+        if not inside[y + right_y][x + right_x]:
+            way = (way + 1) % 4  # turn right
+        elif inside[y + left_y][x + left_x]:
+            way = (way + 3) % 4  # turn left
+        if way != came:
+            ring.append((y, x))
+        came = way
+        y, x = y + _STEPS[way][0], x + _STEPS[way][1]
         if (y, x) == start:
-            return
+            return ring

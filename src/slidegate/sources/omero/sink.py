@@ -222,7 +222,7 @@ class OmeroSink:
         if end is None:
             facts |= self._first(work, drawn)
         facts |= self._label_images(work, facts)
-        if self._objects != "sample" and drawn is not None and _ALL not in facts:
+        if self._objects != "sample" and _ALL not in facts:
             facts[_ALL] = self._on_duplicate(work)
         self._complete(work, said, facts, end)
 
@@ -276,11 +276,11 @@ class OmeroSink:
 
     def _on_duplicate(self, work: _Work) -> str:
         """Draw every object on a duplicate of the image, with a table that leads to them; say so."""
-        copy = duplicate(
-            work.connection, work.look, work.mark, work.group, work.publication.name, work.datasets
-        )
         drawn = self._drawing(work, None)
-        if copy is None or drawn is None:
+        if drawn is None:
+            return "not drawn: the result does not say where objects are"
+        copy = duplicate(work.connection, work.look, work.mark, work.group, work.datasets)
+        if copy is None:
             return "not drawn: this OMERO makes no duplicate of the image that shows its pixels"
         role, drawing = drawn
         there = replace(work, image=copy, there=work.look())
