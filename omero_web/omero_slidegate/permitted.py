@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from omero_slidegate.problems import BadAddress, WrongMethod
 
-__all__ = ["BODY_BYTES", "REQUEST_HEADERS", "RESPONSE_HEADERS", "Ask", "permitted"]
+__all__ = ["BODY_BYTES", "REQUEST_HEADERS", "Ask", "permitted", "shown"]
 
 BODY_BYTES = 1 << 20
 """The longest body of a request, which is that of slidegate itself."""
@@ -18,7 +18,7 @@ BODY_BYTES = 1 << 20
 REQUEST_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "Idempotency-Key", "If-None-Match")
 """What a browser says that slidegate hears."""
 
-RESPONSE_HEADERS = (
+_RESPONSE_HEADERS = (
     "Content-Type",
     "Content-Length",
     "Content-Encoding",
@@ -32,7 +32,10 @@ RESPONSE_HEADERS = (
     "X-Image-Scale",
     "X-Request-ID",
 )
-"""What slidegate says that a browser hears. Cookies are not among it."""
+
+# What comes from a workflow is shown, and never runs in OMERO.web's name.
+_SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+_ALWAYS = {"Content-Security-Policy": _SANDBOX, "X-Content-Type-Options": "nosniff"}
 
 _NAME = r"(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f]{1,255}"
 _WORDS = {
@@ -153,3 +156,15 @@ def permitted(method: str, path: str, query: Mapping[str, Iterable[str]]) -> Ask
             asked = f"?{urlencode(pairs)}" if pairs else ""
             return Ask(method, f"/{quote(path, safe='/')}{asked}")
     raise WrongMethod
+
+
+def shown(header: Callable[[str], str | None]) -> dict[str, str]:
+    """Return what a browser hears of an answer beside its content: no cookie, and nothing that could run.
+
+    Parameters
+    ----------
+    header
+        Returns a header of slidegate's answer.
+    """
+    said = {name: header(name) for name in _RESPONSE_HEADERS}
+    return {name: value for name, value in said.items() if value is not None} | _ALWAYS

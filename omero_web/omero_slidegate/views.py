@@ -18,7 +18,7 @@ from omeroweb.webclient.decorators import render_response
 from omero_slidegate import selection
 from omero_slidegate.keys import Person
 from omero_slidegate.people import for_pages, for_programs
-from omero_slidegate.permitted import BODY_BYTES, REQUEST_HEADERS, RESPONSE_HEADERS, Ask, permitted
+from omero_slidegate.permitted import BODY_BYTES, REQUEST_HEADERS, Ask, permitted, shown
 from omero_slidegate.problems import BadSelection, TooLong, Trouble
 from omero_slidegate.remote import Answer
 from omero_slidegate.signin import asked_as
@@ -27,8 +27,6 @@ __all__ = ["slidegate_api", "slidegate_index", "slidegate_launch", "slidegate_ru
 
 _SELECTIONS = "slidegate_selections"
 _SELECTIONS_KEPT = 3
-# What comes from a workflow is shown, and never runs in OMERO.web's name.
-_SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
 
 @require_GET
@@ -93,15 +91,9 @@ def _passed_on(request: Any, conn: Any, who: Person, wish: Ask, **_: Any) -> Htt
         return _without_csrf(asked_as(request, who, wish, {}, None))
     body = request.body if wish.changes else None
     answer = asked_as(request, who, wish, headers, body or None)
-    kind = answer.header("Content-Type") or "application/octet-stream"
-    response = StreamingHttpResponse(_Pieces(answer), status=answer.status, content_type=kind)
-    for name in RESPONSE_HEADERS:
-        value = answer.header(name)
-        if value is not None:
-            response[name] = value
-    response["Content-Security-Policy"] = _SANDBOX
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    headers = shown(answer.header)
+    kind = headers.pop("Content-Type", "application/octet-stream")
+    return StreamingHttpResponse(_Pieces(answer), answer.status, content_type=kind, headers=headers)
 
 
 class _Pieces:

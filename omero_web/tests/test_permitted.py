@@ -2,7 +2,7 @@
 """What may be asked of slidegate through OMERO.web is a list."""
 
 import pytest
-from omero_slidegate.permitted import RESPONSE_HEADERS, permitted
+from omero_slidegate.permitted import permitted, shown
 from omero_slidegate.problems import BadAddress, WrongMethod
 
 RUN = "3d789203a1b2"
@@ -77,5 +77,18 @@ def test_a_login_in_an_address_is_not_passed_on(name):
         permitted("GET", "v1/runs", {name: ["x"]})
 
 
-def test_a_browser_gets_no_cookie_of_slidegate():
-    assert "set-cookie" not in {name.lower() for name in RESPONSE_HEADERS}
+def test_a_browser_gets_no_cookie_and_nothing_that_could_run():
+    said = {
+        "Set-Cookie": "slidegate_session=secret",
+        "Server": "uvicorn",
+        "Content-Type": "text/html",
+        "Content-Security-Policy": "default-src *",
+        "Content-Disposition": "inline",
+        "ETag": '"7"',
+    }
+    heard = shown(said.get)
+    assert "Set-Cookie" not in heard
+    assert "Server" not in heard
+    assert (heard["Content-Type"], heard["ETag"]) == ("text/html", '"7"')
+    assert heard["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert heard["X-Content-Type-Options"] == "nosniff"

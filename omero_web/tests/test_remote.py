@@ -3,8 +3,6 @@
 
 import socket
 import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from omero_slidegate import remote
@@ -15,39 +13,7 @@ from omero_slidegate.problems import (
     SlidegateUnreachable,
 )
 
-
-@contextmanager
-def answering(settings, monkeypatch, reply):
-    """Have something answer where slidegate should be."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            reply(self)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setattr(settings, "URL", f"http://127.0.0.1:{server.server_port}/below")
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def say(status, body=b"{}", **headers):
-    def reply(handler):
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return reply
+from .answering import answering, say
 
 
 def test_an_answer_comes_with_its_cookie_from_below_the_address(settings, monkeypatch):

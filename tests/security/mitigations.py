@@ -483,5 +483,5 @@ MITIGATIONS: dict[str, list[Change]] = {
         web("signin.py", '(kept.get("user"), kept.get("url")) != (person.user, settings.URL)', "False")
     ],
     "web-other-omero": [web("people.py", "if settings.SERVER and host != settings.SERVER:", "if False:")],
-    "web-script": [web("views.py", 'response["Content-Security-Policy"] = _SANDBOX', "pass")],
+    "web-script": [web("permitted.py", '"Content-Security-Policy": _SANDBOX, ', "")],
 }
