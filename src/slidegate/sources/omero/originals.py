@@ -140,6 +140,8 @@ def reading_original(
 
     Parameters
     ----------
+    lanes
+        To read the file by; closed when it is here.
     plane, shape
         Which plane of the image is meant, and its (c, y, x) shape.
     scratch
@@ -156,7 +158,9 @@ def reading_original(
     path = scratch / ORIGINAL
     with ExitStack() as stack:
         pixels = None
-        if _fetched(lanes, original, path, progress):
+        fetched = _fetched(lanes, original, path, progress)
+        lanes.close()
+        if fetched:
             choice = Choice(plane.z, plane.t, original.series)
             pixels = _opened(stack, path, choice, plane.dtype, shape, tiles)
         if pixels is None:
