@@ -84,6 +84,8 @@ class Connection:
 
     def __init__(self, server: Server, client: Any, joined: bool) -> None:
         self.server, self.client, self._joined = server, client, joined
+        self._services: dict[str, Any] = {}
+        self._database: str | None = None
 
     @classmethod
     def login(cls, server: Server, name: str, password: str) -> Connection:
@@ -138,7 +140,7 @@ class Connection:
             It failed; a repeat is safe.
         """
         with speaking():
-            return str(self.client.getSession().getAdminService().getEventContext().userName)
+            return str(self.services("Admin").getEventContext().userName)
 
     @property
     def user_id(self) -> int:
@@ -150,7 +152,21 @@ class Connection:
             It failed; a repeat is safe.
         """
         with speaking():
-            return int(self.client.getSession().getAdminService().getEventContext().userId)
+            return int(self.services("Admin").getEventContext().userId)
+
+    @property
+    def database(self) -> str:
+        """Which OMERO it is: the UUID of its database, asked once.
+
+        Raises
+        ------
+        OmeroError
+            It failed; a repeat is safe.
+        """
+        if self._database is None:
+            with speaking():
+                self._database = str(self.services("Config").getDatabaseUuid())
+        return self._database
 
     def services(self, name: str) -> Any:
         """Return a stateless service of OMERO by its short name, such as Query, Update, Admin or Roi.
@@ -160,8 +176,11 @@ class Connection:
         OmeroError
             There is no connection any more.
         """
-        with speaking():
-            return getattr(self.client.getSession(), f"get{name}Service")()
+        found = self._services.get(name)
+        if found is None:
+            with speaking():
+                found = self._services[name] = getattr(self.client.getSession(), f"get{name}Service")()
+        return found
 
     def context(self, group: int) -> dict[str, str]:
         """Return what to pass last to a call so that it happens in that group: ``_ctx=context(3)``.
@@ -201,8 +220,7 @@ class Connection:
         if most is not None:
             asked.page(0, most)
         with speaking():
-            query = self.client.getSession().getQueryService()
-            rows = query.projection(hql, asked, self.context(group))
+            rows = self.services("Query").projection(hql, asked, self.context(group))
         return [omero.rtypes.unwrap(row) for row in rows]
 
     def close(self) -> None:

@@ -4,7 +4,6 @@
 from slidegate.domain.values import ImageRef
 from slidegate.sources.base import Progress, text_digest
 
-from .connection import Connection, speaking
 from .source import OmeroSource
 
 
@@ -17,10 +16,5 @@ class PlacedSource(OmeroSource):
 
     def content_digest(self, ref: ImageRef, progress: Progress | None = None) -> str:
         """Return a SHA-256 of the image's number, of which OMERO it is, and of all that it holds."""
-        where = self._answer(_which)
+        where = self._answer(lambda connection: connection.database)
         return text_digest("placed", where, ref.image, super().content_digest(ref, progress))
-
-
-def _which(connection: Connection) -> str:
-    with speaking():
-        return str(connection.services("Config").getDatabaseUuid())

@@ -458,9 +458,7 @@ def _asked(connection: Connection, image: int, choice: Choice) -> _Found:
         if connection.query(_BELOW["image"], {"id": image}):
             raise NoPixelsError
         raise OmeroNotFoundError
-    with speaking():
-        database = connection.services("Config").getDatabaseUuid()
-    return _checked(image, choice, pixels[0], str(database))
+    return _checked(image, choice, pixels[0], connection.database)
 
 
 def _checked(image: int, choice: Choice, pixels: Any, database: str) -> _Found:
