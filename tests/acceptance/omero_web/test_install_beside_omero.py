@@ -264,8 +264,8 @@ def test_the_script_says_why_nothing_was_started(place: Place, number: int) -> N
         "Nothing was started: Image 999999 is not there, or you may not see it.",
     )
     assert "URL" not in said
-    code, said = run(place, number, **{**asked, "IDs": ids(place.image("colour.tif"))})
-    assert code == 1
+    code, said = run(place, number, "bob", **{**asked, "IDs": ids(place.image("shelf.tif"))})  # of others
+    assert code == 1, said
     assert said["Message"].startswith("Nothing was started. ")
     code, said = run(place, number, "root", **{**asked, "IDs": ids(place.image("cell0.tif"))})
     assert code == 1
