@@ -29,10 +29,10 @@ KINDS = (
     "Roi", "Shape", "Image", "Pixels", "Channel", "Dataset", "DatasetImageLink",
 )  # fmt: skip
 PEOPLE = """\
-groups: {lab: read-annotate, museum: read-only, club: read-write}
+groups: {lab: read-annotate, museum: read-only, club: read-write, quiet: private}
 people:
-  alice: {password: secret-a, groups: [lab, museum, club], leads: [lab]}
-  bob: {password: secret-b, groups: [lab, museum, club]}
+  alice: {password: secret-a, groups: [lab, museum, club, quiet], leads: [lab, quiet]}
+  bob: {password: secret-b, groups: [lab, museum, club, quiet]}
   root: {password: secret-r}
 """
 

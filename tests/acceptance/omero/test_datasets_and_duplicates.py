@@ -18,6 +18,7 @@ import omero
 import omero.cmd
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 from omero.rtypes import rstring
 from pocket_omero.faults import Faults
 from pocket_omero.testing import Omero
@@ -51,6 +52,11 @@ FIGURES = {"nuclei": 12, "density_per_mm2": 1034.25, "c0_mean": None}
 def place(pocket_omero_at: Callable[..., Omero], tmp_path_factory: pytest.TempPathFactory) -> Omero:
     folder = tmp_path_factory.mktemp("omero-datasets")
     (folder / "people.yml").write_text(PEOPLE)
+    (folder / "slides").mkdir()
+    with tifffile.TiffWriter(folder / "slides" / "slide.ome.tif", ome=True) as tiff:
+        for seed in (1, 2):
+            pixels = np.random.default_rng(seed).integers(0, 999, (90, 130)).astype(np.uint16)
+            tiff.write(pixels, metadata={"axes": "YX"})
     return pocket_omero_at(folder)
 
 
@@ -231,6 +237,26 @@ def test_every_object_is_drawn_on_a_duplicate_of_the_image(place: Omero, files: 
     sink.publish(publication(image), files)
     assert rows(place) == whole
     sink.undo(done)
+    assert rows(place) == before
+
+
+def test_images_that_came_in_one_file_are_duplicated_together_and_removed_together(
+    place: Omero, files: Path
+) -> None:
+    with connector(place)() as connection:
+        found = connection.query("select i.id from Image i where i.fileset.id is not null order by i.id")
+    first, second = (row[0] for row in found)
+    before = rows(place)
+    sink = OmeroSink(connector(place), objects="all-on-duplicate")
+    done = [sink.publish(of_image(image, number), files) for number, image in enumerate((first, second), 1)]
+    copies = [int(result_of(place, image)["All objects"].rpartition(":")[2]) for image in (first, second)]
+    with place.gateway() as conn:
+        for image, copy in zip((first, second), copies, strict=True):
+            planes = [conn.getObject("Image", one).getPrimaryPixels().getPlane() for one in (image, copy)]
+            np.testing.assert_array_equal(*planes)
+        assert len(list(conn.getObjects("Image"))) >= 2 + 4
+    for one in done:
+        sink.undo(one)
     assert rows(place) == before
 
 

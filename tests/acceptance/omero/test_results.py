@@ -369,6 +369,16 @@ def test_more_objects_than_the_cap_are_drawn_as_a_sample_that_says_so(
     assert drawn[0] == drawn[1]
 
 
+def test_ones_own_image_in_a_private_group_gets_results(place: Omero, files: Path) -> None:
+    number = new_image(place, "member", "quiet")
+    before = rows(place)
+    sink = OmeroSink(connector(place), labels="image", objects="all-on-duplicate")
+    done = sink.publish(publication(number), files)
+    assert sink.find_published(RUN) == [done]
+    sink.undo(done)
+    assert rows(place) == before
+
+
 @pytest.mark.parametrize("group", ["club", "lab"])
 def test_the_image_of_a_colleague_gets_results_of_the_person_in_its_group(
     place: Omero, files: Path, group: str
@@ -387,8 +397,12 @@ def test_the_image_of_a_colleague_gets_results_of_the_person_in_its_group(
     sink.undo(done)
 
 
-def test_an_image_that_may_only_be_looked_at_is_refused_in_words(place: Omero, files: Path) -> None:
-    number = new_image(place, "colleague", "museum")
+@pytest.mark.parametrize("group", ["museum", "quiet"])
+def test_an_image_that_may_only_be_looked_at_is_refused_in_words(
+    place: Omero, files: Path, group: str
+) -> None:
+    """In a read-only group, and as the one who leads a private one."""
+    number = new_image(place, "colleague", group)
     before = rows(place)
     with pytest.raises(SlidegateError, match="only look at it") as refused:
         OmeroSink(connector(place)).publish(publication(number), files)
