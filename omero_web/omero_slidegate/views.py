@@ -93,7 +93,7 @@ def _passed_on(request: Any, conn: Any, who: Person, wish: Ask, **_: Any) -> Htt
     answer = asked_as(request, who, wish, headers, body or None)
     headers = shown(answer.header)
     kind = headers.pop("Content-Type", "application/octet-stream")
-    return StreamingHttpResponse(_Pieces(answer), answer.status, content_type=kind, headers=headers)
+    return StreamingHttpResponse(_Pieces(answer), status=answer.status, content_type=kind, headers=headers)
 
 
 class _Pieces:
