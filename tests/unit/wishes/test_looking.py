@@ -109,3 +109,20 @@ def test_too_many_images_at_once_are_refused(office: Office) -> None:
     assert office.grant("describe", {"images": ["here:a.tif"] * 501}).error_code == "bad-wish"
     assert office.grant("describe", {"images": "here:a.tif"}).error_code == "bad-wish"
     assert office.grant("describe", {}).error_code == "bad-wish"
+
+
+def test_without_an_omero_in_the_settings_its_images_are_refused_in_words(office: Office) -> None:
+    [found] = office.answer("describe", {"images": ["omero:12"]})["images"]
+    assert (found["problem"]["code"], found["problem"]["passes"]) == ("omero-not-configured", False)
+    assert "omero_host" in found["problem"]["message"]
+    asked = {"workflow": "squares", "images": ["omero:12"]}
+    assert office.grant("launch", asked).error_code == "omero-not-configured"
+    assert office.grant("omero-grant", {"sealed": "AAAA"}).error_code == "omero-not-configured"
+    assert office.grant("omero-revoke", {}).error_code == "omero-not-configured"
+    assert office.grant("browse", {"at": "omero:"}).error_code == "omero-not-browsed"
+
+
+def test_what_is_written_beside_images_is_chosen_for_images_in_omero_only(office: Office) -> None:
+    write_image(office.root / "shelf" / "a.tif")
+    asked = {"workflow": "squares", "images": ["here:a.tif"], "publish": {"labels": "image"}}
+    assert office.grant("launch", asked).error_code == "bad-wish"
