@@ -175,6 +175,9 @@ def test_a_table_on_the_dataset_that_somebody_changed_is_left_to_them(place: Ome
         data.columns[-1].values = [99]
         table.update(data)
         table.close()
+    changed = rows(place)
+    sink.publish(of_image(image, 1), files)
+    assert rows(place) == changed
     sink.undo(done)
     assert (summary_of(place, dataset) or {})["nuclei"] == [99]
     with connector(place)() as connection:

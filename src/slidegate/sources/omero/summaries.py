@@ -22,7 +22,7 @@ from .connection import Connection
 from .datasets import Dataset
 from .errors import OmeroBusyError, OmeroError
 from .table import save_table
-from .undo import Found, Piece, find, is_ours, person_id, remove
+from .undo import Found, is_ours, links_to, person_id, pieces_of, remove
 
 NS_FIGURES = "slidegate/figures"
 FIGURES = "figures"
@@ -142,11 +142,15 @@ def _columns(summary: Summary, *, filled: bool) -> list[Any]:
 
 def _tables(connection: Connection, run: RunId, dataset: Dataset) -> Found:
     """Return the tables of a Run on a dataset, the oldest first."""
-    found = find(connection, run, TaskId(_EVERY))
-    pieces = sorted(found.pieces, key=lambda piece: piece.id)
+    me = person_id(connection)
+    begins = {"me": me, "begins": f"slidegate run={run} task={_EVERY} %"}
     place = place_of("Dataset", dataset.id)
-    here = [piece for piece in pieces if piece.mark.on == place and piece.same and _hangs(piece, found)]
-    return Found(pieces=here, links=found.links)
+    pieces = {
+        piece.id: piece for piece in pieces_of(connection, "FileAnnotation", begins) if piece.mark.on == place
+    }
+    links = links_to(connection, list(pieces), me)
+    hanging = {link.child for link in links if is_ours(link, pieces[link.child])}
+    return Found(pieces=[piece for piece in pieces.values() if piece.id in hanging], links=links)
 
 
 def _begun(connection: Connection, run: RunId, dataset: Dataset) -> list[tuple[int, int]]:
@@ -162,10 +166,6 @@ def _begun(connection: Connection, run: RunId, dataset: Dataset) -> list[tuple[i
         },
     )
     return [(number, group) for number, group in rows]
-
-
-def _hangs(piece: Piece, found: Found) -> bool:
-    return any(link.child == piece.id and is_ours(link, piece) for link in found.links)
 
 
 def _wanted(connection: Connection, run: RunId, dataset: Dataset) -> Summary | None:

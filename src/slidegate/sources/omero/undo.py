@@ -146,12 +146,12 @@ def find(
     found = Found()
     begins = {**me, "begins": f"slidegate run={run} " + (f"task={task} %" if task else "%")}
     for kind in _KINDS:
-        found.pieces += [piece for piece in _pieces(connection, kind, begins) if wanted(piece.mark)]
+        found.pieces += [piece for piece in pieces_of(connection, kind, begins) if wanted(piece.mark)]
     found.rois = [roi for roi in _rois(connection, begins, image) if wanted(roi[0])]
     found.files = [
         (number, group) for mark, number, group in _half_written(connection, run, me) if wanted(mark)
     ]
-    found.links = _links(connection, [piece.id for piece in found.pieces], me["me"])
+    found.links = links_to(connection, [piece.id for piece in found.pieces], me["me"])
     made, found.notes = _duplicates(connection, begins, found, wanted)
     found.made = made + [one for one in _label_images(connection, begins) if wanted(one.mark)]
     return found
@@ -252,16 +252,17 @@ def find_ends(connection: Connection, run: RunId) -> list[tuple[Mark, int]]:
     """Return the complete results of a Run that this person wrote, each with its image."""
     me = person_id(connection)
     begins = {"me": me, "begins": f"slidegate run={run} %", "ns": NS_RESULT}
-    pieces = _pieces(connection, "MapAnnotation", begins, " and a.ns = :ns")
+    pieces = pieces_of(connection, "MapAnnotation", begins, " and a.ns = :ns")
     ends = {piece.id: piece for piece in pieces if piece.mark.run == run}
     return [
         (ends[link.child].mark, link.parent)
-        for link in _links(connection, list(ends), me, ("Image",))
+        for link in links_to(connection, list(ends), me, ("Image",))
         if ends[link.child].mark.part == RESULT and is_ours(link, ends[link.child])
     ]
 
 
-def _pieces(connection: Connection, kind: str, begins: Mapping[str, Any], more: str = "") -> list[Piece]:
+def pieces_of(connection: Connection, kind: str, begins: Mapping[str, Any], more: str = "") -> list[Piece]:
+    """Return annotations of that kind of the person ``me`` whose marks begin as ``begins`` says."""
     content = "a.file.hash" if kind == "FileAnnotation" else "a.description"
     rows = connection.query(
         f"select a.id, a.description, {content}, a.details.group.id from {kind} a"  # noqa: S608
@@ -416,9 +417,10 @@ def _half_written(
     return [(Mark.of_folder(path), number, group) for path, number, group in rows]
 
 
-def _links(
+def links_to(
     connection: Connection, children: Sequence[int], me: int, holders: Iterable[str] = _HOLDERS
 ) -> list[Link]:
+    """Return the links that lead to some annotations."""
     found = []
     for holder in holders:
         for start in range(0, len(children), _AT_ONCE):
