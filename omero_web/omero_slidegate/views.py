@@ -57,8 +57,10 @@ def slidegate_launch(request: Any, conn: Any, who: Person, **_: Any) -> dict[str
 
 
 @require_GET
-def slidegate_run(request: Any, run: str) -> HttpResponse:
-    """Lead to a run, its results and their files."""
+@never_cache
+@for_pages
+def slidegate_run(request: Any, conn: Any, who: Person, run: str, **_: Any) -> HttpResponse:
+    """Lead to a run, its results and their files; after the login, where there is none."""
     return HttpResponseRedirect(f"{reverse('slidegate_index')}#/runs/{run}")
 
 

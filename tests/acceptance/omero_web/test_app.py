@@ -10,6 +10,7 @@ import json
 import re
 import time
 import zipfile
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -199,7 +200,9 @@ def test_a_login_that_has_ended_is_said_to_have_ended(place):
         assert carol.api("session").status_code == 200
         place.omero.expire_sessions("carol")
         problem(carol.api("session"), 401, "not-signed-in")
-        assert carol.get("/slidegate/").status_code == 302
+        to_login = carol.get("/slidegate/run/abc123/")
+        back = parse_qs(urlsplit(to_login.headers["Location"]).query)
+        assert (to_login.status_code, back["url"]) == (302, [f"{PREFIX}/slidegate/run/abc123/"])
 
 
 def test_root_is_refused_in_the_words_of_slidegate(place):
