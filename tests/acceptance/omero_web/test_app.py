@@ -371,6 +371,7 @@ def test_images_chosen_in_the_tree_are_opened_with_the_launch_page(page, place):
     first, second = place.image("cell1.tif"), place.image("cell2.tif")
     page.goto(f"{PREFIX}/webclient/?show=image-{first}|image-{second}")
     expect(page.locator("#dataTree .jstree-clicked")).to_have_count(2)
+    page.wait_for_function("() => WEBCLIENT.OPEN_WITH.some(one => one.id === 'slidegate' && one.getUrl)")
     node(page, "cell2.tif").click(button="right")
     page.locator(".vakata-context a", has_text="Open With").hover()
     with page.expect_popup() as opened:
