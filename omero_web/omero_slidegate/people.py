@@ -38,9 +38,10 @@ class _Login(login_required):
 
     def on_not_logged_in(self, request: Any, url: str, error: Any = None) -> HttpResponse:
         """Say so in words, or lead to the login."""
+        guest = is_public_user(request)
         if self._as_json:
-            return NotLoggedIn().as_json()
-        if is_public_user(request):
+            return (NotForGuests() if guest else NotLoggedIn()).as_json()
+        if guest:
             return _page_of(request, NotForGuests())
         answer: HttpResponse = super().on_not_logged_in(request, url, error)
         return answer

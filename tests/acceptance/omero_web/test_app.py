@@ -178,10 +178,12 @@ def test_nobody_asks_without_a_login_and_the_public_user_is_shut_out_in_words(pl
         assert stranger.get("/webclient/").status_code == 200  # as the public user
         page = stranger.get("/slidegate/")
         assert (page.status_code, "a login that everybody shares" in page.text) == (403, True)
-        problem(stranger.get("/slidegate/api/v1/runs"), 401, "not-signed-in")
-        problem(stranger.get("/slidegate/selection/?image=1"), 401, "not-signed-in")
+        problem(stranger.get("/slidegate/api/v1/runs"), 403, "omero-guest")
+        problem(stranger.get("/slidegate/selection/?image=1"), 403, "omero-guest")
     with Visit(place.web.url) as stranger:
         assert stranger.get("/slidegate/").status_code == 302
+        problem(stranger.get("/slidegate/api/v1/runs"), 401, "not-signed-in")
+        problem(stranger.get("/slidegate/selection/?image=1"), 401, "not-signed-in")
     with place.visit("visitor") as visitor:  # with the password of the public user
         problem(visitor.api("session"), 403, "omero-guest")
 
