@@ -109,6 +109,7 @@ MANIFEST = {
     "outputs": {
         "labels": {"type": "labels", "path": "labels"},
         "table": {"type": "table/objects", "path": "table"},
+        "regions": {"type": "table/regions", "path": "regions", "optional": True},
     },
 }
 

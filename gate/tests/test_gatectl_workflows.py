@@ -49,6 +49,7 @@ FAULTS = [
     ({"steps": [{"do": "RESULT", "class": "cpu"}]}, "'steps'"),
     ({"workers": {"max": 0}}, "'workers'"),
     ({"outputs": {}}, "'outputs'"),
+    ({"outputs": {"a": {"type": "summary", "path": "a", "optional": "yes"}}}, "'outputs'"),
     ({"outputs": {"a": {"type": "summary", "path": "/etc/passwd"}}}, "'outputs'"),
     (
         {"outputs": {"a": {"type": "labels", "path": "x"}, "b": {"type": "report", "path": "x/y"}}},

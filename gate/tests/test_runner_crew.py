@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from slidegate_gate.serve import files
-from small_site import PACKAGE, SmallSite, as_json, log_of, until
+from small_site import MANIFEST, PACKAGE, SmallSite, as_json, log_of, until
 
 SECONDS = 0.5  # a lease in these tests
 GATE = os.path.dirname(PACKAGE)
@@ -247,6 +247,13 @@ class Crews(unittest.TestCase):
             error = self.state_after({"output": output})["error"]
             self.assertEqual(error["code"], "bad-output", output)
             self.assertIn(words, error["message"])
+
+    def test_an_optional_output_may_be_missing(self):
+        optional = [name for name, output in MANIFEST["outputs"].items() if output.get("optional")]
+        (attempt,) = self.site.begin({"units": 1})
+        self.site.run(1)
+        self.assertEqual(optional, ["regions"])
+        self.assertEqual(sorted(self.site.outputs(attempt)), ["labels/u000", "table"])
 
     def test_unfinished_files_of_killed_steps_are_no_outputs(self):
         (attempt,) = self.site.begin({"units": 1})

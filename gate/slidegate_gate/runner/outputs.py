@@ -46,14 +46,14 @@ def store(layout: Layout, attempt: Attempt, promised: Dict[str, Any]) -> str:
     """Make the outputs blobs and return the digest of their Tree.
 
     Raises BadOutput where a file has a name or a kind that a Tree cannot hold, or where one of the outputs
-    that the manifest promises is missing.  Safe to repeat.
+    that the manifest promises, and does not call optional, is missing.  Safe to repeat.
     """
     found: Dict[str, str] = {}
     for folder in [attempt.path("shared")] + attempt.folders_of(attempt.steps[-1]["do"]):
         found.update(files_in(folder))
     if len(found) > MAX_FILES:
         raise BadOutput("There are {} output files, too many for one Tree.".format(len(found)))
-    for path in [output["path"] for output in promised.values()]:
+    for path in [output["path"] for output in promised.values() if not output.get("optional")]:
         if not any((name + "/").startswith(path + "/") for name in found):
             raise BadOutput("The workflow did not write its output {}.".format(path))
     for name, path in found.items():

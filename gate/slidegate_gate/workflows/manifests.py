@@ -59,6 +59,7 @@ def named(check: Check) -> Check:
 
 
 word = text(re.compile("[a-z][a-z0-9_]{0,39}"))
+yes_or_no: Check = (True, False).__contains__
 kind = text(re.compile("[a-z]{1,20}(/[a-z0-9-]{1,20})?"))
 words = several(text(re.compile("[^\0]{1,500}")))
 lock: Dict[str, Check] = {"lock": is_name}
@@ -74,14 +75,14 @@ MUST = {
     "runtime": (record(lock, oldest), '{"lock": a file}, and perhaps "python", the oldest that serves'),
     "command": (words, 'a list of words of which the first is "python"'),
     "each": (several(word), "a list of inputs"),
-    "inputs": (named(record({"type": kind}, {"optional": lambda value: value in (True, False)})),
+    "inputs": (named(record({"type": kind}, {"optional": yes_or_no})),
                'an object: for each input its "type", and whether it is "optional"'),
     "parameters": (is_name, "the name of the schema's file"),
     "steps": (several(record({"do": word, "class": word}, {"units": word, "redo": redo})),
               'a list: for each step "do", its name; "class"; and perhaps "units", an earlier step, '
               'and "redo", which is "same-bytes" or "fresh"'),
-    "outputs": (named(record({"type": kind, "path": is_name}, {})),
-                'an object: for each output its "type" and its "path"'),
+    "outputs": (named(record({"type": kind, "path": is_name}, {"optional": yes_or_no})),
+                'an object: for each output its "type" and its "path", and whether it is "optional"'),
 }  # fmt: skip
 MAY = {
     "prepare": (words, 'a list of words of which the first is "python", run once when it is installed'),
