@@ -9,8 +9,10 @@ from .errors import ImagesError
 from .histograms import histogram
 from .image import Image, open_image, write_image
 from .labels import Labels, build_label_pyramid, create_labels, open_labels
+from .regions import Area, read_areas
 
 __all__ = [
+    "Area",
     "Block",
     "Image",
     "ImagesError",
@@ -21,5 +23,6 @@ __all__ = [
     "open_image",
     "open_labels",
     "plan_blocks",
+    "read_areas",
     "write_image",
 ]

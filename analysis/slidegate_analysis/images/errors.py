@@ -56,6 +56,12 @@ class OutOfBoundsError(ImagesError):
     code = "region-out-of-bounds"
 
 
+class BadRegionsError(ImagesError):
+    """The regions that were drawn on the image cannot be read."""
+
+    code = "regions-unreadable"
+
+
 class TooFewThreadsError(ImagesError):
     """No more threads may be started on this computer just now; it is tried again."""
 

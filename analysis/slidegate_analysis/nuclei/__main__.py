@@ -78,10 +78,12 @@ def compile_all() -> None:
 
 
 def _request(content: dict[str, Any]) -> Request:
+    inputs = {name: Path(folder) for name, folder in content["inputs"].items()}
     return Request(
         step=content["step"],
         unit=content["unit"],
-        image=Path(content["inputs"]["image"]),
+        image=inputs["image"],
+        regions=inputs.get("regions"),
         parameters=content["parameters"],
         shared=Path(content["shared"]),
         out=Path(content["out"]),

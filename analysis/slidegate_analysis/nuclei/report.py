@@ -6,14 +6,14 @@ of the slide, so that memory does not grow with it.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from slidegate_analysis.images import Image, Labels
+from slidegate_analysis.images import Area, Image, Labels
 from slidegate_analysis.nuclei import report_sections as sections
 from slidegate_analysis.nuclei.report_facts import Facts
 
@@ -29,6 +29,7 @@ def write_report(
     summary: Mapping[str, Any],
     *,
     image_name: str | None = None,
+    areas: Sequence[Area] = (),
 ) -> None:
     """Write `report.html` for one image; a repeat replaces it with the same bytes.
 
@@ -47,9 +48,12 @@ def write_report(
         What else is known, each key optional: `channel` (number of the channel analysed), `pixel_size_um`
         (used in place of the image's own), `parameters` (name to value), `workflow` ({"name", "version",
         "digest"}), `runtime` (digest), `versions` (name to version), `numeric_class`, `steps` (list of
-        {"step", "units", "seconds", "mpx_per_s"}; the last one optional), `peak_memory_bytes`.
+        {"step", "units", "seconds", "mpx_per_s"}; the last one optional), `peak_memory_bytes`, `regions`
+        (the rows of the table of regions).
     image_name : str, optional
         Shown in the title. Left out by default: names of files can name patients.
+    areas : sequence of Area, optional
+        The regions that people drew, in the order of `regions` in the summary.
 
     Raises
     ------
@@ -69,6 +73,7 @@ def write_report(
         f"<header><h1>{escape(title)}</h1>{sections.lead(facts)}</header>",
         sections.headline(facts),
         sections.slide(facts),
+        *([sections.regions(facts, areas)] if areas else []),
         sections.sizes(facts),
         sections.intensities(facts),
         sections.watch(facts),

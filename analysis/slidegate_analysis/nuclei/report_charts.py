@@ -10,6 +10,9 @@ from html import escape
 
 import numpy as np
 
+from slidegate_analysis.images import Area
+from slidegate_analysis.images.regions import UNIT
+
 _WIDTH, _HEIGHT = 340, 190
 _LEFT, _RIGHT, _TOP, _BASE = 46, 10, 14, 146
 
@@ -160,6 +163,26 @@ def frame(box: tuple[float, float, float, float], name: str, size: float) -> str
         f'<g class="frame"><rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
         f'stroke-width="{0.12 * size:.1f}"/><text x="{x0:.1f}" y="{letter_y:.1f}" '
         f"{_halo(size)}>{escape(name)}</text></g>"
+    )
+
+
+def around(area: Area, per_px: float, number_of_it: int, colour: str, size: float) -> str:
+    """Draw the outline of a region over a picture, with its number; `per_px` drawing units are one pixel.
+
+    `size` is the height of the number in drawing units. What is less than half a unit away is not drawn.
+    """
+    path = ""
+    for polygon in area.polygons:
+        for ring in polygon.rings:
+            places = np.round(ring * (2 * per_px / UNIT)).astype(np.int64)
+            moved = (places != np.roll(places, 1, axis=0)).any(axis=1)
+            if moved.any():
+                path += f"M{' '.join(f'{x / 2:g},{y / 2:g}' for y, x in places[moved])}Z"
+    outlines = np.concatenate([polygon.rings[0] for polygon in area.polygons]) * (per_px / UNIT)
+    y, x = outlines[np.argmin(outlines @ (1.0, 0.01))]
+    return (
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{0.14 * size:.1f}"/>'
+        f'<text x="{max(0.0, float(x)):.1f}" y="{float(y) + size:.1f}" {_halo(size)}>{number_of_it}</text>'
     )
 
 

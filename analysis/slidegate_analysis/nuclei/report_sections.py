@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from slidegate_analysis.images import Area
 from slidegate_analysis.nuclei import report_pictures as pictures
-from slidegate_analysis.nuclei.report_charts import colour_key, frame, histogram, number, scale_bar
+from slidegate_analysis.nuclei.report_charts import around, colour_key, frame, histogram, number, scale_bar
 from slidegate_analysis.nuclei.report_facts import Facts
 
 PARAMETER_WORDS = {
@@ -24,6 +25,12 @@ STEP_WORDS = {
     "plan": "Plan: grey levels of the whole slide",
     "detect": "Find and measure",
 }
+
+COLOURS = ("#ffd23f", "#56b4e9", "#e69f00", "#3ddc97", "#cc79a7", "#f0e442", "#7aa5ff", "#ff7f50")
+"""Of the outlines of regions: apart for the colour-blind too (after Okabe and Ito), bright on dark."""
+
+MOST_REGIONS = 100
+"""So many regions are listed; the table holds all of them."""
 
 MOST_CHANNELS = 8
 """Brightness is drawn for so many channels; the table holds all of them."""
@@ -100,6 +107,40 @@ def slide(facts: Facts) -> str:
         f'<div class="pair"><figure>{_picture(overview, facts, words, frames)}<figcaption>{marked} '
         "Brightness is stretched for the eye; measurements use the original values.</figcaption></figure>"
         f'{_density_map(facts, overview)}</div><div class="pair">{zooms}</div></section>'
+    )
+
+
+def regions(facts: Facts, areas: Sequence[Area]) -> str:
+    """Show the regions that people drew, and what was found in each."""
+    shown = pictures.draw_overview(facts.image, facts.labels, facts.channel, facts.y, facts.x)
+    letter = 0.03 * max(shown.height, shown.width)
+    per_px = shown.width / facts.width
+    said: Sequence[Mapping[str, Any]] = facts.summary.get("regions", ())
+    drawn = "".join(
+        around(area, per_px, at + 1, COLOURS[at % len(COLOURS)], letter)
+        for at, area in enumerate(areas[:MOST_REGIONS])
+    )
+    channels = range(min(facts.image.shape[0], MOST_CHANNELS))
+    with_class = any(row["class"] for row in said)
+    heads = ["Region", *(["Class"] if with_class else []), "Area (mm²)", "Nuclei", "Nuclei per mm²"]
+    heads += [f"Mean of {facts.channel_name(channel)}" for channel in channels]
+    rows = []
+    for at, row in enumerate(said[:MOST_REGIONS]):
+        values = [number(row["area_um2"] * 1e-6), f"{row['nuclei']:,}"]
+        means = [row["density_per_mm2"], *(row[f"c{channel}_mean"] for channel in channels)]
+        values += ["–" if mean is None else number(mean) for mean in means]
+        kind = [escape(str(row["class"]))] if with_class else []
+        rows.append((f"{at + 1}: {row['name']}", *kind, *values))
+    outside = facts.count - facts.table.column("region").drop_null().length()
+    words = f"{outside:,} of {facts.count:,} nuclei lie in no region. "
+    words += "A nucleus in a region within another counts in both. Means are over all pixels of a region."
+    if len(areas) > MOST_REGIONS:
+        words += f" {len(areas) - MOST_REGIONS:,} more regions are in the table regions.parquet alone."
+    picture = _picture(shown, facts, f"Overview of the slide with {len(areas):,} regions outlined", drawn)
+    return (
+        f'<section><h2>Regions</h2><div class="pair wide"><figure>{picture}<figcaption>The regions, '
+        "numbered as in the table.</figcaption></figure></div>"
+        f"{_table(heads, rows, numeric=True)}<p>{escape(words)}</p></section>"
     )
 
 

@@ -3,9 +3,10 @@
 
 import json
 import resource
+import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,21 +18,32 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from slidegate_analysis.images import (
+    Area,
     Block,
     Image,
     build_label_pyramid,
     create_labels,
     open_image,
     open_labels,
+    read_areas,
 )
+from slidegate_analysis.images.regions import NAME
 from slidegate_analysis.nuclei.errors import BadPlanError
 from slidegate_analysis.nuclei.measure import intensities, outline
 from slidegate_analysis.nuclei.plan import Plan, make_plan, read_plan, write_plan
+from slidegate_analysis.nuclei.regions import (
+    add_counts,
+    count_block,
+    find_regions,
+    make_regions_table,
+    write_counts,
+)
 from slidegate_analysis.nuclei.report import write_report
 from slidegate_analysis.nuclei.table import make_table, schema_for
 
 PLAN = "plan.json"
 TABLE = "nuclei.parquet"
+REGIONS = "regions.parquet"
 COST = "cost.json"
 LABELS = "labels.zarr"
 
@@ -46,6 +58,8 @@ class Request:
         What to do.
     image
         Folder of the staged image.
+    regions
+        Folder of the regions that people drew on it; None where nobody did.
     parameters
         As the person gave them.
     shared
@@ -66,6 +80,7 @@ class Request:
     out: Path
     results: Mapping[str, list[str]]
     attempt: Mapping[str, Any]
+    regions: Path | None = None
 
     def plan(self) -> Plan:
         """Read the plan that the first step left."""
@@ -73,6 +88,10 @@ class Request:
         if len(folders) != 1:
             raise BadPlanError(f"{len(folders)} plans")
         return read_plan(Path(folders[0]) / PLAN)
+
+    def areas(self) -> list[Area] | None:
+        """Read the regions; None where nobody drew any."""
+        return None if self.regions is None else read_areas(self.regions)
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -97,6 +116,7 @@ def run(request: Request) -> dict[str, Any]:
 def plan_step(request: Request) -> dict[str, Any]:
     """Write ``plan.json``: levels, geometry, blocks. The result tells how these cover the image."""
     start = time.monotonic()
+    request.areas()  # what cannot be read is refused before the work
     plan = make_plan(open_image(request.image), request.parameters)
     write_plan(plan, request.out / PLAN)
     cost = _note_cost(request.out, start)
@@ -116,14 +136,24 @@ def detect_step(request: Request) -> dict[str, Any]:
     if image.shape != plan.shape:
         raise BadPlanError("it was made for another image")
     create_labels(request.shared / LABELS, plan.plane, shard=plan.block_px, pixel_size_um=plan.pixel_size_um)
-    labels, table = detect_and_measure(image, plan, block)
+    areas = request.areas()
+    labels, table, inside = detect_and_measure(image, plan, block, areas)
     open_labels(request.shared / LABELS).write(block.core[0], block.core[2], labels)
+    if areas is not None:
+        write_counts(request.out, count_block(areas, image, block, inside))
     pq.write_table(table, request.out / TABLE, compression="zstd")
     return {"result": {"nuclei": table.num_rows, **_note_cost(request.out, start)}}
 
 
-def detect_and_measure(image: Image, plan: Plan, block: Block) -> tuple[np.ndarray, pa.Table]:
+def detect_and_measure(
+    image: Image, plan: Plan, block: Block, areas: Sequence[Area] | None = None
+) -> tuple[np.ndarray, pa.Table, list[int]]:
     """Detect and measure one block, reading one channel at a time.
+
+    Parameters
+    ----------
+    areas
+        The regions that nuclei may lie in; None where nobody drew any.
 
     Returns
     -------
@@ -131,27 +161,40 @@ def detect_and_measure(image: Image, plan: Plan, block: Block) -> tuple[np.ndarr
         uint32 ids of the core, shape (y, x).
     table
         Rows of the nuclei whose raster-first pixel lies in the core.
+    inside
+        How many of them lie in each region.
     """
     top, bottom, left, right = block.outer
     found = plan.detector().detect(image.read(plan.channel, top, bottom, left, right), block, plan.plane)
     outlines = outline(found, block, plan.plane)
     values = _measure_channels(image, plan, block, outlines)
+    regions, inside = None, []
+    if areas is not None:
+        middle = outlines.sums // outlines.areas[:, None]
+        regions, inside = find_regions(areas, middle[:, 0], middle[:, 1])
     table = make_table(
-        outlines, values, shape=plan.plane, channels=plan.channels, pixel_size_um=plan.pixel_size_um
+        outlines,
+        values,
+        shape=plan.plane,
+        channels=plan.channels,
+        pixel_size_um=plan.pixel_size_um,
+        regions=regions,
     )
-    return found.core_ids(block), table
+    return found.core_ids(block), table, inside
 
 
 def finish_step(request: Request) -> dict[str, Any]:
-    """Write the label pyramid, the whole table, the summary and the report."""
+    """Write the label pyramid, the whole tables, the summary and the report."""
     start = time.monotonic()
     plan = request.plan()
+    areas = request.areas()
     folders = [Path(folder) for folder in request.results.get("detect", [])]
     if len(folders) != len(plan.blocks()):
         raise BadPlanError(f"it has {len(plan.blocks())} blocks, and {len(folders)} are there")
     build_label_pyramid(request.shared / LABELS)
     tables = [pq.read_table(folder / TABLE) for folder in folders]
-    table = pa.concat_tables([schema_for(plan.channels, plan.pixel_size_um).empty_table(), *tables])
+    schema = schema_for(plan.channels, plan.pixel_size_um, areas is not None)
+    table = pa.concat_tables([schema.empty_table(), *tables])
     table = table.take(pc.sort_indices(table, [("id", "ascending")])).combine_chunks()
     pq.write_table(table, request.out / TABLE, compression="zstd")
     costs = {
@@ -159,10 +202,26 @@ def finish_step(request: Request) -> dict[str, Any]:
         "detect": [_read_cost(folder) for folder in folders],
     }
     summary = summarise(plan, table, request.attempt, costs)
+    if areas is not None:
+        summary["regions"] = _finish_regions(request, plan, areas, folders)
     (request.out / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", "utf-8")
     image = open_image(request.image)
-    write_report(request.out / "report.html", image, open_labels(request.shared / LABELS), table, summary)
+    labels = open_labels(request.shared / LABELS)
+    write_report(request.out / "report.html", image, labels, table, summary, areas=areas or ())
     return {"result": {"nuclei": table.num_rows, **_cost(start)}}
+
+
+def _finish_regions(
+    request: Request, plan: Plan, areas: Sequence[Area], folders: Sequence[Path]
+) -> list[dict[str, Any]]:
+    """Write the table of regions, and where they are; return the rows."""
+    counts = add_counts(folders, len(areas), len(plan.channels))
+    table = make_regions_table(areas, counts, plan.channels, plan.pixel_size_um)
+    pq.write_table(table, request.out / REGIONS, compression="zstd")
+    if request.regions is not None:
+        shutil.copyfile(request.regions / NAME, request.out / NAME)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def summarise(

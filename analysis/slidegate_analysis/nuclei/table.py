@@ -2,6 +2,7 @@
 """The table of nuclei: one row each, sorted by id, with units and channel names in the schema's metadata."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -44,18 +45,30 @@ _REGION_WORDS = {
 }
 
 
-def schema_for(channels: tuple[str, ...], pixel_size_um: float) -> pa.Schema:
+_REGION = (
+    "region",
+    pa.string(),
+    "",
+    "the smallest of the regions that hold the centroid; missing: none",
+    True,
+)
+
+
+def schema_for(channels: tuple[str, ...], pixel_size_um: float, with_regions: bool = False) -> pa.Schema:
     """Give the Arrow schema: a field per column with its unit; the metadata say what holds for all.
 
-    Columns of channel number n begin with ``c<n>_``; ``c<n>_box_`` means the box.
+    Columns of channel number n begin with ``c<n>_``; ``c<n>_box_`` means the box. The last column,
+    ``region``, is there only `with_regions`.
     """
-    fields = [_field(*column) for column in _OUTLINE_COLUMNS]
+    fields = [field_of(*column) for column in _OUTLINE_COLUMNS]
     for number in range(len(channels)):
         for region in REGIONS:
             for statistic in STATISTICS:
                 unit, words = _STATISTIC_WORDS[statistic]
                 about = f"channel {number}: {words} {_REGION_WORDS[region]}"
-                fields.append(_field(f"c{number}_{region}{statistic}", pa.float64(), unit, about))
+                fields.append(field_of(f"c{number}_{region}{statistic}", pa.float64(), unit, about))
+    if with_regions:
+        fields.append(field_of(*_REGION))
     about = {"frame": FRAME, "channels": list(channels), "pixel_size_um": pixel_size_um}
     return pa.schema(fields, {"slidegate": json.dumps(about, sort_keys=True)})
 
@@ -67,6 +80,7 @@ def make_table(
     shape: tuple[int, int],
     channels: tuple[str, ...],
     pixel_size_um: float,
+    regions: Sequence[str | None] | None = None,
 ) -> pa.Table:
     """Put measurements into a table.
 
@@ -80,6 +94,8 @@ def make_table(
         Shape (y, x) of the image.
     channels, pixel_size_um
         Of the image.
+    regions
+        The name of each nucleus's region; None, and no such column, where nobody drew any.
     """
     _, clipped = outlines.windows(shape)
     boxes = outlines.boxes
@@ -99,10 +115,13 @@ def make_table(
         columns += [
             values[:, region, kind] for region in range(len(REGIONS)) for kind in range(len(STATISTICS))
         ]
-    schema = schema_for(channels, pixel_size_um)
+    schema = schema_for(channels, pixel_size_um, regions is not None)
+    if regions is not None:
+        columns.append(pa.array(regions, pa.string()))
     arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _field(name: str, kind: pa.DataType, unit: str, about: str) -> pa.Field:
-    return pa.field(name, kind, nullable=False, metadata={"unit": unit, "about": about})
+def field_of(name: str, kind: pa.DataType, unit: str, about: str, nullable: bool = False) -> pa.Field:
+    """Give a column that says what it means."""
+    return pa.field(name, kind, nullable=nullable, metadata={"unit": unit, "about": about})

@@ -76,7 +76,12 @@ class StepError(Exception):
 
 
 def run_workflow(
-    image: Path, parameters: dict[str, Any], folder: Path, processes: Sequence[StepProcess], shuffle: int = 0
+    image: Path,
+    parameters: dict[str, Any],
+    folder: Path,
+    processes: Sequence[StepProcess],
+    shuffle: int = 0,
+    regions: Path | None = None,
 ) -> Path:
     """Run all steps on several step processes; return the last folder (labels are in ``shared``).
 
@@ -85,7 +90,8 @@ def run_workflow(
     """
     shared = folder / "shared"
     shared.mkdir(parents=True)
-    base = {"inputs": {"image": str(image)}, "parameters": parameters, "shared": str(shared), "attempt": {}}
+    inputs = {"image": str(image)} | ({} if regions is None else {"regions": str(regions)})
+    base = {"inputs": inputs, "parameters": parameters, "shared": str(shared), "attempt": {}}
 
     def do(
         process: StepProcess, step: str, unit: str, results: dict[str, list[str]], number: int = 0
