@@ -14,6 +14,7 @@ from slidegate.sources.contract import (
     ImageSourceContract,
     ResultSinkContract,
     contents,
+    draw_beside,
 )
 from slidegate.sources.folder import FolderSink, FolderSource
 from slidegate.sources.folder_sink import MARKER
@@ -48,7 +49,8 @@ class FolderContract(ImageSourceContract):
             self.write(where / self.first, changed)
 
         absent = ImageRef("folder", str(where / "absent.tif"))
-        return ArrangedSource(FolderSource(), str(where), pixels, ("DAPI", "GFP"), 0.5, change, absent)
+        draw = draw_beside(where / self.first)
+        return ArrangedSource(FolderSource(), str(where), pixels, ("DAPI", "GFP"), 0.5, change, absent, draw)
 
 
 OME = {

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images in OMERO keep the contract of sources, over the wire."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from slidegate.domain.values import ImageRef
-from slidegate.sources.contract import ArrangedSource, ImageSourceContract
+from slidegate.sources.contract import ArrangedSource, Corners, ImageSourceContract
 
 pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
@@ -48,9 +49,14 @@ class TestOmeroSource(ImageSourceContract):
                 store.save()
                 store.close()
 
+        def draw(polygons: Sequence[tuple[str, Corners]]) -> None:
+            with omero.gateway() as conn:
+                for name, corners in polygons:
+                    _draw(conn, number, name, corners)
+
         self.source = OmeroSource(lambda: Connection.login(server, *omero.person()))
         absent = ImageRef("omero", "987654321")
-        return ArrangedSource(self.source, where, pixels, ("DAPI", "GFP"), 0.5, change, absent)
+        return ArrangedSource(self.source, where, pixels, ("DAPI", "GFP"), 0.5, change, absent, draw)
 
 
 def _dataset(conn):
@@ -61,6 +67,19 @@ def _dataset(conn):
     made.name = rstring("slides")
     made = conn.getUpdateService().saveAndReturnObject(made)
     return conn.getObject("Dataset", made.id.val)
+
+
+def _draw(conn, image, name, corners):
+    import omero.model
+    from omero.rtypes import rstring
+
+    shape = omero.model.PolygonI()
+    shape.points = rstring(" ".join(f"{x},{y}" for y, x in corners))
+    shape.textValue = rstring(name)
+    roi = omero.model.RoiI()
+    roi.image = omero.model.ImageI(image, False)
+    roi.addShape(shape)
+    conn.getUpdateService().saveObject(roi)
 
 
 def _measure(conn, pixels, rstring):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from slidegate_analysis.images.layout import check_size
+from slidegate_analysis.images.regions import Region
 
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 
@@ -190,6 +191,13 @@ class ImageSource(Protocol):
         self, ref: ImageRef, side: int, scratch: Path | None = None, progress: Progress | None = None
     ) -> Overview:
         """Return the image made small, at most `side` pixels high and wide, in little memory."""
+        ...
+
+    def regions(self, ref: ImageRef) -> list[Region]:
+        """Return what people drew on the image, holes taken out; none where nobody drew any.
+
+        Neither the order in which it was drawn nor by whom matters. No pixel is read.
+        """
         ...
 
     def crop(self, ref: ImageRef, region: tuple[int, int, int, int], folder: Path) -> None:

@@ -8,19 +8,40 @@ Derive a class from one of them, say how to make a place with an image (or a res
         def arrange(self, folder): ...
 """
 
+import json
+import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from slidegate_analysis.images import open_image
+from slidegate_analysis.images.regions import areas_of, regions_text
 
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 
 from .base import ImageSource, Output, Publication, Published, ResultSink
+
+Corners = tuple[tuple[float, float], ...]
+
+
+def draw_beside(image: Path) -> Callable[[Sequence[tuple[str, Corners]]], None]:
+    """Return what draws on an image in a folder: a file beside it, as QuPath writes it."""
+    features: list[dict[str, object]] = []
+
+    def draw(polygons: Sequence[tuple[str, Corners]]) -> None:
+        for name, corners in polygons:
+            ring = [[x, y] for y, x in (*corners, corners[0])]
+            geometry = {"type": "Polygon", "coordinates": [ring]}
+            about = {"objectType": "annotation", "name": name}
+            features.append({"type": "Feature", "geometry": geometry, "properties": about})
+        collection = {"type": "FeatureCollection", "features": features}
+        image.with_name(f"{image.name}.geojson").write_text(json.dumps(collection))
+
+    return draw
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,8 @@ class ArrangedSource:
         Changes a pixel of that image.
     absent
         An image that is not there.
+    draw
+        Draws polygons on that image, as a person does: the name and the corners (y, x) of each.
     """
 
     source: ImageSource
@@ -50,6 +73,7 @@ class ArrangedSource:
     pixel_size_um: float | None
     change: Callable[[], None]
     absent: ImageRef
+    draw: Callable[[Sequence[tuple[str, Corners]]], None]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -150,6 +174,37 @@ class ImageSourceContract:
             np.testing.assert_array_equal(image.read(c, 0, part.shape[0], 0, part.shape[1]), part)
         refusal_of(lambda: arranged.source.crop(ref, (0, y + 1, 0, x), tmp_path / "beyond"))
 
+    def test_what_people_draw_on_an_image_are_its_regions_and_leaves_the_image_as_it_is(
+        self, tmp_path: Path
+    ) -> None:
+        arranged = self.arrange(tmp_path)
+        source = arranged.source
+        first, second = source.find(arranged.where)[:2]
+        before = source.fingerprint(first), source.content_digest(first)
+        assert source.regions(first) == []
+        y, x = arranged.pixels.shape[1:]
+
+        def at(*parts: tuple[float, float]) -> Corners:
+            return tuple((y * down, x * right) for down, right in parts)
+
+        tissue = at((0.1, 0.1), (0.1, 0.6), (0.8, 0.6), (0.8, 0.1))
+        hole = at((0.2, 0.2), (0.2, 0.4), (0.5, 0.3))
+        beside = at((0.1, 0.5), (0.3, 0.9), (0.1, 0.9))
+        arranged.draw([("hole 1", hole), ("tissue", tissue), ("tissue", beside)])
+        arranged.draw([("beyond", at((-0.1, -0.1), (-0.1, 1.1), (0.05, 1.1), (0.05, -0.1)))])
+        beyond, found = areas_of(regions_text(source.regions(first)))
+        assert (found.name, found.kind, len(found.polygons)) == ("tissue", "", 1)
+        held = found.mask((0, y, 0, x))
+        inside, outside = (
+            at((0.15, 0.15), (0.12, 0.55), (0.15, 0.85)),
+            at((0.25, 0.3), (0.7, 0.9), (0.07, 0.3)),
+        )
+        assert all(held[int(down), int(right)] for down, right in inside)
+        assert not any(held[int(down), int(right)] for down, right in outside)
+        assert (beyond.name, beyond.bounds) == ("beyond", (0, math.ceil(0.05 * y), 0, x))
+        assert source.regions(second) == []
+        assert (source.fingerprint(first), source.content_digest(first)) == before
+
     def test_staging_twice_gives_the_same_bytes(self, tmp_path: Path) -> None:
         arranged = self.arrange(tmp_path)
         ref = arranged.source.find(arranged.where)[0]
@@ -219,6 +274,7 @@ class ImageSourceContract:
         refusal_of(lambda: source.describe(absent))
         refusal_of(lambda: source.fingerprint(absent))
         refusal_of(lambda: source.content_digest(absent))
+        refusal_of(lambda: source.regions(absent))
         refusal_of(lambda: source.stage(absent, tmp_path / "staged"))
         assert not (tmp_path / "staged").exists()
 

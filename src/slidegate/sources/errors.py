@@ -131,6 +131,12 @@ class NoPixelsError(SourceError):
     code = "image-without-pixels"
 
 
+class RegionsUnusableError(SourceError):
+    """What was drawn on the image cannot be used as regions."""
+
+    code = "regions-unusable"
+
+
 class ImageChangedError(SourceError):
     """The image was changed while it was being read."""
 

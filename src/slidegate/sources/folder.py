@@ -18,7 +18,17 @@ from slidegate_analysis.images.multiscale import refuse_links
 from slidegate.domain.values import ImageRef, digest_of
 
 from . import ome_zarr, tiff
-from .base import CONVERTER, Choice, ImageInfo, Overview, Pixels, Progress, split_choice, text_digest
+from .base import (
+    CONVERTER,
+    Choice,
+    ImageInfo,
+    Overview,
+    Pixels,
+    Progress,
+    Region,
+    split_choice,
+    text_digest,
+)
 from .errors import (
     ImageChangedError,
     ImageNotFoundError,
@@ -208,6 +218,24 @@ class FolderSource:
         path, choice = _located(ref)
         with self._opened(path, choice, scratch) as pixels:
             return overview(pixels, side, progress)
+
+    def regions(self, ref: ImageRef) -> list[Region]:
+        """Return what people drew on the image: what a file of QuPath beside it says.
+
+        The regions of ``a.tif`` lie in ``a.tif.geojson``, see `slidegate.sources.geojson`.
+
+        Raises
+        ------
+        SourceError
+            The image is unfit, or the file cannot be used.
+        """
+        from . import geojson  # takes its time, and is seldom needed
+
+        path, choice = _located(ref)
+        file = geojson.file_of(path)
+        if not _exists(file):
+            return []
+        return geojson.read_geojson(file, self.describe(ref).shape[1:], choice)
 
     def crop(self, ref: ImageRef, region: tuple[int, int, int, int], folder: Path) -> None:
         """Write a region, half-open (y0, y1, x0, x1) in full-resolution pixels, as an image of its own.

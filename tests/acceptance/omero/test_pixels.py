@@ -490,11 +490,17 @@ def test_regions_are_read_as_they_were_drawn_and_those_of_results_are_left_out(
         [region] = read()
         assert (region.name, region.holes) == ("tissue", ())
         assert set(region.outline) == {(10.0, 5.0), (10.0, 15.0), (40.0, 15.0), (40.0, 5.0)}
-        point = model.PointI()
+        draw(client, 240, "", tag="Stroma")
+        assert [(one.name, one.kind) for one in read()] == [("", "Stroma"), ("tissue", "")]
+        point, line = model.PointI(), model.PolylineI()
         point.x = point.y = rdouble(3)
-        roi = model.RoiI()
-        roi.image = model.ImageI(number, False)
-        roi.addShape(point)
-        client.sf.getUpdateService().saveObject(roi)
+        line.points = rstring("1,1 2,5 9,9")
+        for shape in (point, line):
+            roi = model.RoiI()
+            roi.image = model.ImageI(number, False)
+            roi.addShape(shape)
+            client.sf.getUpdateService().saveObject(roi)
+            if shape is point:
+                assert len(read()) == 2
     assert refused(read) == "omero-region-unusable"
     assert source.fingerprint(ImageRef("omero", str(number))) == before  # it is the same image

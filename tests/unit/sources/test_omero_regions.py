@@ -51,7 +51,8 @@ def moved(shape, transform):
 
 
 def regions(*drawn, shape=SHAPE):
-    from slidegate.sources.omero.regions import Drawn, area_of, joined
+    from slidegate.sources.drawn import Drawn, joined
+    from slidegate.sources.omero.regions import area_of
 
     return joined([Drawn(area_of(one), name, hole) for one, name, hole in drawn], shape)
 
@@ -228,10 +229,10 @@ def test_points_as_omero_4_wrote_them_are_understood():
 @pytest.mark.parametrize(
     ("text", "hole"),
     [("hole", True), ("Hole 2", True), ("exclude: fold", True), ("EXCLUDED", True), ("", False),
-     ("whole", False), ("tissue hole", False), ("holes", False)],
+     ("Ignore*", True), ("whole", False), ("tissue hole", False), ("holes", False)],
 )  # fmt: skip
 def test_a_label_says_whether_something_is_taken_away(text, hole):
-    from slidegate.sources.omero.regions import is_hole
+    from slidegate.sources.drawn import is_hole
 
     assert is_hole(text) is hole
 

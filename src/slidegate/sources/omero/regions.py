@@ -1,77 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What people drew on an image in OMERO, as Regions.
 
-Polygons, ellipses and rectangles count. Those of one label are joined; what is called a hole is taken out of
-all of them; what reaches beyond the image is cut off. So the order in which shapes were drawn never matters.
-A polygon that crosses itself holds what lies within it an odd number of times.
+Polygons, ellipses and rectangles count: a shape's label is its name, its ROI's tags are its class. Points,
+lines and texts are marks, and masks are what programs made: they are left out. How areas become Regions is
+said in `slidegate.sources.drawn`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import omero.model
 import omero.sys
-import shapely
 from shapely.geometry.base import BaseGeometry
 
-from slidegate.sources.base import clean_label
+from slidegate.sources.base import Region, clean_label
+from slidegate.sources.drawn import HOLES, MOST_CORNERS, MOST_SHAPES, Drawn, enclosed, is_hole, regions_of
 
 from .connection import Connection, speaking
 from .errors import OmeroRegionError
 
-HOLES = frozenset({"hole", "exclude", "excluded"})
-MOST_SHAPES = 10_000
-MOST_CORNERS = 1_000_000
+_MARKS = (omero.model.Point, omero.model.Line, omero.model.Label, omero.model.Mask)
 _BATCH = 50  # ROIs by one call: outlines may be long, and a message has at most 250 MB
 _SAGITTA_PX = 0.05
-_LARGEST = 1e7  # pixels; no coordinate of a slide comes near
-_WRITTEN_BY_US = "slidegate run="
+# What slidegate itself wrote may be a hundred thousand nuclei.
+_ROIS = (
+    "select r.id from Roi r where r.image.id = :id "
+    "and (r.description is null or r.description not like 'slidegate run=%') order by r.id"
+)
+_SHAPES = (
+    "select count(s.id) from Shape s join s.roi r where r.image.id = :id "
+    "and (r.description is null or r.description not like 'slidegate run=%')"
+)
 _PAIR = re.compile(r"\s*(\S+?)\s*,\s*([^\s,]+)\s*")
 _OLD_POINTS = re.compile(r"points\[([^\]]*)\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A polygon with holes, in full-resolution pixels, origin at the corner of the first pixel.
-
-    Attributes
-    ----------
-    name
-        The label that was given in OMERO; empty where none was.
-    outline
-        The corners (y, x) around it, the first not repeated.
-    holes
-        The corners of each hole.
-    """
-
-    name: str
-    outline: tuple[tuple[float, float], ...]
-    holes: tuple[tuple[tuple[float, float], ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One shape that somebody drew.
-
-    Attributes
-    ----------
-    area
-        What it covers, (x, y) in pixels.
-    name
-        Its label.
-    hole
-        Whether it takes away.
-    """
-
-    area: BaseGeometry
-    name: str
-    hole: bool
 
 
 def read_regions(
@@ -103,58 +69,32 @@ def read_regions(
     Raises
     ------
     OmeroRegionError
-        There is a shape that is no area (a mask, a point, a line, a text), one that cannot be understood, or
-        too many; the sentence says in which ROI.
+        There is an open line, which may be meant as an area but is none, a shape that cannot be understood,
+        or too many of them; the sentence says in which ROI.
+    RegionsUnusableError
+        Nothing of the image is left in them.
     OmeroError
         OMERO cannot be asked; a repeat is safe.
     """
     asked = {"id": image}
-    count = connection.query("select count(s.id) from Shape s where s.roi.image.id = :id", asked, group)
+    count = connection.query(_SHAPES, asked, group)
     if count[0][0] > MOST_SHAPES:
         raise OmeroRegionError(f"there are more than {MOST_SHAPES} shapes on the image")
-    rows = connection.query(
-        "select r.id, r.description from Roi r where r.image.id = :id order by r.id", asked, group
-    )
-    rois = [roi for roi, description in rows if not (description or "").startswith(_WRITTEN_BY_US)]
-    tagged = _tagged(connection, image, group, holes)
+    rois = [row[0] for row in connection.query(_ROIS, asked, group)]
+    tags = _tags(connection, image, group)
     drawn = []
     for start in range(0, len(rois), _BATCH):
         for one in _shapes(connection, rois[start : start + _BATCH], group):
             roi = one.roi.id.val
-            if _elsewhere(one, z, t):
+            if isinstance(one, _MARKS) or _elsewhere(one, z, t):
                 continue
             text = clean_label(None if one.textValue is None else one.textValue.val)
-            hole = roi in tagged or is_hole(text, holes)
-            drawn.append(Drawn(area_of(one), "" if hole else text, hole))
-    return joined(drawn, shape)
-
-
-def joined(drawn: Iterable[Drawn], shape: tuple[int, int]) -> list[Region]:
-    """Join areas by their names and take the holes out; see `read_regions`. The order never matters.
-
-    Parameters
-    ----------
-    shape
-        (y, x) of the image in pixels: what lies outside is cut off.
-    """
-    drawn = list(drawn)
-    whole = shapely.box(0, 0, shape[1], shape[0])
-    names = sorted({one.name for one in drawn if not one.hole})
-    areas = {name: _union([one.area for one in drawn if not one.hole and one.name == name]) for name in names}
-    if drawn and not areas:
-        areas[""] = whole
-    away = _union([one.area for one in drawn if one.hole])
-    found = []
-    for name, area in areas.items():
-        left = area.intersection(whole).difference(away).normalize()
-        found += [_region(name, part) for part in _polygons(left)]
-    return found
-
-
-def is_hole(text: str, holes: frozenset[str] = HOLES) -> bool:
-    """Return whether a label says that something is taken away: ``hole``, ``Hole 2``, ``exclude: fold``."""
-    words = re.findall(r"[^\W\d_]+", text.casefold())
-    return bool(words) and words[0] in holes
+            kinds = tags.get(roi, [])
+            if any(is_hole(said, holes) for said in (text, *kinds)):
+                drawn.append(Drawn(area_of(one), "", True))
+            else:
+                drawn.append(Drawn(area_of(one), text, False, ", ".join(kinds)))
+    return regions_of(drawn, shape)
 
 
 def area_of(shape: Any) -> BaseGeometry:
@@ -176,12 +116,9 @@ def area_of(shape: Any) -> BaseGeometry:
     else:
         kind = type(shape).__name__.removesuffix("I").lower()
         raise OmeroRegionError(f"ROI {_roi(shape)} holds a {kind}; areas are polygons, ellipses, rectangles")
-    corners = _moved(shape, corners)
-    if len(corners) < 3 or not np.isfinite(corners).all() or np.abs(corners).max() > _LARGEST:
-        raise OmeroRegionError(f"a shape of ROI {_roi(shape)} does not say where it is")
-    area = shapely.MultiPolygon(_polygons(shapely.make_valid(shapely.Polygon(corners))))
-    if area.is_empty:
-        raise OmeroRegionError(f"a shape of ROI {_roi(shape)} has no area")
+    area = enclosed([_moved(shape, corners)])
+    if area is None:
+        raise OmeroRegionError(f"a shape of ROI {_roi(shape)} encloses nothing, or does not say where it is")
     return area
 
 
@@ -247,35 +184,18 @@ def _elsewhere(shape: Any, z: int, t: int) -> bool:
     )
 
 
-def _union(areas: Sequence[BaseGeometry]) -> BaseGeometry:
-    """Join areas, in an order of their own: the last digits of a crossing may depend on it."""
-    return shapely.union_all(sorted(areas, key=shapely.to_wkb)) if areas else shapely.MultiPolygon()
-
-
-def _polygons(area: BaseGeometry) -> list[shapely.Polygon]:
-    """Return the polygons of an area; lines and points, where areas only touch, are none."""
-    if isinstance(area, shapely.Polygon):
-        return [area] if area.area > 0 else []
-    return [polygon for part in getattr(area, "geoms", ()) for polygon in _polygons(part)]
-
-
-def _region(name: str, polygon: shapely.Polygon) -> Region:
-    return Region(name, _ring(polygon.exterior), tuple(sorted(_ring(hole) for hole in polygon.interiors)))
-
-
-def _ring(ring: Any) -> tuple[tuple[float, float], ...]:
-    return tuple((float(y), float(x)) for x, y in np.asarray(ring.coords)[:-1, :2])
-
-
-def _tagged(connection: Connection, image: int, group: int, holes: frozenset[str]) -> set[int]:
-    """Return the ROIs that are tagged as holes."""
+def _tags(connection: Connection, image: int, group: int) -> dict[int, list[str]]:
+    """Return the texts of the tags of each ROI, sorted."""
     rows = connection.query(
         "select l.parent.id, a.textValue from RoiAnnotationLink l, TagAnnotation a "
         "where l.child.id = a.id and l.parent.image.id = :id",
         {"id": image},
         group,
     )
-    return {roi for roi, text in rows if is_hole(text or "", holes)}
+    found: dict[int, list[str]] = {}
+    for roi, text in sorted((roi, clean_label(text)) for roi, text in rows):
+        found.setdefault(roi, []).append(text)
+    return found
 
 
 def _shapes(connection: Connection, rois: Sequence[int], group: int) -> list[Any]:

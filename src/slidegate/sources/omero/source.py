@@ -36,6 +36,7 @@ from slidegate.sources.base import (
     Overview,
     Pixels,
     Progress,
+    Region,
     check_pixels,
     clean_label,
     pick,
@@ -58,6 +59,7 @@ from .errors import OmeroLabelImageError, OmeroNotFoundError, OmeroPlaneNeededEr
 from .lanes import CONNECTIONS, PATIENCE_S, Connect, Lanes
 from .originals import ORIGINAL, FileLane, Read, original_of, reading_original
 from .pixels import Plane, Tiles, reading
+from .regions import read_regions
 
 __all__ = ["OmeroSource"]
 
@@ -322,6 +324,20 @@ class OmeroSource:
         found = self._found(ref)
         with self._reading(found) as tiles:
             return overview(_pixels(found, tiles), side, progress)
+
+    def regions(self, ref: ImageRef) -> list[Region]:
+        """Return what people drew on the image's plane; see `slidegate.sources.omero.regions`.
+
+        Raises
+        ------
+        SourceError
+            The image is unfit, something that was drawn cannot be understood, or OMERO cannot be asked.
+        """
+        found = self._found(ref)
+        plane, shape = found.plane, found.shape[1:]
+        return self._answer(
+            lambda connection: read_regions(connection, found.image, plane.group, shape, z=plane.z, t=plane.t)
+        )
 
     def crop(self, ref: ImageRef, region: tuple[int, int, int, int], folder: Path) -> None:
         """Write a region, half-open (y0, y1, x0, x1) in full-resolution pixels, as an image of its own.
