@@ -237,6 +237,11 @@ class LaunchAsked(Shape):
     images: list[Image] = Field(max_length=100_000)
     parameters: Parameters = Field(default_factory=dict)
     again: bool = Field(default=False, description="Make another run even if there is an equal one.")
+    regions: bool = Field(
+        default=True,
+        description="Whether regions that people drew on the images are taken along, where the workflow "
+        "takes any.",
+    )
     publish: PublishAsked | None = Field(
         default=None, description="How results are written into OMERO; for images of OMERO only."
     )

@@ -57,6 +57,7 @@ class Here:
         again: bool,
         site: str,
         progress: Progress,
+        regions: bool,
     ) -> "Requested":
         """See Place."""
         from slidegate.sources.errors import SourceError
@@ -79,6 +80,7 @@ class Here:
                 gate,
                 source="omero" if named else "folder",
                 progress=progress,
+                regions=regions,
             )
         except NothingSelected:
             kinds = "TIFF, OME-TIFF or OME-Zarr image" if named is None else "image"

@@ -62,6 +62,7 @@ class Place(Protocol):
         again: bool,
         site: str,
         progress: Progress,
+        regions: bool,
     ) -> "Requested":
         """Ask for a Run, or take up the one that was asked for before."""
         ...

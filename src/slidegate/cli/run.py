@@ -26,6 +26,9 @@ Out = Annotated[
         "stay there, and those of images in OMERO go beside them (omero).",
     ),
 ]
+NoRegions = Annotated[
+    bool, typer.Option("--no-regions", help="As if nobody had drawn regions on the images.")
+]
 
 
 def run(
@@ -62,6 +65,7 @@ def run(
         str, typer.Option(metavar="NAME", help="Where it is computed: see slidegate site list.")
     ] = "local",
     again: Annotated[bool, typer.Option("--again", help="Make a new run even if there is one.")] = False,
+    no_regions: NoRegions = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")] = False,
     server: OnServer = None,
 ) -> None:
@@ -74,7 +78,9 @@ def run(
     parameters = _parameters(param or [], channel, pixel_size)
     with opened(server, lambda words: err.print(f"{words} ...")) as place:
         with progress_bar("reading images", quick=True) as progress:
-            asked = place.request(workflow, images, parameters, out, again, site, progress)
+            asked = place.request(
+                workflow, images, parameters, out, again, site, progress, regions=not no_regions
+            )
         view = place.show(asked.run)
         words = OUTCOMES[asked.outcome].format(run=asked.run[:8], out=view.out)
         err.print(words, soft_wrap=True, markup=False)

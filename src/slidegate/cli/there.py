@@ -59,6 +59,7 @@ class There:
         again: bool,
         site: str,
         progress: Progress,
+        regions: bool,
     ) -> "Requested":
         """See Place; images are names of the server, and so are folders, for all that lies in them."""
         from slidegate.worker.runs import Outcome, Requested
@@ -73,7 +74,14 @@ class There:
         if not chosen:
             raise NothingSelected(f"No image lies in {' or '.join(images)} at {self._client.server}.")
         made = self._client.launch(
-            name, chosen, parameters, site=site, version=version or None, again=again, progress=told
+            name,
+            chosen,
+            parameters,
+            site=site,
+            version=version or None,
+            again=again,
+            regions=regions,
+            progress=told,
         )
         outcome = made.outcome if made.outcome in get_args(Outcome) else "resumed"
         return Requested(RunId(made.run), outcome)  # type: ignore[arg-type]

@@ -127,18 +127,21 @@ class Client:
         site: str = "local",
         version: str | None = None,
         again: bool = False,
+        regions: bool = True,
         key: str | None = None,
         progress: Callable[[Wish], None] | None = None,
         seconds: float | None = None,
     ) -> Launched:
         """Ask for a Run, and wait until the server knows it: the images are read meanwhile.
 
-        The same person, images, workflow and parameters are the same Run, unless `again`.
+        The same person, images, regions, workflow and parameters are the same Run, unless `again`.
 
         Parameters
         ----------
         images
             Their names there, such as ``slides:day1/a.ome.tif``; see `images`.
+        regions
+            Whether regions that people drew on the images are taken along, where the workflow takes any.
         key
             The same launch with the same key, however often, is one launch. Without one, each call has its
             own, which is kept while the server is asked again.
@@ -162,6 +165,7 @@ class Client:
             "parameters": dict(parameters or {}),
             "again": again,
             **({"version": version} if version else {}),
+            **({} if regions else {"regions": False}),
         }
         asked = self._wire.ask("POST", "/v1/launches", body=body, key=key or new_key())
         return Launched.told(self._answer(asked, progress, seconds))

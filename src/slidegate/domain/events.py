@@ -46,6 +46,9 @@ class NewTask:
         What results of this image are filed under.
     fingerprint, content
         What the source said of the image when the Run was asked for.
+    regions
+        The Tree that the regions make that were drawn on it then; None where nobody drew any, or where the
+        workflow takes none.
     """
 
     task: TaskId
@@ -54,6 +57,7 @@ class NewTask:
     name: str
     fingerprint: str
     content: Digest
+    regions: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class StagingBegan(Move):
 
 @dataclass(frozen=True, slots=True)
 class Staged(Move):
-    """All of an image is at the site, as the Tree ``input``."""
+    """All of an image is at the site, as the Tree ``input``; so are its regions, if it has any."""
 
     kind: ClassVar[str] = "staged"
     to: ClassVar[State] = State.SUBMITTING
@@ -310,7 +314,8 @@ def _run_changes(event: RunRequested) -> list[Change]:
     run["parameters"] = dict(event.parameters)
     rows = [Change("run", event.run, run)]
     for number, new in enumerate(event.tasks, start=1):
-        values = {name: getattr(new, name) for name in ("source", "image", "name", "fingerprint", "content")}
+        names = ("source", "image", "name", "fingerprint", "content", "regions")
+        values = {name: getattr(new, name) for name in names}
         values |= {"run": event.run, "number": number, "state": State.WAITING, "wanted": Wanted.RUN}
         values |= {"input": None, "published": None} | _CLEARED | _new_attempt(event.run, new.task, 1)
         rows.append(Change("task", new.task, values))

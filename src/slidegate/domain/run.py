@@ -21,10 +21,15 @@ def identity(
     parameters
         All parameters, defaults filled in.
     contents
-        The content digests of the images; their order does not matter. Where an image lies, what it is
-        called and where results go to do not matter either.
+        The content digests of the images, see `content_with`; their order does not matter. Where an image
+        lies, what it is called and where results go to do not matter either.
     """
     return digest_of(["run", person, release, dict(parameters), sorted(contents)])
+
+
+def content_with(content: Digest, regions: Digest | None) -> Digest:
+    """Return what makes a Task's input what it is: the image, and the regions on it where there are any."""
+    return content if regions is None else digest_of(["with-regions", content, regions])
 
 
 def run_id(request: Digest, generation: int) -> RunId:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import (
 
 from slidegate.domain.errors import SlidegateError
 
-HEAD = "0007"
+HEAD = "0008"
 FAR_SECONDS = 600.0
 """Nobody puts anything off for longer; what is due later was put off before the clock was set back."""
 _BUSY_SECONDS = 60

@@ -80,6 +80,7 @@ task = Table(
     Column("attempt_key", String(64), nullable=False),
     Column("submission", String(64)),
     Column("input", String(64)),
+    Column("regions", String(64)),
     Column("output", String(64)),
     Column("usage", JSON(none_as_null=True)),
     Column("published", Text),

@@ -92,7 +92,7 @@ def publish(tools: Tools, claim: Claim, hold: Holding) -> None:
         outputs=outputs_of(tools, run),
         names=tuple(task["name"] for task in tasks),
         parts=_parts(tools, claim),
-        facts=_facts(run),
+        facts=_facts(run, row),
     )
     try:
         published = tools.sink(run["out"], run["person"]).publish(publication, folder)
@@ -115,8 +115,9 @@ def _keep_copy(tools: Tools, publication: Publication, folder: Path) -> None:
         tools.cache.keep_tree(Path(kept.where), name)
 
 
-def _facts(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return what people want to know of a Run, in words."""
+def _facts(run: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, str]:
+    """Return what people want to know of a Task's result, in words."""
+    regions = {} if task["regions"] is None else {"Regions (SHA-256)": str(task["regions"])}
     parameters = {
         f"Parameter {name}": value if isinstance(value, str) else canonical_json(value).decode()
         for name, value in sorted(run["parameters"].items())
@@ -125,6 +126,7 @@ def _facts(run: Mapping[str, Any]) -> dict[str, str]:
         "Workflow": run["workflow"],
         "Version": run["version"],
         "Workflow (SHA-256)": run["release"],
+        **regions,
     } | parameters
 
 

@@ -78,6 +78,8 @@ class Account:
         SHA-256 of the image's contents.
     image_tree
         Digest of the image as it was staged.
+    regions_tree
+        Digest of the regions that were drawn on it; None where there were none.
     outputs
         Role to type and path.
     entries
@@ -102,6 +104,7 @@ class Account:
     started: datetime
     ended: datetime
     software: Mapping[str, str] = field(default_factory=dict)
+    regions_tree: str | None = None
 
 
 def write_crate(folder: Path, account: Account, *, include_names: bool = False) -> tuple[str, ...]:
@@ -172,9 +175,9 @@ class _Crate:
         ]
         workflow = self._workflow()
         parameters = self._parameters(workflow)
-        image = self._image(workflow)
+        inputs = [self._image(workflow), *self._regions(workflow)]
         results = self._results(workflow)
-        root["mentions"] = self._action(workflow, [image, *parameters], results)
+        root["mentions"] = self._action(workflow, [*inputs, *parameters], results)
         return self._crate
 
     def _add(self, identifier: str, kind: str, **properties: Any) -> Any:
@@ -282,6 +285,23 @@ class _Crate:
         image["identifier"] = self._digest("staged-image", self._account.image_tree)
         self._slot(workflow, "input", "image", "File", image, valueRequired="True")
         return image
+
+    def _regions(self, workflow: Any) -> list[Any]:
+        """Describe the regions that were drawn on the image, where there were any, by their digest."""
+        if self._account.regions_tree is None:
+            return []
+        held = self._add(
+            "#value-regions",
+            "PropertyValue",
+            name="regions",
+            propertyID="sha256",
+            value=self._account.regions_tree,
+        )
+        words = (
+            "The regions that people had drawn on the image, named by the SHA-256 of the Tree that they make"
+        )
+        self._slot(workflow, "input", "regions", "Text", held, valueRequired="False", description=words)
+        return [held]
 
     def _results(self, workflow: Any) -> list[Any]:
         """Describe every file and folder of the result."""

@@ -11,6 +11,18 @@ class ImageChanged(SlidegateError):
     code = "image-changed-since"
 
 
+class RegionsChanged(ImageChanged):
+    """The regions on the image are not those that the run was asked for: they were changed since."""
+
+    code = "regions-changed-since"
+
+
+class RegionsMissing(SlidegateError):
+    """The workflow works on regions, and nobody has drawn any on the image."""
+
+    code = "regions-missing"
+
+
 class NoSpaceHere(SlidegateError):
     """The disk of this computer is full."""
 

@@ -51,10 +51,10 @@ def make_plan(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Pla
     attempts = [
         {
             "attempt": task["attempt_key"],
-            "inputs": {"image": task["input"]},
+            "inputs": {"image": task["input"], **_regions_of(task)},
             "parameters": run["parameters"],
             "note": {"task": task["id"], "attempt": task["attempt"], "content": task["content"],
-                     "input": task["input"], **about},
+                     "input": task["input"], **_regions_of(task), **about},
         }
         for task in sorted(tasks, key=lambda task: int(task["number"]))
     ]  # fmt: skip
@@ -66,3 +66,7 @@ def make_plan(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Pla
     }
     text = canonical_json({"plan": 1, "release": run["release"], "note": note, "attempts": attempts})
     return Plan(text, tree_text([("plan.json", len(text), hashlib.sha256(text).hexdigest())]))
+
+
+def _regions_of(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if task["regions"] is None else {"regions": task["regions"]}

@@ -36,6 +36,7 @@ def write_account(
         image_name=task["name"],
         image_content=task["content"],
         image_tree=task["input"],
+        regions_tree=task["regions"],
         outputs=outputs,
         entries=entries,
         started=started,

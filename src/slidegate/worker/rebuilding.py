@@ -17,7 +17,7 @@ from typing import Any
 
 from slidegate.domain.errors import SlidegateError
 from slidegate.domain.events import Event, Failed, NewTask, Retried, RunRequested, Staged, StagingBegan
-from slidegate.domain.run import identity, run_id, task_id
+from slidegate.domain.run import content_with, identity, run_id, task_id
 from slidegate.domain.states import State
 from slidegate.domain.values import Digest, Release, RunId, TaskId, attempt_key, digest_of
 from slidegate.store.history import NOTHING_HELD
@@ -59,6 +59,7 @@ class Kept:
     parameters: Mapping[str, Any]
     content: Digest
     input: Digest
+    regions: Digest | None = None
 
 
 def rebuild(tools: Tools, site: str, out_of: Callable[[RunId], str]) -> tuple[RunId, ...]:
@@ -101,13 +102,15 @@ def kept_of(said: Mapping[str, Any]) -> Kept | None:
         return None
     named = _TASK.fullmatch(str(note.get("task")))
     digests = [note.get(name) for name in ("release", "identity", "content", "input")]
+    regions = note.get("regions")
+    digests += [] if regions is None else [regions]
     numbers = [note.get(name) for name in ("attempt", "tasks")]
     if named is None or not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
         return None
     if not all(type(one) is int and one > 0 for one in numbers) or not isinstance(note["parameters"], dict):
         return None
     run, number = RunId(named[1]), int(named[2])
-    release, request, content, staged = (Digest(str(one)) for one in digests)
+    release, request, content, staged = (Digest(str(one)) for one in digests[:4])
     attempt, tasks = (int(str(one)) for one in numbers)
     tried = [one for one in range(_MOST_TRIES) if run_id(request, one) == run]
     fits = tried and number <= tasks <= _MOST_TASKS and attempt <= _MOST_TRIES
@@ -119,7 +122,7 @@ def kept_of(said: Mapping[str, Any]) -> Kept | None:
         return None
     return Kept(
         run, number, attempt, tried[0], tasks, str(note["person"]), release, request, note["parameters"],
-        content, staged,
+        content, staged, None if regions is None else Digest(str(regions)),
     )  # fmt: skip
 
 
@@ -131,7 +134,7 @@ def _make(tools: Tools, site: str, tasks: Mapping[int, Kept], release: Release, 
         return False
     tools.store.people.add(one.person, now)
     tools.store.releases.remember(release)
-    contents = [kept.content for kept in tasks.values()]
+    contents = [content_with(kept.content, kept.regions) for kept in tasks.values()]
     is_whole = len(tasks) == one.tasks and one.identity == identity(
         one.person, one.release, one.parameters, contents
     )
@@ -159,7 +162,8 @@ def _make(tools: Tools, site: str, tasks: Mapping[int, Kept], release: Release, 
 
 def _new_task(run: RunId, number: int, kept: Kept | None) -> NewTask:
     content = Digest(digest_of(["lost", run, number])) if kept is None else kept.content
-    return NewTask(task_id(run, number), "folder", "", f"image{number}", "", content)
+    regions = None if kept is None else kept.regions
+    return NewTask(task_id(run, number), "folder", "", f"image{number}", "", content, regions)
 
 
 def _so_far(run: RunId, task: TaskId, kept: Kept | None) -> Sequence[Event]:

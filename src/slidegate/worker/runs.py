@@ -3,7 +3,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from slidegate.domain.errors import (
 )
 from slidegate.domain.events import CollectAgain, Event, NewTask, OutChosen, RunRequested
 from slidegate.domain.parameters import complete
-from slidegate.domain.run import identity, kept_result, run_id, task_id
+from slidegate.domain.run import content_with, identity, kept_result, run_id, task_id
 from slidegate.domain.states import FINISHED, State
 from slidegate.domain.values import (
     Digest,
@@ -35,6 +35,7 @@ from slidegate.sources.base import ImageSource
 from slidegate.sources.folder import FolderSource
 from slidegate.store.history import NOTHING_HELD
 from slidegate.worker.logs import end_of_log
+from slidegate.worker.regions import regions_now, take_regions
 from slidegate.worker.staging import content_of
 from slidegate.worker.tools import Tools, key_of
 from slidegate.worker.views import RunView, run_view
@@ -101,12 +102,13 @@ class Runs:
         progress: Progress | None = None,
         since: float | None = None,
         request_id: str | None = None,
+        regions: bool = True,
     ) -> Requested:
         """Ask for a Run, or take up the one that the same person asked for before.
 
-        The same person, image contents, Release and parameters are the same Run, wherever the images lie and
-        whatever they are called; one that has not succeeded at another site is left alone there. Safe to
-        repeat, also at the same time from several processes.
+        The same person, image contents, regions, Release and parameters are the same Run, wherever the images
+        lie and whatever they are called; one that has not succeeded at another site is left alone there. Safe
+        to repeat, also at the same time from several processes.
 
         Parameters
         ----------
@@ -128,6 +130,8 @@ class Runs:
             request that was interrupted can be repeated without making two.
         request_id
             What logs call the request, if it came from outside.
+        regions
+            Whether regions that people drew are taken along, where the workflow takes any.
 
         Raises
         ------
@@ -143,12 +147,14 @@ class Runs:
         chosen = Selection.of([ref for where in images for ref in found.find(where)])
         if not len(chosen):
             raise NothingSelected
+        with_regions = regions and take_regions(release.manifest)
         described = []
         for number, ref in enumerate(chosen):
-            described.append(self._describe(found, ref))
+            described.append(self._describe(found, ref, with_regions))
             if progress is not None:
                 progress(number + 1, len(chosen))
-        request = identity(person, release.digest, values, [Digest(image["content"]) for image in described])
+        contents = [content_with(image.content, image.regions) for image in described]
+        request = identity(person, release.digest, values, contents)
         known, generation = self._store.runs.newest(request)
         if known is not None and self._is_it(known, site, again, since):
             return Requested(known, self._take_up(known, out))
@@ -173,8 +179,8 @@ class Runs:
         ended = all(task["state"] == State.SUCCEEDED for task in self._store.runs.tasks(run))
         return ended or self._store.runs.run(run)["site"] == site
 
-    def _describe(self, source: ImageSource, ref: ImageRef) -> dict[str, str]:
-        """Return what a Task is made with; of an image that cannot be read, a Task that will say why."""
+    def _describe(self, source: ImageSource, ref: ImageRef, with_regions: bool) -> NewTask:
+        """Return a Task without its name; of an image that cannot be read, one that will say why."""
         fingerprint = _UNUSABLE
         try:
             fingerprint = source.fingerprint(ref)
@@ -185,13 +191,9 @@ class Runs:
                 raise
             name = Path(ref.image).name
             content = digest_of(["unreadable", ref.source, ref.image, fingerprint])
-        return {
-            "source": ref.source,
-            "image": ref.image,
-            "name": name,
-            "fingerprint": fingerprint,
-            "content": content,
-        }
+            with_regions = False
+        regions = regions_now(source, ref) if with_regions else None
+        return NewTask(TaskId(""), ref.source, ref.image, name, fingerprint, content, regions)
 
     def _new_run(
         self,
@@ -202,19 +204,11 @@ class Runs:
         values: Mapping[str, Any],
         out: str,
         site: str,
-        described: Sequence[Mapping[str, str]],
+        described: Sequence[NewTask],
     ) -> RunRequested:
         run = run_id(request, generation)
         tasks = tuple(
-            NewTask(
-                task_id(run, number),
-                image["source"],
-                image["image"],
-                image["name"],
-                image["fingerprint"],
-                Digest(image["content"]),
-            )
-            for number, image in enumerate(described, start=1)
+            replace(image, task=task_id(run, number)) for number, image in enumerate(described, start=1)
         )
         return RunRequested(
             run=run,

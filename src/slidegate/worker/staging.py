@@ -17,13 +17,14 @@ from slidegate.sources.base import CONVERTER, ImageSource
 from slidegate.sources.errors import DiskFullError
 from slidegate.store.images import StagedImage
 from slidegate.store.queue import Claim
-from slidegate.worker.errors import ImageChanged, InOtherHands
+from slidegate.worker.errors import ImageChanged, InOtherHands, RegionsMissing
 from slidegate.worker.holding import Holding
+from slidegate.worker.regions import RegionsTree, bring_regions, need_regions, read_regions
 from slidegate.worker.tools import Tools, ref_of
 
 
 def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
-    """Bring the image of a Task to its Run's site and say so.
+    """Bring the image of a Task, and the regions on it, to its Run's site and say so.
 
     Safe to repeat after being killed anywhere: a conversion that was not finished goes on from what its
     source has kept, one that was finished is used, and what the site has of it is not sent again.
@@ -31,7 +32,7 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
     Raises
     ------
     ImageChanged
-        The image is not the one that the Run was asked for.
+        The image is not the one that the Run was asked for, or the regions are not those.
     SlidegateError
         The Run's person may not read it any more, or not have results written.
     InOtherHands
@@ -47,7 +48,10 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
         if not alone:
             raise InOtherHands
         _check_content(tools, claim, source, fingerprint, hold)
+        regions = _regions(tools, claim, source)
         tree = _bring(tools, claim, source, fingerprint, hold)
+        if regions is not None:
+            bring_regions(tools.gate(tools.store.runs.run(claim.run)["site"]), regions)
         tools.append(claim, Staged(claim.task, State.STAGING, tree))
         _put_away(tools, tree)
 
@@ -67,6 +71,17 @@ def _bring(tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, ho
             folder = tools.places.converted(known.tree)
         _send(gate, folder, known, hold)
     return known.tree
+
+
+def _regions(tools: Tools, claim: Claim, source: ImageSource) -> RegionsTree | None:
+    """Return the regions that go with an image; None where the Run was asked for without any."""
+    asked = claim.row["regions"]
+    if asked is not None:
+        return read_regions(source, ref_of(claim.row), asked)
+    release = tools.store.releases.get(Digest(tools.store.runs.run(claim.run)["release"]))
+    if release is not None and need_regions(release.manifest):
+        raise RegionsMissing
+    return None
 
 
 def _put_away(tools: Tools, tree: Digest) -> None:

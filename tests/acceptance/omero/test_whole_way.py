@@ -190,6 +190,46 @@ def test_a_copy_of_an_image_gets_results_of_its_own(house, analyst):
     assert analyst.call("omero", "undo", "last").returncode == 0
 
 
+def draw(client, image: int, label: str, *sides: float) -> None:
+    import omero.model
+    from omero.rtypes import rdouble, rstring
+
+    shape = omero.model.RectangleI()
+    for name, side in zip(("x", "y", "width", "height"), sides, strict=True):
+        setattr(shape, name, rdouble(side))
+    shape.textValue = rstring(label)
+    roi = omero.model.RoiI()
+    roi.image = omero.model.ImageI(image, False)
+    roi.addShape(shape)
+    client.sf.getUpdateService().saveObject(roi)
+
+
+def test_nuclei_are_counted_in_what_people_drew_and_what_is_written_for_it_is_no_region(house, analyst):
+    analyst.login()
+    image = image_in(house, "copies")
+    with house.client("alice", "secret-a") as client:
+        draw(client, image, "tissue", -5, -5, 300, 200)
+        draw(client, image, "hole", 0, 0, 50, 50)
+    first = analyst.run(f"omero:image/{image}")
+    assert (first["state"], first["outcome"]) == ("succeeded", "created")
+    [region] = [
+        shape["textValue"]
+        for shape in house.house.state.all("Polygon")
+        if str(shape["textValue"]).startswith("tissue: ") and "hole" not in str(shape["textValue"])
+    ]
+    count = int(region.removeprefix("tissue: ").partition(" nuclei")[0])
+    assert 10 < count < 60
+    again = analyst.run(f"omero:image/{image}")
+    assert (again["run"], again["outcome"]) == (first["run"], "finished")
+    with house.client("alice", "secret-a") as client:
+        draw(client, image, "exclude", 0, 0, 100, 100)
+    other = analyst.run(f"omero:image/{image}", "--out", analyst.home / "other")
+    assert (other["run"] != first["run"], other["outcome"]) == (True, "created")
+    plain = analyst.run(f"omero:image/{image}", "--no-regions", "--out", analyst.home / "plain")
+    assert plain["run"] not in (first["run"], other["run"])
+    assert analyst.call("omero", "undo", first["run"][:8]).returncode == 0
+
+
 def test_results_of_images_in_omero_go_to_a_folder_where_one_is_named(house, analyst, tmp_path):
     analyst.login()
     before = in_omero(house)

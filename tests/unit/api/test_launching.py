@@ -28,6 +28,16 @@ def test_a_launch_is_asked_of_a_worker_and_its_answer_is_found_at_the_wish(servi
     body = asked[0]
     assert (body["workflow"], body["version"], body["images"]) == ("count", "1.0", ["a:1.tif"])
     assert body["request"] == made.headers["X-Request-ID"]
+    assert "regions" not in body
+
+
+def test_a_launch_can_leave_out_what_people_drew(service: Service) -> None:
+    client = service.by_token(service.person("drawer"))
+    with service.worker(launch=lambda _body: {"run": "1" * 12, "outcome": "created"}) as asked:
+        made = launch(client, "plain", regions=False)
+        while client.get(made.headers["Location"]).json()["state"] == "open":
+            pass
+    assert asked[0]["regions"] is False
 
 
 def test_the_same_key_is_the_same_launch_also_after_it_was_granted(service: Service) -> None:

@@ -121,6 +121,13 @@ def test_a_launch_that_got_no_answer_is_asked_again_with_the_same_key(client: Cl
     assert told.asked[-1][2]["Idempotency-Key"] not in keys, "another launch is another launch"
 
 
+def test_a_launch_says_of_regions_only_that_they_are_left_out(client: Client, told: Told) -> None:
+    told.answers = [GRANTED, GRANTED]
+    client.launch("nuclei", ["a:b.tif"])
+    client.launch("nuclei", ["a:b.tif"], regions=False)
+    assert [body.get("regions") for *_, body in told.asked] == [None, False]
+
+
 def test_who_asks_too_often_waits_as_long_as_the_server_says(client: Client, told: Told) -> None:
     told.answers = [as_json({"code": "too-many"}, 429, **{"Retry-After": "0.3"}), as_json(RUN)]
     began = time.monotonic()

@@ -100,6 +100,7 @@ def row(number: int) -> dict[str, Any]:
         "attempt": 1,
         "attempt_key": f"{number:064d}",
         "input": "t" * 64,
+        "regions": None,
         "content": "c" * 64,
         "image": "/data/Jane_Doe.tif",
         "name": "Jane_Doe.tif",

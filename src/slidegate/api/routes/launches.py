@@ -99,7 +99,10 @@ def launch(
     images, are_in_omero = check_images(asked.images, parts.settings)
     if asked.publish is not None and not are_in_omero:
         raise NotBesideFolders
-    body = asked.model_dump(exclude=None if asked.publish else {"publish"}) | {
+    left_out = {
+        name for name, said in (("publish", asked.publish), ("regions", not asked.regions)) if not said
+    }
+    body = asked.model_dump(exclude=left_out) | {
         "images": images,
         "version": asked.version or offer.release.version,
         "request": request_id(request),

@@ -55,6 +55,7 @@ def launch(desk: Desk, asked: Asked) -> dict[str, Any]:
         progress=lambda done, total: asked.note("reading images", done, total),
         since=asked.asked_at,
         request_id=request_of(asked.held.wish),
+        regions=asked.body.get("regions") is not False,
     )
     log.info("run asked for", extra={"action": "launch", "run": found.run, "outcome": found.outcome})
     return {"run": found.run, "outcome": found.outcome}
