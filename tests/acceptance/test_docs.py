@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The commands of the tutorial, typed in their order."""
 
+import json
 import os
 import re
 import shlex
@@ -9,9 +10,13 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import tifffile
 
 from tests.acceptance.conftest import SLIDEGATE
+from tests.unit.house.test_howto import blocks
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -48,3 +53,36 @@ def test_the_commands_of_the_tutorial_work_in_their_order(slidegate, home, tmp_p
     assert "nothing had to be done" in outputs[2]
     assert {path.name for path in (tmp_path / "tutorial").iterdir()} >= {"slide", "results", "larger"}
     assert (tmp_path / "tutorial" / "results" / "slide" / "report.html").exists()
+
+
+def test_nuclei_are_counted_in_regions_as_the_page_says(slidegate, tmp_path):
+    slide = tmp_path / "regions" / "slide.tif"
+    slide.parent.mkdir()
+    y, x = np.mgrid[:300, :400]
+    discs = (y % 40 - 20) ** 2 + (x % 40 - 20) ** 2 < 8**2
+    ome = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(slide, (100 + 900 * discs).astype(np.uint16), ome=True, metadata=ome)
+    ring = [[0, 0], [200, 0], [200, 120], [0, 120], [0, 0]]
+    hole = [[0, 0], [40, 0], [40, 40], [0, 40], [0, 0]]
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [one]},
+            "properties": {"name": name},
+        }
+        for name, one in (("tissue", ring), ("hole", hole))
+    ]
+    Path(f"{slide}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    page = blocks("how-to/draw-regions.md")
+    for line in [text.strip() for language, text in page if language == "sh"]:
+        done = slidegate(*shlex.split(line.replace("build/howto", str(tmp_path)))[1:])
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    results, whole = (tmp_path / "regions" / name / "slide" for name in ("results", "whole"))
+    (tissue,) = pq.read_table(results / "regions.parquet").to_pylist()
+    assert (tissue["name"], tissue["area_px"], tissue["nuclei"]) == ("tissue", 200 * 120 - 1600, 14)
+    nuclei = pq.read_table(results / "nuclei.parquet")
+    assert nuclei.column("region").to_pylist().count("tissue") == 14
+    assert nuclei.num_rows == 80
+    assert "<h2>Regions" in (results / "report.html").read_text()
+    assert not (whole / "regions.parquet").exists()
+    assert pq.read_table(whole / "nuclei.parquet").equals(nuclei.drop_columns("region"))
