@@ -193,6 +193,16 @@ def test_a_strict_reader_accepts_the_crate(
 
 
 @pytest.mark.slow
+def test_a_strict_reader_accepts_the_crate_of_an_image_with_regions(
+    folder: Path, account: Account, check: Callable[[Path], list[str]]
+) -> None:
+    write_crate(folder, dataclasses.replace(account, regions_tree="ef" * 32))
+    assert check(folder) == []
+    said = {one["@id"]: one for one in json.loads((folder / METADATA_NAME).read_text())["@graph"]}
+    assert said["#value-regions"]["value"] == "ef" * 32
+
+
+@pytest.mark.slow
 def test_a_strict_reader_accepts_the_crate_of_a_workflow_without_parameters(
     folder: Path, account: Account, check: Callable[[Path], list[str]]
 ) -> None:
