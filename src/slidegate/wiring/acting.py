@@ -35,8 +35,8 @@ _MENDED = frozenset(
 """What says nothing of an image: OMERO comes back, or somebody sees to it that slidegate may act again."""
 PURPOSE = "omero-grant"
 """What passwords are sealed for."""
-_INTERRUPTED = frozenset({"omero-interrupted", "omero-busy"})
-_MOST_INTERRUPTIONS = 20
+_TRIES = {"omero-interrupted": 20, "omero-busy": 6}
+"""What passes, unless it is this image that OMERO cannot bear: how often it is tried."""
 
 
 class NotOfOmeroError(SourceError):
@@ -208,7 +208,7 @@ class ActingInOmero:
 
     def waits_for(self, error: SlidegateError, tries: int) -> bool:
         """See Acting."""
-        return error.code in _MENDED or (error.code in _INTERRUPTED and tries < _MOST_INTERRUPTIONS)
+        return error.code in _MENDED or tries < _TRIES.get(error.code, 0)
 
     def grant(self, person: str, user_id: int, name: str, password: str) -> float | None:
         """See Acting."""
