@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The elements in OMERO.web, in a real browser: launching, the right panel, Runs, granting, what is wrong."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.acceptance.browser.visitor import AXE
 from tests.acceptance.omero_web.place import APP, PASSWORDS, Place, fill, open_place
 
-CHROMIUM = Path("/usr/bin/chromium")
 BUILT = APP / "static" / "omero_slidegate"
-NEEDED = {
-    CHROMIUM: "Chromium: run sudo scripts/system-packages",
-    BUILT / "slidegate.js": "the elements: run make install-dev",
-    AXE: "what the pages are built with: run make install-dev",
-}
 MANY = 300
 SECONDS = 120
 RUDE = """
@@ -40,16 +33,6 @@ GLOBAL = """() => [
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def needed() -> None:
-    """Leave out what a person's laptop lacks, and fail it in CI."""
-    missing = [words for path, words in NEEDED.items() if not path.exists()]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"This test needs {missing[0]}", pytrace=False)
-    if missing:
-        pytest.skip(f"needs {missing[0]}")
-
-
 def fill_many(folder: Path) -> None:
     fill(folder)
     (folder / "many").mkdir()
@@ -61,19 +44,11 @@ def fill_many(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(needed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A place where people let slidegate work in OMERO by themselves."""
     without = {"SLIDEGATE_OMERO_ACCOUNT": ""}
     with open_place(tmp_path_factory.mktemp("place"), fill=fill_many, environment=without) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager

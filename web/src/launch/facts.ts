@@ -28,7 +28,10 @@ export class Facts extends EventTarget {
     return this.known.get(image);
   }
 
-  /** Ask for what is not known yet; `change` is fired when some is. */
+  /**
+   * Ask for what is not known yet. Fires `change` when some is, and `closed` when something cannot be looked at without a
+   * grant.
+   */
   want(images: Iterable<string>): void {
     for (const image of images) if (!this.known.has(image) && !this.closed.has(image)) this.wanted.add(image);
     if (!this.working && !this.held && this.wanted.size) {
@@ -61,6 +64,7 @@ export class Facts extends EventTarget {
         const later = found.filter((facts) => facts.problem?.passes || this.closed.has(facts.image));
         this.#later(later.map((facts) => facts.image));
         this.dispatchEvent(new Event("change"));
+        if (found.some((facts) => this.closed.has(facts.image))) this.dispatchEvent(new Event("closed"));
       } catch (thrown) {
         for (const image of group) if (this.wanted.delete(image)) this.wanted.add(image); // behind the others
         const pause = Problem.from(thrown).passes ? PAUSE : LONG_PAUSE;

@@ -8,6 +8,8 @@ import "../elements/small.ts";
 import { trouble } from "../elements/small.ts";
 import { moment } from "../words.ts";
 
+const AGAIN = 3000;
+
 /**
  * Fires `sg-granted` with {grant} whenever it is known anew, null where it cannot be. Draws nothing where no session is
  * needed. `look()` asks again.
@@ -51,6 +53,13 @@ export class SgOmeroGrant extends LitElement {
   @state() private busy = false;
   @query("input") private field?: HTMLInputElement;
 
+  private again: ReturnType<typeof setTimeout> | undefined;
+
+  override disconnectedCallback(): void {
+    clearTimeout(this.again);
+    super.disconnectedCallback();
+  }
+
   private get api(): Api {
     return Api.at(this.base);
   }
@@ -61,9 +70,14 @@ export class SgOmeroGrant extends LitElement {
 
   /** Ask how it stands. */
   async look(): Promise<void> {
+    clearTimeout(this.again);
     try {
       this.grant = await this.api.omeroGrant();
-    } catch {
+    } catch (thrown) {
+      if (Problem.from(thrown).passes) {
+        if (this.isConnected) this.again = setTimeout(() => void this.look(), AGAIN);
+        return;
+      }
       this.grant = null; // what is asked for next says what is wrong
     }
     this.dispatchEvent(new CustomEvent("sg-granted", { detail: { grant: this.grant } }));

@@ -126,6 +126,7 @@ export class SgOmeroChoice extends LaunchPage {
   override connectedCallback(): void {
     super.connectedCallback();
     this.facts.hold(!this.open);
+    this.facts.addEventListener("closed", () => void this.granting?.look());
   }
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -200,7 +201,10 @@ export class SgOmeroChoice extends LaunchPage {
   }
 
   protected override get reason(): string {
-    if (this.grant?.needed && !this.grant.granted) return "Let slidegate work in OMERO for you first.";
+    if (!this.open)
+      return this.grant
+        ? "Let slidegate work in OMERO for you first."
+        : "Asking whether slidegate may work in OMERO…";
     return super.reason || tagFault(this.publish.tags);
   }
 
