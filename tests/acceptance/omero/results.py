@@ -107,6 +107,8 @@ def told(row: Any) -> str:
     for name, value in sorted(row.values.items()):
         if name in ("atime", "mtime", "ctime", "acquisitionDate", "version") or "Event" in name:
             continue
+        if name.startswith("#"):  # the place in a collection
+            continue
         if name in ("hash", "size") and row.values.get("mimetype") == "OMERO.tables":
             continue  # it holds ids of ROIs
         if name == "description" and re.search(" part=(table|summary):", str(value)):

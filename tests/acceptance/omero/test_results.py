@@ -59,7 +59,10 @@ from tests.acceptance.omero.results import publication
 host, port, authority, name, password, image, files = sys.argv[1:]
 server = Server(host, int(port), Path(authority))
 try:
-    OmeroSink(lambda: Connection.login(server, name, password)).publish(publication(int(image)), Path(files))
+    sink = OmeroSink(
+        lambda: Connection.login(server, name, password), labels="image", objects="all-on-duplicate"
+    )
+    sink.publish(publication(int(image)), Path(files))
 except SlidegateError:
     sys.exit(3)
 """
@@ -232,7 +235,7 @@ def test_a_repeat_completes_it_whichever_two_writes_it_was_killed_between(
 def test_two_processes_that_write_the_same_result_at_once_leave_one(
     place: Omero, image: int, files: Path, faults: Faults
 ) -> None:
-    sink = OmeroSink(connector(place))
+    sink = OmeroSink(connector(place), labels="image", objects="all-on-duplicate")
     before = rows(place)
     done = sink.publish(publication(image), files)
     whole, table = rows(place), str(table_of(place, image))

@@ -59,8 +59,11 @@ def duplicate(
     image = int(mark.on.partition(":")[2])
     there = look()
     if not there.copies:
-        _copy(connection, there, replace(mark, part=COPY), image, group)
+        made = _copy(connection, there, replace(mark, part=COPY), image, group)
         there = look()
+        if made and not any(copy.id in made for copy in there.copies):
+            # somebody else took the note away meanwhile, and has a duplicate
+            delete(connection, "Image", {group: made})
     with_note: dict[int, list[int]] = {}
     for note, where in there.notes:
         with_note.setdefault(where, []).append(note)
@@ -77,14 +80,14 @@ def duplicate(
     return copy.id
 
 
-def _copy(connection: Connection, there: Found, mark: Mark, image: int, group: int) -> None:
-    """Hang the note on the image's first channel, if it is not there yet, and ask for the copy."""
+def _copy(connection: Connection, there: Found, mark: Mark, image: int, group: int) -> list[int]:
+    """Hang the note on the image's first channel, if it is not there yet; return the images that are made."""
     if not there.notes:
         channels = connection.query(
             "select c.id from Channel c where c.pixels.image.id = :image order by c.id", {"image": image}
         )
         if not channels:
-            return
+            return []
         note = omero.model.CommentAnnotationI()
         note.ns, note.description = rstring(NS_NOTE), rstring(mark.text)
         note.textValue = rstring(f"duplicated by slidegate for run {mark.run}")
@@ -102,7 +105,10 @@ def _copy(connection: Connection, there: Found, mark: Mark, image: int, group: i
         typesToDuplicate=["ChannelAnnotationLink"],
         typesToIgnore=_IGNORED,
     )
-    carried_out(connection, request, group)
+    answer = carried_out(connection, request, group)
+    if not isinstance(answer, omero.cmd.DuplicateResponse):
+        return []
+    return sorted(answer.duplicates.get("ome.model.core.Image", []))
 
 
 def _shows(connection: Connection, image: int) -> bool:

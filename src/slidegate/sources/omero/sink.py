@@ -58,6 +58,7 @@ _TABLE = "table/objects"
 _REGIONS = "table/regions"
 _ALL = "All objects"
 _NONE = "not attached"
+_IMAGE = re.compile(r"\bImage:([0-9]{1,18})\b")
 _NAME = 200  # characters of an image's name
 
 Pairs = list[tuple[str, str]]
@@ -479,9 +480,27 @@ def _settle(work: _Work) -> None:
     That happens where a worker was taken for dead, and wrote on beside the one that took over.
     """
     found = work.look()
-    remove(work.connection, Found(made=found.copies[1:]))
-    for image in (work.image, *(copy.id for copy in found.copies[:1])):
+    kept = _kept(work, found)
+    twice = [made for made in found.made if made.id not in kept]
+    if twice or found.notes:
+        places = {place_of("Image", made.id) for made in twice}
+        pieces = [piece for piece in found.pieces if piece.mark.on in places]
+        remove(work.connection, Found(pieces, links=found.links, made=twice, notes=found.notes))
+    for image in (work.image, *(copy.id for copy in found.copies if copy.id in kept)):
         _settle_on(replace(work, image=image, there=found))
+
+
+def _kept(work: _Work, found: Found) -> set[int]:
+    """Return one of the images that were made for each part: that which the result speaks of."""
+    parts: dict[str, list[int]] = defaultdict(list)
+    for made in found.made:
+        parts[made.mark.part].append(made.id)
+    if all(len(images) == 1 for images in parts.values()):
+        return {made.id for made in found.made}
+    ends = sorted(piece.id for piece in found.on(work.image) if piece.mark.part == RESULT)
+    end = next((piece for piece in found.pieces if ends and piece.id == ends[0]), None)
+    told = {int(number) for _, text in _said(work.connection, end) for number in _IMAGE.findall(text)}
+    return {next((image for image in images if image in told), images[0]) for images in parts.values()}
 
 
 def _settle_on(work: _Work) -> None:

@@ -8,6 +8,7 @@ digest is in its mark, so that everybody can tell an old table from the right on
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ SUMMARY = "summary"
 _EVERY = "-"  # in the place of a task and an attempt
 _MOST_FIGURES = 100
 _TRIES = 20
+_NAMES = re.compile(r"(?!Image$)[A-Za-z][A-Za-z0-9_ .()-]{0,63}")
+_MOST = 1e300
+_WHOLE = 2**53  # whole numbers below it are exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +65,18 @@ class Summary:
 def figures_of(path: Path) -> dict[str, float]:
     """Return the figures that an output of type ``summary`` states, or none.
 
-    They are the numbers under ``figures`` in its JSON; a null is NaN, and anything else is passed over.
+    They are the numbers under ``figures`` in its JSON; a null is NaN, and anything else is passed over, as
+    are those whose names could not be columns: letters, digits, blanks and ``_.()-``, at most 64.
     """
     try:
         said = json.loads(path.read_bytes())["figures"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     known = {
         str(name): math.nan if value is None else float(value)
         for name, value in said
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        if _NAMES.fullmatch(str(name))
+        and (value is None or (type(value) in (int, float) and -_MOST < value < _MOST))
     }
     return dict(sorted(known.items())[:_MOST_FIGURES])
 
@@ -132,7 +138,7 @@ def _columns(summary: Summary, *, filled: bool) -> list[Any]:
     images = list(summary.images) if filled else []
     columns = [omero.grid.ImageColumn("Image", "the image that was analysed", images)]
     for name, values in summary.columns.items():
-        if all(value.is_integer() for value in values):
+        if all(value.is_integer() and abs(value) < _WHOLE for value in values):
             whole = [int(value) for value in values] if filled else []
             columns.append(omero.grid.LongColumn(name, "", whole))
         else:
@@ -185,7 +191,7 @@ def _wanted(connection: Connection, run: RunId, dataset: Dataset) -> Summary | N
     found: dict[int, dict[str, float]] = {}
     for image, text, name, value in rows:
         mark = Mark.read(text)
-        if mark is not None and mark.on == place_of("Image", image):
+        if mark is not None and mark.on == place_of("Image", image) and _NAMES.fullmatch(name or ""):
             found.setdefault(image, {})[name] = _number(value)
     if not found:
         return None

@@ -94,7 +94,7 @@ class Found:
     made
         Images that were made, the oldest first.
     notes
-        Annotations (id and group) of originals that were about to be duplicated.
+        Annotations (id and group) of originals that were about to be duplicated, and superfluous ones.
     """
 
     pieces: list[Piece] = field(default_factory=list)
@@ -224,16 +224,17 @@ def _duplicates(
         for link in found.links
         if link.child == piece.id and link.kind == "Image"
     }
-    made, notes = [], []
+    made: dict[int, Made] = {}
+    notes: list[tuple[int, int]] = []
     for image, group, note, text in rows:
         mark, here = Mark.read(text), place_of("Image", image)
         if mark is None or not wanted(mark):
             continue
-        if mark.on == here:
+        if mark.on == here or image in made:  # it has two where two processes wrote at once
             notes.append((note, group))
         elif says.get(image, here) == here:
-            made.append(Made(mark, image, group, note))
-    return made, notes
+            made[image] = Made(mark, image, group, note)
+    return list(made.values()), notes
 
 
 def _label_images(connection: Connection, begins: Mapping[str, Any]) -> Iterator[Made]:
