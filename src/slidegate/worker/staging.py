@@ -138,6 +138,7 @@ def _convert(
             source.stage(ref, made, hold.note("converting"), parts=parts)
         entries = describe_folder(made)
         tree = tree_digest(entries)
+        tools.store.images.remember_staged(ref, fingerprint, CONVERTER, tree, entries)
         _adopt(made, tools.places.converted(tree))
         shutil.rmtree(making, ignore_errors=True)
     except SlidegateError as error:
@@ -147,7 +148,6 @@ def _convert(
     finally:
         with suppress(OSError):  # most sources keep nothing
             making.rmdir()
-    tools.store.images.remember_staged(ref, fingerprint, CONVERTER, tree, entries)
     return StagedImage(tree, entries)
 
 
