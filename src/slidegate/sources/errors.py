@@ -13,6 +13,8 @@ class SourceError(SlidegateError):
     """The image cannot be used."""
 
     code = "image-unusable"
+    is_of_image: bool = True
+    """Whether it is the image, and not the way to it: others can be read nevertheless."""
 
     def __init__(self, detail: str = "") -> None:
         sentence = " ".join((type(self).__doc__ or self.code).split("\n\n")[0].split())

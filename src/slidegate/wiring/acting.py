@@ -43,6 +43,7 @@ class NotOfOmeroError(SourceError):
     """Who a person is in OMERO is not known here: open OMERO.web, and come from there."""
 
     code = "not-of-omero"
+    is_of_image = False
 
 
 class GrantNotNeeded(BadRequest):

@@ -32,6 +32,7 @@ from slidegate.domain.values import (
 from slidegate.sites.errors import Gone
 from slidegate.sites.gate import Hello
 from slidegate.sources.base import ImageSource
+from slidegate.sources.errors import SourceError
 from slidegate.sources.folder import FolderSource
 from slidegate.store.history import NOTHING_HELD
 from slidegate.worker.logs import end_of_log
@@ -187,7 +188,7 @@ class Runs:
             name = source.describe(ref).name
             content = content_of(self._tools, source, ref, fingerprint)
         except SlidegateError as error:
-            if fingerprint == _UNUSABLE and (error.transient or ref.source == FolderSource.name):
+            if not _is_of_image(error, ref, fingerprint):
                 raise
             name = Path(ref.image).name
             content = digest_of(["unreadable", ref.source, ref.image, fingerprint])
@@ -397,6 +398,13 @@ class Runs:
             if not dry_run:
                 shutil.rmtree(path, ignore_errors=True)
         return tuple(left)
+
+
+def _is_of_image(error: SlidegateError, ref: ImageRef, fingerprint: str) -> bool:
+    """Say whether an image cannot be read, and not all that its source holds, or just now."""
+    if ref.source == FolderSource.name:
+        return fingerprint != _UNUSABLE
+    return isinstance(error, SourceError) and error.is_of_image and not error.transient
 
 
 def choose_release(hello: Hello, workflow: str, prefer: Mapping[str, str]) -> Release:

@@ -8,6 +8,7 @@ class OmeroError(SourceError):
     """OMERO did not do what it was asked for."""
 
     code = "omero-failed"
+    is_of_image = False
 
 
 class OmeroUnreachableError(OmeroError):
@@ -82,6 +83,7 @@ class OmeroLabelImageError(OmeroError):
     """It is a photograph of the label or of the whole glass, which may name a patient: it stays in OMERO."""
 
     code = "omero-label-image"
+    is_of_image = True
 
 
 class OmeroTransferError(OmeroError):

@@ -14,6 +14,7 @@ class SecretOpenError(SourceError):
     """Others than this account can read or replace a file that holds a secret."""
 
     code = "omero-secret-open"
+    is_of_image = False
     exit_code = 2
 
 
@@ -21,6 +22,7 @@ class SecretUnreadableError(SourceError):
     """A file that holds a secret is not there, cannot be read, or is not what it should be."""
 
     code = "omero-secret-unreadable"
+    is_of_image = False
     exit_code = 2
 
 
