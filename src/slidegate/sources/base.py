@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from slidegate_analysis.images.layout import check_size
-from slidegate_analysis.images.regions import Region
+from slidegate_analysis.images.regions import Region as Region
 
 from slidegate.domain.values import AttemptKey, Digest, ImageRef, RunId, TaskId
 

@@ -94,7 +94,8 @@ def _drawn(feature: object, number: int, choice: Choice) -> Iterator[Drawn]:
 
 def _rings(geometry: Object, number: int) -> Iterator[list[np.ndarray]]:
     """Yield the outline and the holes of each polygon of a geometry."""
-    sort, corners = geometry.get("type"), geometry.get("coordinates")
+    sort = str(geometry.get("type"))
+    corners: Any = geometry.get("coordinates")
     if sort in _MARKS or (sort == "LineString" and isinstance(corners, list) and len(corners) == 2):
         return
     if sort == "GeometryCollection" and isinstance(geometry.get("geometries"), list):
@@ -102,9 +103,7 @@ def _rings(geometry: Object, number: int) -> Iterator[list[np.ndarray]]:
             yield from _rings(_object(part), number)
         return
     if sort not in ("Polygon", "MultiPolygon"):
-        raise RegionsUnusableError(
-            f"object {number} of the file is a {clean_label(str(sort))}, which is no area"
-        )
+        raise RegionsUnusableError(f"object {number} of the file is a {clean_label(sort)}, which is no area")
     try:
         for polygon in corners if sort == "MultiPolygon" else [corners]:
             yield [_ring(ring) for ring in polygon]

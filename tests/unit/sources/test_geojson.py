@@ -150,6 +150,7 @@ LINE = feature([[1, 1], [2, 2], [3, 1]], sort="LineString")
         ([feature([[1, 1], [2, 2], [1e9, 3]])], "encloses nothing"),
         ([feature(["a", "b", "c"])], "corners of object 1"),
         ([feature(7)], "corners of object 1"),
+        ([feature(BOX, sort=["Polygon"])], "object 1 of the file is a"),
         ([feature([[200, 1], [300, 1], [300, 9]])], "nothing is left"),
     ],
 )
