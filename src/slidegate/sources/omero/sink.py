@@ -135,14 +135,15 @@ class OmeroSink:
         self._objects = objects
 
     def publish(self, publication: Publication, files: Path) -> Published:
-        """Write ROIs, table and files, then the key-values that complete them.
+        """Write ROIs, table and files, and what else was asked for, then the key-values that complete them.
 
-        A repeat, also after it was killed at any moment, writes what is missing and doubles nothing. A repeat
-        that asks for more, such as label images, adds that. Then the figures of the Run's images are made
-        one table on each dataset that the image is in. The
-        later Attempt of the same Task replaces the earlier result, but not what people changed of it. Where
-        two processes write the same result at once, one of them may fail, and the last to end leaves one
-        result; threads of one process wait for each other.
+        Last, the figures of the Run's images are made one table on each dataset that the image is in.
+
+        A repeat, also after it was killed at any moment, writes what is missing and doubles nothing; one that
+        asks for more, such as label images, adds that. The later Attempt of the same Task replaces the
+        earlier result, but not what people changed of it. Where two processes write the same result at once,
+        one of them may fail, and the last to end leaves one result; threads of one process wait for each
+        other.
 
         Raises
         ------
