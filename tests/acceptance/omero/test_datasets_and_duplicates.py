@@ -25,7 +25,7 @@ from pocket_omero.testing import Omero
 from slidegate_analysis.images import open_labels
 
 from slidegate.domain.errors import SlidegateError
-from slidegate.domain.values import Digest, TaskId
+from slidegate.domain.values import Digest, ImageRef, TaskId
 from slidegate.sources.base import Publication
 from slidegate.sources.omero.annotations import NS_RESULT
 from slidegate.sources.omero.connection import Connection
@@ -148,6 +148,11 @@ def test_a_dataset_has_one_table_with_a_row_for_each_image_of_the_run(place: Ome
     assert [sink.publish(one, files) for one in wanted] == done
     assert rows(place) == whole
     gone = next(one for one in done if f"/image/{images[4]}/" in one.where)
+    plane = replace(of_image(images[0], 8), image=ImageRef("omero", f"{images[0]}#z=0,t=0"))
+    second_plane = sink.publish(plane, files)
+    assert (summary_of(place, first) or {})["Image"] == [images[0], *all_but_one]
+    sink.undo(second_plane)
+    assert rows(place) == whole
     sink.undo(gone)
     assert (summary_of(place, first) or {})["Image"] == [i for i in all_but_one if i != images[4]]
     assert (summary_of(place, second) or {})["Image"] == [images[5]]

@@ -453,7 +453,7 @@ def _split(found: Found, publication: Publication) -> tuple[Found, Found]:
         (new if roi[0].tree == publication.tree else old).rois.append(roi)
     for made in found.made:
         (new if made.mark.tree == publication.tree else old).made.append(made)
-    new.files, new.notes = found.files, found.notes
+    new.files, old.notes = found.files, found.notes
     return old, new
 
 

@@ -47,9 +47,9 @@ class Summary:
     Attributes
     ----------
     images
-        Their ids, sorted.
+        Their ids, sorted; one twice where two of its planes were analysed.
     columns
-        Name to one value for each image; NaN where an image has none.
+        Name to one value for each of them; NaN where there is none.
     """
 
     images: tuple[int, ...]
@@ -188,16 +188,17 @@ def _wanted(connection: Connection, run: RunId, dataset: Dataset) -> Summary | N
             "begins": f"slidegate run={run} %",
         },
     )
-    found: dict[int, dict[str, float]] = {}
+    found: dict[tuple[int, TaskId], dict[str, float]] = {}  # of a stack, several planes may be analysed
     for image, text, name, value in rows:
         mark = Mark.read(text)
         if mark is not None and mark.on == place_of("Image", image) and _NAMES.fullmatch(name or ""):
-            found.setdefault(image, {})[name] = _number(value)
+            found.setdefault((image, mark.task), {})[name] = _number(value)
     if not found:
         return None
     names = sorted({name for figures in found.values() for name in figures})
-    images = tuple(sorted(found))
-    return Summary(images, {name: tuple(found[one].get(name, math.nan) for one in images) for name in names})
+    tasks = sorted(found)
+    columns = {name: tuple(found[task].get(name, math.nan) for task in tasks) for name in names}
+    return Summary(tuple(image for image, _ in tasks), columns)
 
 
 def _number(text: str) -> float:
