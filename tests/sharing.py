@@ -32,6 +32,8 @@ LONG = (
     "tests/acceptance/test_page_of_failures.py",
     "tests/acceptance/test_nuclei_on_the_cluster.py",
     "tests/acceptance/browser/test_pictures.py",
+    "tests/acceptance/omero_web",
+    "tests/acceptance/omero",
     "tests/acceptance/test_benchmarks.py",
     "tests/acceptance/test_worker_crash_points.py",
     "tests/acceptance/test_slurm_states.py",
