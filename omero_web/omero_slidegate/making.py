@@ -23,7 +23,7 @@ import requests
 _ANSWER_S = 30.0
 _MOST = 4096
 _MARKS = re.compile("(?<=^# made: begin\n).*?(?=^# made: end$)", re.DOTALL | re.MULTILINE)
-_WORDS = ("title", "description", "schema", "outputs", "version")
+_WORDS = ("title", "description", "schema", "each", "outputs", "version")
 
 
 class NotMade(Exception):  # noqa: N818  (a situation is named as what it is)

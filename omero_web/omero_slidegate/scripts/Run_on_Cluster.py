@@ -71,7 +71,7 @@ def settings(made: Made) -> dict[str, tuple[str, Rules]]:
     found: dict[str, tuple[str, Rules]] = {}
     rules_of = made["schema"].get("properties", {})
     order = sorted(rules_of, key=lambda name: (bool(rules_of[name].get("x-advanced")), place(rules_of[name])))
-    reserved = ("Data_Type", "IDs", "Where", "Draw_Objects", "Label_Image", "Tags")
+    reserved = ("Data_Type", "IDs", "Where", "Use_Drawn_Regions", "Draw_Objects", "Label_Image", "Tags")
     for name in order:
         if "const" not in rules_of[name]:
             title = name_of(rules_of[name].get("title") or name, (*reserved, *found))
@@ -103,6 +103,9 @@ def inputs(made: Made) -> list[Any]:
     for number, (title, (name, rules)) in enumerate(settings(made).items(), 10):
         needed = name in required and "default" not in rules
         found.append(typed(title, rules, str(number), optional=not needed))
+    if "regions" in made["each"]:
+        words = "Count and measure by the regions that people drew on the images."
+        found.append(scripts.Bool("Use_Drawn_Regions", grouping="80", description=words, default=True))
     return found + results(made)
 
 
@@ -187,7 +190,9 @@ def asked_for(made: Made, given: Mapping[str, Any], images: list[int]) -> dict[s
         "labels": LABELS.get(given.get("Label_Image", ""), "none"),
         "tags": [tag.strip() for tag in given.get("Tags", "").split(",") if tag.strip()],
     }
+    drawn = {} if given.get("Use_Drawn_Regions", True) else {"regions": False}
     return {
+        **drawn,
         "workflow": made["workflow"],
         "site": given.get("Where", made["sites"][0]),
         "images": [f"omero:{image}" for image in images],
