@@ -425,6 +425,34 @@ def test_a_publication_with_everything_that_is_killed_at_any_write_is_completed_
     everything.undo(done)
 
 
+def test_a_result_that_was_computed_anew_replaces_what_was_begun_of_the_earlier_one(
+    place: Omero, files: Path, everything: OmeroSink, faults: Faults
+) -> None:
+    image = new_image(place)
+    new_dataset(place, image)
+    before = rows(place)
+    anew = publication(image, tree=Digest("c" * 64))
+    done = everything.publish(anew, files)
+    whole = rows(place)
+    everything.undo(done)
+    for broken in ("ServiceFactory.submit", "RawPixelsStore.save", "IPixels.setChannel*"):
+        faults.set(drop_after=0, drop_on=broken)
+        with pytest.raises(SlidegateError):
+            everything.publish(publication(image), files)
+        assert rows(place) != before
+        assert everything.publish(anew, files) == done
+        assert rows(place) == whole
+        everything.undo(done)
+        assert rows(place) == before
+    earlier = everything.publish(publication(image), files)
+    assert everything.publish(anew, files) == done
+    assert rows(place) == whole
+    everything.undo(earlier)
+    assert rows(place) == whole
+    everything.undo(done)
+    assert rows(place) == before
+
+
 def test_omero_that_is_restarted_in_mid_import_has_the_whole_result_after_a_repeat(
     place: Omero, files: Path, everything: OmeroSink, faults: Faults
 ) -> None:
