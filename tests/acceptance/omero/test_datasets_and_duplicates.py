@@ -272,14 +272,18 @@ def test_what_people_put_on_the_duplicate_and_copies_they_made_of_it_stay_theirs
     place: Omero, files: Path
 ) -> None:
     image = new_image(place)
-    sink = OmeroSink(connector(place), objects="all-on-duplicate")
+    sink = OmeroSink(connector(place), labels="image", objects="all-on-duplicate")
     done = sink.publish(publication(image), files)
-    number = int(result_of(place, image)["All objects"].rpartition(":")[2])
+    said = result_of(place, image)
+    number = int(said["All objects"].rpartition(":")[2])
+    labels = int(said["Label image (labels)"].rpartition(":")[2])
     with connector(place)() as connection:
-        request = omero.cmd.Duplicate(targetObjects={"Image": [number, image]})
+        request = omero.cmd.Duplicate(targetObjects={"Image": [number, image, labels]})
         answer = carried_out(connection, request, lab(connection))
         copies = answer.duplicates["ome.model.core.Image"]
-        assert len(copies) == 2
+        bare = omero.cmd.Duplicate(targetObjects={"Image": [labels]}, typesToIgnore=["IAnnotationLink"])
+        copies += carried_out(connection, bare, lab(connection)).duplicates["ome.model.core.Image"]
+        assert len(copies) == 4
         drawn = count_rois(connection, *copies)
         roi = omero.model.RoiI()
         roi.image = omero.model.ImageI(number, False)
@@ -287,6 +291,8 @@ def test_what_people_put_on_the_duplicate_and_copies_they_made_of_it_stay_theirs
         sink.undo(done)
         assert count_rois(connection, *copies) == drawn > 0
         assert count_rois(connection, number) == 1
+        left = connection.query("select i.id from Image i where i.id in (:ids)", {"ids": [*copies, labels]})
+        assert sorted(row[0] for row in left) == sorted(copies)
         assert connection.query("select i.id from Image i where i.id = :id", {"id": number})
         assert undo_run(connection, RUN) == 0
         delete(connection, "Image", {lab(connection): [*copies, number, image]})

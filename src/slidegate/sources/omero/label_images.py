@@ -7,14 +7,14 @@ from pathlib import Path
 
 import omero.model
 from omero.model.enums import UnitsLength
-from omero.rtypes import unwrap
+from omero.rtypes import rstring, unwrap
 from slidegate_analysis.images import Labels, open_labels
 
 from .annotations import Mark, key_values, link, place_of
 from .connection import Connection, speaking
 from .datasets import Dataset, put_beside
 from .errors import OmeroError
-from .undo import Found, remove
+from .undo import BEGUN, Found, remove
 
 _PIXEL_TYPE = "uint32"
 
@@ -36,7 +36,8 @@ def write_label_image(
     """Make an image of a label image, unless there is one that is whole; returns its id.
 
     It is made with its mark as description, then gets its pixels tile by tile, and by the last call the
-    key-values that say that it is whole, and its places in datasets. One that was begun is made anew.
+    description that says that it is whole, key-values, and its places in datasets. One that was begun is
+    made anew.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def write_label_image(
         It failed; a repeat is safe.
     """
     for made in there.labels(mark.part):
-        if any(piece.mark.part == mark.part for piece in there.on(made.id)):
+        if made.mark.part == mark.part:
             return made.id
     remove(connection, Found(made=there.labels(mark.part)))
     labels = open_labels(path)
@@ -62,7 +63,7 @@ def write_label_image(
     with speaking():
         kind = connection.services("Query").findByString("PixelsType", "value", _PIXEL_TYPE, context)
         made_id = connection.services("Pixels").createImage(
-            width, height, 1, 1, [0], kind, name, mark.text, context
+            width, height, 1, 1, [0], kind, name, replace(mark, part=f"{BEGUN}{mark.part}").text, context
         )
     if made_id is None:
         raise OmeroError("no image was made")
@@ -74,8 +75,10 @@ def write_label_image(
     _say_scale(connection, pixels, labels.pixel_size_um, context)
     done = replace(mark, on=place_of("Image", image))
     pairs = [("Run", mark.run), ("Task", mark.task), ("Label image of", mark.on)]
-    saved = [link(image, key_values(done, pairs)), *put_beside(image, datasets)]
     with speaking():
+        row = connection.services("Query").get("Image", image, context)
+        row.description = rstring(done.text)
+        saved = [row, link(image, key_values(done, pairs)), *put_beside(image, datasets)]
         connection.services("Update").saveArray(saved, context)
     return image
 

@@ -47,7 +47,7 @@ from .label_images import labels_part, write_label_image
 from .rois import ROIS, Drawing, object_of, sample, write_rois
 from .summaries import FIGURES, NS_FIGURES, as_pairs, figures_of, settle
 from .table import rows_of, write_table
-from .undo import Found, Piece, delete, find, find_ends, remove, rois_on
+from .undo import BEGUN, Found, Piece, delete, find, find_ends, remove, rois_on
 
 MOST_ROIS = 500
 """Objects that are drawn as ROIs: what OMERO.iviewer shows on one page."""
@@ -495,7 +495,7 @@ def _kept(work: _Work, found: Found) -> set[int]:
     """Return one of the images that were made for each part: that which the result speaks of."""
     parts: dict[str, list[int]] = defaultdict(list)
     for made in found.made:
-        parts[made.mark.part].append(made.id)
+        parts[made.mark.part.removeprefix(BEGUN)].append(made.id)
     if all(len(images) == 1 for images in parts.values()):
         return {made.id for made in found.made}
     ends = sorted(piece.id for piece in found.on(work.image) if piece.mark.part == RESULT)

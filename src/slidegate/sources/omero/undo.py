@@ -22,6 +22,8 @@ _PAGE = 10_000  # rows of one answer, where there can be a hundred thousand
 _PATIENCE_SECONDS = 600  # that a deletion, or a copy, may take
 COPY = "duplicate"
 """Part of what says of an image that it is a Run's duplicate."""
+BEGUN = "begun:"
+"""What the part of a label image begins with until it is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,8 @@ class Found:
         return [made for made in self.made if made.mark.part == COPY]
 
     def labels(self, part: str) -> list[Made]:
-        """Label images of that part."""
-        return [made for made in self.made if made.mark.part == part]
+        """Label images of that part, begun or whole."""
+        return [made for made in self.made if made.mark.part.removeprefix(BEGUN) == part]
 
 
 def find(
@@ -245,8 +247,8 @@ def _label_images(connection: Connection, begins: Mapping[str, Any]) -> Iterator
     )
     for image, text, group in rows:
         mark = Mark.read(text)
-        if mark is not None:
-            yield Made(mark, image, group)
+        if mark is not None and (mark.part.startswith(BEGUN) or mark.on == place_of("Image", image)):
+            yield Made(mark, image, group)  # else somebody has copied one
 
 
 def find_ends(connection: Connection, run: RunId) -> list[tuple[Mark, int]]:
