@@ -40,12 +40,17 @@ class RegionsTree:
 
 def take_regions(manifest: Mapping[str, Any]) -> bool:
     """Say whether a workflow takes the regions of each image."""
-    return TYPE in manifest.get("each", ()) and manifest["inputs"][TYPE]["type"] == TYPE
+    return TYPE in manifest.get("each", ()) and _stated(manifest).get("type") == TYPE
 
 
 def need_regions(manifest: Mapping[str, Any]) -> bool:
     """Say whether a workflow can do nothing with an image that has no regions."""
-    return take_regions(manifest) and not manifest["inputs"][TYPE].get("optional")
+    return take_regions(manifest) and not _stated(manifest).get("optional")
+
+
+def _stated(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = manifest.get("inputs", {}).get(TYPE, {})
+    return found
 
 
 def tree_of(regions: Sequence[Region]) -> RegionsTree | None:
