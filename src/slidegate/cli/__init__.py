@@ -26,7 +26,13 @@ def main() -> None:
     """Run the command line and leave with a documented exit code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
-    sys.exit(_carried_out())
+    status = _carried_out()
+    if status == _INTERRUPTED:  # all is closed; libraries may have been starting threads, and would abort
+        with suppress(OSError):  # nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _leave(*_signal: object) -> NoReturn:
