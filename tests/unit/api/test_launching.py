@@ -10,6 +10,8 @@ from slidegate.domain.values import digest_of
 from slidegate.store.people import Link
 from tests.unit.api.service import RELEASE, Said, Service
 
+pytestmark = pytest.mark.slow
+
 BODY = {"workflow": "count", "site": "local", "images": ["a:1.tif"], "parameters": {"size": 9}}
 
 

@@ -34,6 +34,8 @@ from slidegate.store.people import Link
 from tests.unit.api.omero_web import OmeroWeb
 from tests.unit.api.service import Said, Service, serving
 
+pytestmark = pytest.mark.slow
+
 URL = "/v1/session/omero"
 SECRET = b"what the worker alone has"
 REFUSED = (401, "omero-statement-refused")

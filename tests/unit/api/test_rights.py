@@ -12,6 +12,8 @@ from slidegate.api.rights import PUBLIC, RIGHTS, ROLES, reaches
 from tests.unit.api.asked import EXAMPLES, LAUNCH, PASSWORD, ask, guards, routes
 from tests.unit.api.service import Service, serving
 
+pytestmark = pytest.mark.slow
+
 WHOSE = ("own", "group", "other")
 
 

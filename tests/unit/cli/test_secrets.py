@@ -13,6 +13,8 @@ from slidegate.cli.secret import NoSecret, secret
 from slidegate.cli.servers import NotLoggedIn, Servers, TokensOpen
 from slidegate.store import Store
 
+pytestmark = pytest.mark.slow
+
 Type = Callable[..., tuple[int, str]]
 
 

@@ -28,6 +28,8 @@ from slidegate_analysis.nuclei.report_charts import histogram, nice_step, number
 from slidegate_analysis.nuclei.report_pictures import choose_zooms, edges, map_density
 from slidegate_analysis.nuclei.report_sections import PARAMETER_WORDS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 VOID = {"meta", "img", "input", "br", "link", "rect", "line", "stop", "hr"}

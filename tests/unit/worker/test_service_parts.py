@@ -38,6 +38,8 @@ from tests.unit.domain.histories import request
 from tests.unit.worker.conftest import Clock, Source
 from tests.unit.worker.site import Said, at_site
 
+pytestmark = pytest.mark.slow
+
 RELEASE = Release(Digest("9" * 64), "count", "1.0", {"steps": []}, {"type": "object"}, "r")
 
 
