@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 
 from slidegate.domain.values import ImageRef
@@ -18,6 +19,8 @@ from slidegate.sources.contract import (
 )
 from slidegate.sources.folder import FolderSink, FolderSource
 from slidegate.sources.folder_sink import MARKER
+
+pytestmark = pytest.mark.slow
 
 
 def picture() -> np.ndarray:

@@ -14,7 +14,7 @@ from omero.gateway import BlitzGateway
 from pocket_omero.images import inspect
 from pocket_omero.server import Client
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 Array = Callable[[str], np.ndarray]
 

@@ -16,7 +16,7 @@ from omero.rtypes import rint
 from PIL import Image
 from pocket_omero.server import Client, Server
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 Ids = Callable[[str], int]
 Array = Callable[[str], np.ndarray]

@@ -15,7 +15,7 @@ import pytest
 from omero.rtypes import rstring
 from pocket_omero.server import Client, Server
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 
 @contextmanager

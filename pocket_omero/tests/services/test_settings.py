@@ -11,7 +11,7 @@ import pytest
 from omero.rtypes import rdouble, rint
 from pocket_omero.server import Client, Server
 
-pytestmark = pytest.mark.omero
+pytestmark = [pytest.mark.omero, pytest.mark.slow]
 
 Ids = Callable[[str], int]
 EIGHT = ["int8", "int16", "int32", "uint8", "uint16", "uint32", "float", "double"]

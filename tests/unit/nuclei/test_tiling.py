@@ -23,6 +23,8 @@ from slidegate_analysis.nuclei.measure import intensities, outline
 
 from .pictures import UNKIND, discs, unkind
 
+pytestmark = pytest.mark.slow
+
 DIAMETER = 5.0
 
 

@@ -20,6 +20,8 @@ from slidegate.sources.base import Choice, Publication, clean_label, split_choic
 from slidegate.sources.errors import SourceError
 from slidegate.sources.folder import FolderSink, FolderSource
 
+pytestmark = pytest.mark.slow
+
 
 def tiff(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
