@@ -108,6 +108,11 @@ class Mark:
         )
 
     @property
+    def number(self) -> int:
+        """The id of what it was hung on."""
+        return int(self.on.partition(":")[2])
+
+    @property
     def folder(self) -> str:
         """The path that the files of this result have in OMERO: what is half-written is found by it."""
         return f"slidegate/{self.run}/{self.task}/{self.tree}/"

@@ -86,6 +86,7 @@ class Connection:
         self.server, self.client, self._joined = server, client, joined
         self._services: dict[str, Any] = {}
         self._database: str | None = None
+        self._user_id: int | None = None
 
     @classmethod
     def login(cls, server: Server, name: str, password: str) -> Connection:
@@ -144,15 +145,17 @@ class Connection:
 
     @property
     def user_id(self) -> int:
-        """The person's number, which is never given to anybody else, as a login name can be.
+        """The person's number, which is never given to anybody else, as a login name can be; asked once.
 
         Raises
         ------
         OmeroError
             It failed; a repeat is safe.
         """
-        with speaking():
-            return int(self.services("Admin").getEventContext().userId)
+        if self._user_id is None:
+            with speaking():
+                self._user_id = int(self.services("Admin").getEventContext().userId)
+        return self._user_id
 
     @property
     def database(self) -> str:

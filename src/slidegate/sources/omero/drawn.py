@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import omero.model
 import pyarrow as pa
 import pyarrow.parquet as pq
-from omero.rtypes import rint, rstring
+from omero.rtypes import rstring
 
 from slidegate.sources.errors import ResultDamagedError
 
 from .annotations import Mark, cut
 from .connection import Connection, speaking
+from .rois import colour
 
 REGIONS = "regions"
 """Part of the ROIs that are regions."""
@@ -101,11 +101,10 @@ def write_regions(
     OmeroError
         It failed; a repeat completes what is missing.
     """
-    image = int(mark.on.partition(":")[2])
     text = replace(mark, part=REGIONS).text
     waiting: list[Any] = []
     for region in [one for one in regions if one.row not in there]:
-        roi = _roi(region, image, text)
+        roi = _roi(region, mark.number, text)
         if waiting and sum(one.sizeOfShapes() for one in waiting) + roi.sizeOfShapes() > BATCH:
             _save(connection, waiting, group)
             waiting = []
@@ -139,7 +138,7 @@ def _roi(region: Region, image: int, description: str) -> Any:
 def _polygon(ring: Ring, text: str) -> Any:
     shape = omero.model.PolygonI()
     shape.points = rstring(" ".join(f"{x:.10g},{y:.10g}" for y, x in ring))
-    shape.strokeColor = rint(np.int64(_STROKE).astype(np.int32).item())
+    shape.strokeColor = colour(_STROKE)
     shape.textValue = rstring(cut(text))
     return shape
 

@@ -18,7 +18,7 @@ from slidegate.sources.errors import SourceError
 from .annotations import Mark, key_values, link, place_of
 from .connection import Connection, speaking
 from .datasets import Dataset, put_beside
-from .undo import COPY, Found, carried_out, delete, remove
+from .undo import COPY, Found, carried_out, delete, of_one_file, remove
 
 NS_NOTE = "slidegate/duplicate"
 _IGNORED = ["IAnnotationLink", "Roi"]  # what people have put on the image stays there alone
@@ -56,10 +56,9 @@ def duplicate(
     OmeroError
         It failed; a repeat is safe.
     """
-    image = int(mark.on.partition(":")[2])
     there = look()
     if not there.copies:
-        made = _copy(connection, there, replace(mark, part=COPY), image, group)
+        made = _copy(connection, there, replace(mark, part=COPY), mark.number, group)
         there = look()
         if made and not any(copy.id in made for copy in there.copies):
             # somebody else took the note away meanwhile, and has a duplicate
@@ -95,13 +94,8 @@ def _copy(connection: Connection, there: Found, mark: Mark, image: int, group: i
             connection.services("Update").saveObject(
                 link(channels[0][0], note, "Channel"), connection.context(group)
             )
-    together = connection.query(
-        "select i.id from Image i where i.fileset.id ="
-        " (select j.fileset.id from Image j where j.id = :image)",
-        {"image": image},
-    )
     request = omero.cmd.Duplicate(
-        targetObjects={"Image": sorted({image, *(row[0] for row in together)})},
+        targetObjects={"Image": of_one_file(connection, image)},
         typesToDuplicate=["ChannelAnnotationLink"],
         typesToIgnore=_IGNORED,
     )

@@ -107,12 +107,11 @@ def write_rois(
     """
     order = np.argsort(drawing.middles[:, 0], kind="stable").tolist()
     missing = [index for index in order if int(drawing.ids[index]) not in there]
-    image = int(mark.on.partition(":")[2])
     text = replace(mark, part=ROIS).text
     for start in range(0, len(missing), BATCH):
         part = missing[start : start + BATCH]
         strip = _strip(drawing, part)
-        rois = [_roi(drawing, index, image, text, strip) for index in part]
+        rois = [_roi(drawing, index, mark.number, text, strip) for index in part]
         with speaking():
             connection.services("Update").saveArray(rois, connection.context(group))
 
@@ -143,6 +142,11 @@ def _strip(drawing: Drawing, indices: list[int]) -> _Strip | None:
     return _Strip(y0, x0, drawing.labels.read(y0, y1, x0, x1))
 
 
+def colour(rgba: int) -> Any:
+    """Return a colour as OMERO keeps it: RGBA in 32 bits with a sign."""
+    return rint(np.int64(rgba).astype(np.int32).item())
+
+
 def object_of(name: str) -> int:
     """Return the id of the object that a ROI is, by the ROI's name."""
     return int(name.rpartition(" ")[2])
@@ -166,7 +170,7 @@ def _shape(drawing: Drawing, index: int, strip: _Strip | None) -> Any:
     else:
         shape = omero.model.PolygonI()
         shape.points = rstring(" ".join(f"{x},{y}" for y, x in ring))
-    shape.strokeColor = rint(np.int64(_STROKE).astype(np.int32).item())
+    shape.strokeColor = colour(_STROKE)
     shape.textValue = rstring(str(drawing.ids[index]))
     return shape
 

@@ -23,7 +23,7 @@ from .connection import Connection
 from .datasets import Dataset
 from .errors import OmeroBusyError, OmeroError
 from .table import save_table
-from .undo import Found, is_ours, links_to, person_id, pieces_of, remove
+from .undo import Found, is_ours, links_to, pieces_of, remove
 
 NS_FIGURES = "slidegate/figures"
 FIGURES = "figures"
@@ -148,7 +148,7 @@ def _columns(summary: Summary, *, filled: bool) -> list[Any]:
 
 def _tables(connection: Connection, run: RunId, dataset: Dataset) -> Found:
     """Return the tables of a Run on a dataset, the oldest first."""
-    me = person_id(connection)
+    me = connection.user_id
     begins = {"me": me, "begins": f"slidegate run={run} task={_EVERY} %"}
     place = place_of("Dataset", dataset.id)
     pieces = {
@@ -166,7 +166,7 @@ def _begun(connection: Connection, run: RunId, dataset: Dataset) -> list[tuple[i
         " and f.path like :path and f.name = :name"
         " and not exists (select a.id from FileAnnotation a where a.file.id = f.id)",
         {
-            "me": person_id(connection),
+            "me": connection.user_id,
             "path": f"slidegate/{run}/{_EVERY}/%",
             "name": f"{SUMMARY}:{dataset.id}",
         },
@@ -184,7 +184,7 @@ def _wanted(connection: Connection, run: RunId, dataset: Dataset) -> Summary | N
         {
             "dataset": dataset.id,
             "ns": NS_FIGURES,
-            "me": person_id(connection),
+            "me": connection.user_id,
             "begins": f"slidegate run={run} %",
         },
     )

@@ -144,7 +144,7 @@ def find(
             mark is not None and mark.run == run and task in (None, mark.task) and tree in (None, mark.tree)
         )
 
-    me = {"me": person_id(connection)}
+    me = {"me": connection.user_id}
     found = Found()
     begins = {**me, "begins": f"slidegate run={run} " + (f"task={task} %" if task else "%")}
     for kind in _KINDS:
@@ -165,7 +165,7 @@ def rois_on(connection: Connection, mark: Mark) -> Iterator[tuple[int, str]]:
         connection,
         "select r.id, r.name, r.description from Roi r where r.image.id = :image"
         " and r.description like :begins and r.id > :after order by r.id",
-        {"image": int(mark.on.partition(":")[2]), "begins": _begin(mark)},
+        {"image": mark.number, "begins": _begin(mark)},
     ):
         one = Mark.read(text)
         if one is not None and (one.on, one.part) == (mark.on, mark.part):
@@ -253,7 +253,7 @@ def _label_images(connection: Connection, begins: Mapping[str, Any]) -> Iterator
 
 def find_ends(connection: Connection, run: RunId) -> list[tuple[Mark, int]]:
     """Return the complete results of a Run that this person wrote, each with its image."""
-    me = person_id(connection)
+    me = connection.user_id
     begins = {"me": me, "begins": f"slidegate run={run} %", "ns": NS_RESULT}
     pieces = pieces_of(connection, "MapAnnotation", begins, " and a.ns = :ns")
     ends = {piece.id: piece for piece in pieces if piece.mark.run == run}
@@ -297,7 +297,7 @@ def remove(connection: Connection, found: Found) -> int:
     for number, group in found.notes:
         groups["CommentAnnotation"][group].append(number)
     rois = {number: group for _, number, group in found.rois}
-    me = person_id(connection)
+    me = connection.user_id
     for made in found.made:
         drawn = _rois(connection, {"me": me, "begins": _begin(made.mark)}, made.id)
         rois |= {number: group for _, number, group in drawn}
@@ -324,12 +324,7 @@ def remove(connection: Connection, found: Found) -> int:
 
 def _remove_image(connection: Connection, made: Made) -> int:
     """Remove an image that was made, and those that came with it, if nobody has put anything on them."""
-    with_it = connection.query(
-        "select i.id from Image i where i.fileset.id ="
-        " (select j.fileset.id from Image j where j.id = :image)",
-        {"image": made.id},
-    )
-    images = sorted({made.id, *(row[0] for row in with_it)})
+    images = of_one_file(connection, made.id)
     used = {"images": images}
     if any(
         connection.query(hql, used, most=1)
@@ -341,6 +336,16 @@ def _remove_image(connection: Connection, made: Made) -> int:
         # it is theirs now
         return 0 if made.note is None else delete(connection, "CommentAnnotation", {made.group: [made.note]})
     return delete(connection, "Image", {made.group: images})
+
+
+def of_one_file(connection: Connection, image: int) -> list[int]:
+    """Return an image and those that came in the same file; OMERO copies and deletes them together only."""
+    with_it = connection.query(
+        "select i.id from Image i where i.fileset.id ="
+        " (select j.fileset.id from Image j where j.id = :image)",
+        {"image": image},
+    )
+    return sorted({image, *(row[0] for row in with_it)})
 
 
 def undo_run(connection: Connection, run: RunId) -> int:
@@ -394,12 +399,6 @@ def carried_out(connection: Connection, request: Any, group: int) -> Any:
         finally:
             handle.close()
     return answer
-
-
-def person_id(connection: Connection) -> int:
-    """Return the id of the person who is logged in."""
-    with speaking():
-        return int(connection.services("Admin").getEventContext().userId)
 
 
 def is_ours(link: Link, piece: Piece) -> bool:
