@@ -48,18 +48,20 @@ def stage(tools: Tools, claim: Claim, hold: Holding) -> None:
         if not alone:
             raise InOtherHands
         _check_content(tools, claim, source, fingerprint, hold)
-        regions = _regions(tools, claim, source)
-        tree = _bring(tools, claim, source, fingerprint, hold)
+        regions = _regions(tools, claim, source, run["release"])
+        gate = tools.gate(run["site"])
+        tree = _bring(tools, claim, source, fingerprint, gate, hold)
         if regions is not None:
-            bring_regions(tools.gate(tools.store.runs.run(claim.run)["site"]), regions)
+            bring_regions(gate, regions)
         tools.append(claim, Staged(claim.task, State.STAGING, tree))
         _put_away(tools, tree)
 
 
-def _bring(tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, hold: Holding) -> Digest:
+def _bring(
+    tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, gate: Gate, hold: Holding
+) -> Digest:
     """Bring what the site misses of an image; return the Tree that it is there."""
     ref = ref_of(claim.row)
-    gate = tools.gate(tools.store.runs.run(claim.run)["site"])
     known = tools.store.images.staged(ref, fingerprint, CONVERTER)
     if known is None:
         known = _convert(tools, claim, source, ref, fingerprint, hold)
@@ -73,13 +75,13 @@ def _bring(tools: Tools, claim: Claim, source: ImageSource, fingerprint: str, ho
     return known.tree
 
 
-def _regions(tools: Tools, claim: Claim, source: ImageSource) -> RegionsTree | None:
+def _regions(tools: Tools, claim: Claim, source: ImageSource, release: str) -> RegionsTree | None:
     """Return the regions that go with an image; None where the Run was asked for without any."""
     asked = claim.row["regions"]
     if asked is not None:
         return read_regions(source, ref_of(claim.row), asked)
-    release = tools.store.releases.get(Digest(tools.store.runs.run(claim.run)["release"]))
-    if release is not None and need_regions(release.manifest):
+    known = tools.store.releases.get(Digest(release))
+    if known is not None and need_regions(known.manifest):
         raise RegionsMissing
     return None
 
