@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 _MOST = 16_384
+OMERO_GRANT = "omero-grant"
+"""The purpose of passwords by which people let the worker act for them in OMERO."""
 
 
 class NotSealedForUs(ValueError):  # noqa: N818  (a situation is named as what it is)

@@ -10,6 +10,7 @@ from typing import Any
 
 from slidegate.domain.errors import BadRequest, SlidegateError
 from slidegate.domain.omero_places import PREFIX, OmeroPlace
+from slidegate.domain.sealing import OMERO_GRANT
 from slidegate.domain.values import ImageRef, RunId
 from slidegate.settings import Settings
 from slidegate.sources.base import ImageSource, Publication, Published, ResultSink
@@ -33,8 +34,6 @@ _MENDED = frozenset(
     }
 )  # fmt: skip
 """What says nothing of an image: OMERO comes back, or somebody sees to it that slidegate may act again."""
-PURPOSE = "omero-grant"
-"""What passwords are sealed for."""
 _TRIES = {"omero-interrupted": 20, "omero-busy": 6}
 """What passes, unless it is this image that OMERO cannot bear: how often it is tried."""
 
@@ -174,10 +173,7 @@ class ActingInOmero:
     def sink(self, out: str, person: str) -> ResultSink:
         """See Acting."""
         self.hang_up(all_of_it=False)
-        place = OmeroPlace.parse(out)
-        if place.host != self._server.host:
-            raise OmeroElsewhere
-        return _ActingSink(self, place, person)
+        return _ActingSink(self, self._place_here(out), person)
 
     def refusals(
         self, person: str, images: Collection[ImageRef], writing: bool
@@ -202,8 +198,7 @@ class ActingInOmero:
 
     def undo(self, run: RunId, out: str, person: str) -> int:
         """See Acting."""
-        if OmeroPlace.parse(out).host != self._server.host:
-            raise OmeroElsewhere
+        self._place_here(out)
         with self.lasting(person), self.connect(person) as connection:
             return int(undo_run(connection, run))
 
@@ -223,7 +218,7 @@ class ActingInOmero:
 
     def unseal(self, letter: str) -> bytes:
         """See Acting."""
-        return self._granted.grants.unseal(letter, PURPOSE)
+        return self._granted.grants.unseal(letter, OMERO_GRANT)
 
     def hang_up(self, all_of_it: bool) -> None:
         """See Acting."""
@@ -247,6 +242,12 @@ class ActingInOmero:
         except OmeroSessionGoneError as error:
             self._forget(person)
             raise OmeroInterruptedError from error
+
+    def _place_here(self, out: str) -> OmeroPlace:
+        place = OmeroPlace.parse(out)
+        if place.host != self._server.host:
+            raise OmeroElsewhere
+        return place
 
     def _forget(self, person: str) -> None:
         self._persons.forget(person)

@@ -31,13 +31,11 @@ from slidegate.api.routes.session import begin_session, end_former
 from slidegate.api.signin import ONE_ADDRESS, ONE_PERSON
 from slidegate.api.statements import read_statement
 from slidegate.domain.errors import OmeroNotInstalled, SlidegateError
-from slidegate.domain.sealing import seal
+from slidegate.domain.sealing import OMERO_GRANT, seal
 from slidegate.store.omero import OmeroPerson
 
 router = APIRouter(tags=["omero"])
 GRANT = Allowed("omero.grant")
-PURPOSE = "omero-grant"
-"""What passwords are sealed for; whoever opens them says it again."""
 _TURN_SECONDS = 5.0
 _ADMINISTRATOR = "administrator"
 _NOBODIES = frozenset({0, 1})
@@ -216,7 +214,7 @@ def _sealed(parts: ApiParts, person: str, password: str) -> str:
     if public is None:
         raise NoOmeroWorker
     words = {"person": person, "user_id": known.user_id, "name": known.name, "password": password}
-    return seal(public, json.dumps(words).encode(), PURPOSE)
+    return seal(public, json.dumps(words).encode(), OMERO_GRANT)
 
 
 def _shown(parts: ApiParts, person: str) -> dict[str, Any]:
